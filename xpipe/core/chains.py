@@ -1,0 +1,50 @@
+"""Call chains: segments joined by dots, innermost last. The only place that does arithmetic on them.
+
+A segment is a name in which `%` and `.` are percent-encoded, so that a dotted listener name stays one segment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def escape(name: str) -> str:
+    """`name` as one segment."""
+    if "." in name or "%" in name:
+        return name.replace("%", "%25").replace(".", "%2E")
+    return name
+
+
+def unescape(segment: str) -> str:
+    """The name that `segment` stands for."""
+    return segment.replace("%2E", ".").replace("%25", "%") if "%" in segment else segment
+
+
+def root(organism: str) -> str:
+    """The chain above all conversations of the organism named `organism`."""
+    return f"system.{escape(organism)}"
+
+
+def extend(chain: str, *names: str) -> str:
+    """`chain` with a further segment for each of `names`."""
+    return ".".join((chain, *map(escape, names)))
+
+
+def prune(chain: str) -> tuple[str, str]:
+    """The chain without its last segment, and the name of that segment. The inverse of `extend` by one name."""
+    head, _, segment = chain.rpartition(".")
+    return head, unescape(segment)
+
+
+def names(chain: str) -> list[str]:
+    """The names of all segments, outermost first."""
+    return [unescape(segment) for segment in chain.split(".")]
+
+
+def thread_id(secret: bytes, chain: str) -> str:
+    """The opaque id of the thread of `chain`: a keyed BLAKE2b hash in the shape of a UUID.
+
+    The same in every process that knows `secret`, and tells nothing about the chain to anyone who does not.
+    """
+    digest = hashlib.blake2b(chain.encode("utf-8", "surrogatepass"), digest_size=16, key=secret).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"

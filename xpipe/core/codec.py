@@ -1,0 +1,205 @@
+"""Payload types by name, and payloads as bytes: msgspec MessagePack, decoded into declared types only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from xpipe.core.errors import PayloadError
+from xpipe.core.payloads import (
+    SYSTEM_PAYLOADS,
+    BufferComplete,
+    BufferStart,
+    Fault,
+    SequenceComplete,
+    SequenceStart,
+)
+
+
+class Packed(msgspec.Struct, array_like=True, frozen=True):
+    """A payload inside another one: the name of its type, and its bytes."""
+
+    type: str
+    data: bytes
+
+
+class PayloadTypes:
+    """The payload classes one organism knows, each under a unique name; stored names resolve here and nowhere else.
+
+    A class goes by its bare name; classes that share one go by `module.Name`.
+    """
+
+    def __init__(self, classes: Iterable[type]) -> None:
+        self._names: dict[type, str] = {}
+        self._classes: dict[str, type] = {}
+        self._decoders: dict[str, Callable[[bytes], Any]] = {}
+        self._encode = msgspec.msgpack.Encoder().encode
+        for cls, name in _unique_names([*SYSTEM_PAYLOADS, *classes]):
+            self._names[cls] = name
+            self._classes[name] = cls
+
+    def __contains__(self, cls: type) -> bool:
+        return cls in self._names
+
+    def name_of(self, cls: type) -> str:
+        """The name of `cls`. Raises PayloadError (unknown_type)."""
+        try:
+            return self._names[cls]
+        except KeyError:
+            raise _unknown(cls.__name__, self._classes) from None
+
+    def class_of(self, name: str) -> type:
+        """The class called `name`. Raises PayloadError (unknown_type)."""
+        try:
+            return self._classes[name]
+        except KeyError:
+            raise _unknown(name, self._classes) from None
+
+    def encode(self, payload: Any) -> tuple[str, bytes]:
+        """The type name and bytes of `payload`. Raises PayloadError naming the field that cannot be encoded."""
+        cls = type(payload)
+        name = self._names.get(cls)
+        if name is None:
+            raise _unknown(cls.__name__, self._classes)
+        pack = _PACK.get(cls)
+        try:
+            return name, self._encode(pack(payload, self.pack) if pack else payload)
+        except (TypeError, OverflowError, UnicodeEncodeError, msgspec.MsgspecError, RecursionError) as error:
+            raise PayloadError(_explain_encoding(name, payload, error)) from None
+
+    def decode(self, name: str, data: bytes) -> Any:
+        """The payload in `data`, an instance of the class called `name`. Raises PayloadError naming a wrong field."""
+        payload = self.decode_packed(name, data)
+        unpack = _UNPACK.get(type(payload))
+        return unpack(payload, self.unpack) if unpack else payload
+
+    def decode_packed(self, name: str, data: bytes) -> Any:
+        """As `decode`, but payloads inside a Buffer's or Sequence's payload stay Packed, or text or mapping as given."""
+        decode = self._decoders.get(name) or self._decoder(name)
+        try:
+            payload = decode(data)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            raise PayloadError(f"{name}: {error}") from None
+        mark = _MARK.get(type(payload))
+        return mark(payload, _as_packed) if mark else payload
+
+    def pack(self, payload: Any) -> Any:
+        """`payload` ready to stand inside another payload; text, mappings and None stay as they are."""
+        if payload is None or isinstance(payload, str | Packed) or type(payload) is dict:
+            return payload
+        return Packed(*self.encode(payload))
+
+    def unpack(self, packed: Any) -> Any:
+        """The inverse of `pack`."""
+        return self.decode(packed.type, packed.data) if isinstance(packed, Packed) else packed
+
+    def _decoder(self, name: str) -> Callable[[bytes], Any]:
+        cls = self.class_of(name)
+        try:
+            decoder: Callable[[bytes], Any] = msgspec.msgpack.Decoder(cls).decode
+        except (TypeError, NameError) as error:
+            raise PayloadError(f"{name} cannot be a payload: {error}") from None
+        self._decoders[name] = decoder
+        return decoder
+
+
+def is_payload_class(cls: object) -> bool:
+    """Whether `cls` is a dataclass or a msgspec Struct."""
+    return isinstance(cls, type) and (dataclasses.is_dataclass(cls) or issubclass(cls, msgspec.Struct))
+
+
+def accepts_type(accepted: Iterable[type], cls: type) -> bool:
+    """Whether a handler of the classes `accepted` takes a `cls`; one that takes Fault takes every kind of fault."""
+    return any(cls is one or (one is Fault and issubclass(cls, Fault)) for one in accepted)
+
+
+def _as_packed(value: Any) -> Any:
+    if isinstance(value, list):
+        return msgspec.convert(value, Packed)
+    return value
+
+
+_Convert = Callable[[Any], Any]
+
+
+def _map_items(start: BufferStart, convert: _Convert) -> BufferStart:
+    return dataclasses.replace(start, items=[convert(item) for item in start.items])
+
+
+def _map_first(start: SequenceStart, convert: _Convert) -> SequenceStart:
+    return dataclasses.replace(start, payload=convert(start.payload))
+
+
+def _map_results(complete: BufferComplete, convert: _Convert) -> BufferComplete:
+    results = [dataclasses.replace(one, result=convert(one.result)) for one in complete.results]
+    return dataclasses.replace(complete, results=results)
+
+
+def _map_final(complete: SequenceComplete, convert: _Convert) -> SequenceComplete:
+    return dataclasses.replace(complete, result=convert(complete.result))
+
+
+_MARK: Mapping[type, Callable[[Any, _Convert], Any]] = {
+    BufferStart: _map_items,
+    SequenceStart: _map_first,
+    BufferComplete: _map_results,
+    SequenceComplete: _map_final,
+}
+_PACK = _UNPACK = _MARK
+
+
+def _unique_names(classes: Iterable[type]) -> Iterator[tuple[type, str]]:
+    distinct = list(dict.fromkeys(classes))
+    used: dict[str, int] = {}
+    for cls in distinct:
+        used[cls.__name__] = used.get(cls.__name__, 0) + 1
+    taken: set[str] = set()
+    for cls in distinct:
+        shared = used[cls.__name__] > 1 and cls not in SYSTEM_PAYLOADS
+        module = cls.__module__.rpartition(".")[2]
+        options = [f"{module}.{cls.__qualname__}", f"{cls.__module__}.{cls.__qualname__}"]
+        name = next(name for name in ([] if shared else [cls.__name__]) + [*options, f"{options[1]}.{id(cls):x}"]
+                    if name not in taken)  # fmt: skip
+        taken.add(name)
+        yield cls, name
+
+
+def _unknown(name: str, known: Iterable[str]) -> PayloadError:
+    names = ", ".join(sorted(set(known) - {cls.__name__ for cls in SYSTEM_PAYLOADS})) or "none"
+    return PayloadError(
+        f"{name} is no payload type of this organism ({names}); "
+        "define it as a dataclass or Struct in the module of a handler",
+        code="unknown_type",
+    )
+
+
+def _explain_encoding(name: str, payload: Any, error: Exception) -> str:
+    for path, value in _leaves(payload, name, 0):
+        try:
+            msgspec.msgpack.encode(value)
+        except (TypeError, OverflowError, UnicodeEncodeError, msgspec.MsgspecError, RecursionError) as reason:
+            return f"{path} cannot be encoded: {reason}"
+    return f"{name} cannot be encoded: {error}"
+
+
+def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """The values inside `value` that hold no further ones, each with the path to it; at most 50 levels down."""
+    parts: Iterable[tuple[str, Any]] = ()
+    if dataclasses.is_dataclass(value) or isinstance(value, msgspec.Struct):
+        names = getattr(value, "__struct_fields__", None) or [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]  # an instance, not a class
+        parts = [(f"{path}.{name}", getattr(value, name)) for name in names if hasattr(value, name)]
+    elif isinstance(value, dict):
+        parts = [
+            *((f"{path}[{key!r}]", key) for key in value),
+            *((f"{path}[{key!r}]", one) for key, one in value.items()),
+        ]
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = [(f"{path}[{index}]", one) for index, one in enumerate(value)]
+    else:
+        yield path, value
+    if depth < 50:
+        for where, part in parts:
+            yield from _leaves(part, where, depth + 1)

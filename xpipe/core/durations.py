@@ -1,0 +1,31 @@
+"""Durations: seconds as a number, or a number with a unit: `250ms`, `2s`, `5m`, `1h`, `1d`."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*", re.ASCII)
+
+
+def parse_duration(value: object) -> float:
+    """Seconds in `value`, never negative. Raises ValueError with a sentence that shows the accepted forms."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if value >= 0 and math.isfinite(value):
+            return float(value)
+    elif isinstance(value, str) and (match := _PATTERN.fullmatch(value)):
+        return float(match[1]) * _UNITS[match[2]]
+    raise ValueError(f"{value!r} is not a duration; write seconds, or a number with a unit such as 250ms, 2s, 5m or 1h")
+
+
+def format_duration(seconds: float) -> str:
+    """`seconds` for people, about three digits: `1.24 s`, `3 min 20 s`."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,87 @@
+"""What one organism.yaml declares, resolved and ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from xpipe.core.limits import Limits
+
+DEFAULT_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRef:
+    """Where user code lives: `module` is a dotted name or the path of a .py file, `name` an attribute path in it.
+
+    `folder` is the organism's folder, from which siblings of the module are imported.
+    """
+
+    folder: str
+    module: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A named receiver of messages.
+
+    accepts: the payload classes its handler takes, replies included; peers: the names it may call, or None for any;
+    timeout: seconds from the handler's start, or None; concurrency: handlers of it at once in a process, or None.
+    `ref` is where the handler was loaded from, None for one registered by code.
+    """
+
+    name: str
+    handler: Callable[..., Any]
+    accepts: tuple[type, ...]
+    description: str = ""
+    agent: bool = False
+    peers: frozenset[str] | None = None
+    broadcast: bool = False
+    cpu_bound: bool = False
+    inline: bool = False
+    timeout: float | None = DEFAULT_TIMEOUT
+    concurrency: int | None = None
+    ref: CodeRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartMessage:
+    """An entry of `messages:`. `payload` is a mapping, or XML or JSON text; `where` is its file:line:column."""
+
+    to: str
+    payload: Any
+    type: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSettings:
+    """The `backend:` section: its type, and the options of every type, those of other types unused."""
+
+    type: str = "memory"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """The `process_pool:` section. workers: None for as many as the CPUs this process may use; 0 tasks: no bound."""
+
+    workers: int | None = None
+    max_tasks_per_child: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OrganismDefinition:
+    """Everything one organism.yaml declares. `payload_types` are the classes known beside those that listeners accept."""
+
+    name: str
+    folder: str
+    file: str = ""
+    backend: BackendSettings = field(default_factory=BackendSettings)
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    limits: Limits = field(default_factory=Limits)
+    listeners: tuple[Listener, ...] = ()
+    messages: tuple[StartMessage, ...] = ()
+    payload_types: Mapping[type, CodeRef] = field(default_factory=dict)
