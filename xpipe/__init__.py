@@ -1,0 +1,58 @@
+"""Run an organism of Python message handlers declared in YAML. What handler authors import stands here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xpipe.version import __version__
+
+if TYPE_CHECKING:
+    from xpipe.assembly import Organism as Organism
+    from xpipe.assembly import Output as Output
+    from xpipe.core.errors import ConfigError as ConfigError
+    from xpipe.core.errors import PayloadError as PayloadError
+    from xpipe.core.errors import XpipeError as XpipeError
+    from xpipe.core.payloads import BufferComplete as BufferComplete
+    from xpipe.core.payloads import BufferDispatched as BufferDispatched
+    from xpipe.core.payloads import BufferError as BufferError
+    from xpipe.core.payloads import BufferItemResult as BufferItemResult
+    from xpipe.core.payloads import BufferStart as BufferStart
+    from xpipe.core.payloads import Fault as Fault
+    from xpipe.core.payloads import HandlerMetadata as HandlerMetadata
+    from xpipe.core.payloads import HandlerResponse as HandlerResponse
+    from xpipe.core.payloads import SequenceComplete as SequenceComplete
+    from xpipe.core.payloads import SequenceError as SequenceError
+    from xpipe.core.payloads import SequenceStart as SequenceStart
+    from xpipe.core.payloads import Slot as Slot
+
+_HOMES = {
+    "Organism": "xpipe.assembly",
+    "Output": "xpipe.assembly",
+    "ConfigError": "xpipe.core.errors",
+    "PayloadError": "xpipe.core.errors",
+    "XpipeError": "xpipe.core.errors",
+    "BufferComplete": "xpipe.core.payloads",
+    "BufferDispatched": "xpipe.core.payloads",
+    "BufferError": "xpipe.core.payloads",
+    "BufferItemResult": "xpipe.core.payloads",
+    "BufferStart": "xpipe.core.payloads",
+    "Fault": "xpipe.core.payloads",
+    "HandlerMetadata": "xpipe.core.payloads",
+    "HandlerResponse": "xpipe.core.payloads",
+    "SequenceComplete": "xpipe.core.payloads",
+    "SequenceError": "xpipe.core.payloads",
+    "SequenceStart": "xpipe.core.payloads",
+    "Slot": "xpipe.core.payloads",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for only then: a worker process needs no pump, `--version` needs nothing."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'xpipe' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(home), name)

@@ -23,18 +23,25 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """What `advance` did. refused: positions of finished steps whose claim was lost; late: replies nobody waited for."""
+    """What `advance` did.
+
+    refused: the positions of finished steps that were not committed, each with the reason: `stale` (its claim was
+    lost) or `slots` (a thread it writes to is full; the claim still stands). due: when the next join expires, in
+    seconds since the epoch, 0 for none. late: replies that came after their call had ended; unanswered: calls that
+    ended without an answer.
+    """
 
     claims: list[Claim]
     events: list[Event]
-    refused: list[int]
+    refused: dict[int, str]
+    due: float = 0.0
     late: int = 0
     unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadRecord:
-    """One thread as the outside sees it. state: active, waiting, failed or done; last_from and last_to are listeners."""
+    """One thread from outside. state: active, waiting, failed or done; last_from and last_to are listener names."""
 
     thread: str
     conversation: str
@@ -79,20 +86,21 @@ class SharedBackend(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    def open(self, organism: str) -> None:
+    def open(self, organism: str, slots_per_thread: int) -> None:
         """Be the state of the organism named `organism`: bind its root chain, make its secret. Idempotent."""
 
     def secret(self) -> bytes:
         """The key of the organism's thread ids; never shown to a handler."""
 
-    def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int) -> Advanced:
-        """Commit the steps `finished`, each wholly or, if its claim was lost, not at all; then claim for `pump`.
+    def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
+        """Commit the steps `finished`, each wholly or not at all; then claim messages for `pump`.
 
         Claims at most `room[name]` messages of each listener and `most` in all, oldest first within a listener, one
-        of a thread at a time, and hands over the events of the conversations that `pump` injected.
+        of a thread at a time, and hands over the events of the conversations that `pump` injected. `now` is the
+        time in seconds since the epoch, by which joins expire.
         """
 
-    def inject(self, pump: str, messages: Sequence[Injection], deepest: int = 0) -> list[str]:
+    def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
         """Start a conversation for each message, in one commit; their ids. Each has an initiator `<source>-<n>`."""
 
     def in_flight(self) -> int:

@@ -1,6 +1,7 @@
 """Call chains: segments joined by dots, innermost last. The only place that does arithmetic on them.
 
-A segment is a name in which `%` and `.` are percent-encoded, so that a dotted listener name stays one segment.
+A segment is a name in which `%`, `.` and `~` are percent-encoded, so that a dotted listener name stays one segment;
+a tag may follow it after a `~` to tell instances apart: `greeter~2`.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ import hashlib
 
 def escape(name: str) -> str:
     """`name` as one segment."""
-    if "." in name or "%" in name:
-        return name.replace("%", "%25").replace(".", "%2E")
+    if "." in name or "%" in name or "~" in name:
+        return name.replace("%", "%25").replace(".", "%2E").replace("~", "%7E")
     return name
 
 
 def unescape(segment: str) -> str:
     """The name that `segment` stands for."""
-    return segment.replace("%2E", ".").replace("%25", "%") if "%" in segment else segment
+    return segment.replace("%7E", "~").replace("%2E", ".").replace("%25", "%") if "%" in segment else segment
+
+
+def instance(name: str, tag: str | int) -> str:
+    """A segment for one of several instances of `name`."""
+    return f"{escape(name)}~{tag}"
 
 
 def root(organism: str) -> str:
@@ -28,6 +34,11 @@ def root(organism: str) -> str:
 def extend(chain: str, *names: str) -> str:
     """`chain` with a further segment for each of `names`."""
     return ".".join((chain, *map(escape, names)))
+
+
+def depth(chain: str) -> int:
+    """The number of segments of `chain`."""
+    return chain.count(".") + 1
 
 
 def prune(chain: str) -> tuple[str, str]:

@@ -77,7 +77,7 @@ class PayloadTypes:
         return unpack(payload, self.unpack) if unpack else payload
 
     def decode_packed(self, name: str, data: bytes) -> Any:
-        """As `decode`, but payloads inside a Buffer's or Sequence's payload stay Packed, or text or mapping as given."""
+        """As `decode`, but payloads inside a Buffer's or Sequence's payload stay Packed, or text or mapping."""
         decode = self._decoders.get(name) or self._decoder(name)
         try:
             payload = decode(data)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from xpipe.core.payloads import Fault
+
 REQUEST = "request"
 SELF = "self"
 RESPONSE = "response"
@@ -38,6 +40,14 @@ encode_message = _encoder.encode
 decode_message = _decoder.decode
 
 
+def no_answer(conversation: str, listener: str, caller: str, call: str, hop: int) -> bytes:
+    """The encoded fault message of a call to `listener` that ended without an answer."""
+    fault = Fault("no_answer", f"{listener} ended without an answer; let its handler respond", listener, hop)
+    return encode_message(
+        Message(f"{call}!", FAULT, conversation, listener, caller, "Fault", _encoder.encode(fault), call, hop)
+    )
+
+
 class Claim(msgspec.Struct, array_like=True, gc=False):
     """A message leased to a pump, with what is known of its thread.
 
@@ -54,7 +64,7 @@ class Claim(msgspec.Struct, array_like=True, gc=False):
     caller: str
     call: str
     initial: bool
-    open: dict[str, str]
+    open: list[str]
     state: bytes
 
 
@@ -78,10 +88,24 @@ class Send(msgspec.Struct, array_like=True, gc=False):
 
 
 class Answer(msgspec.Struct, array_like=True, gc=False):
-    """The reply that ends `call` in the parent of the step's thread. `payload` etc. stand in `message` too."""
+    """The reply that ends `call` in the parent of the step's thread; `fault` tells which kind of reply it is."""
 
     call: str
     message: bytes
+    fault: bool = False
+
+
+class Join(msgspec.Struct, array_like=True, gc=False):
+    """Collect `total` results from the calls that a step sends; then deliver the message `joined` to its thread.
+
+    expires: when the missing ones count as timed out, in seconds since the epoch, 0 for never. Without `collect`
+    results are dropped, and a fault among them is a dead letter.
+    """
+
+    total: int
+    joined: bytes
+    collect: bool = True
+    expires: float = 0.0
 
 
 class DeadLetter(msgspec.Struct, array_like=True, gc=False):
@@ -96,10 +120,10 @@ class Step(msgspec.Struct, array_like=True, gc=False):
     """All that one hop changes, committed together or not at all.
 
     thread, fence: the claim it finishes. call: the thread's open call afterwards. again: the same message for another
-    attempt. own: messages to the thread itself. delegate: a request made as if by the thread's parent, taking over the
-    thread's open call. join: the number of results to collect from the calls in `sends`, 0 for none. ends: the thread
-    gives up what it waits for: its open calls are closed, later replies to them are late. state: what a primitive
-    keeps. no_answer: a call of this thread that ends without an answer is told of by a fault.
+    attempt, then nothing else is set. own: messages to the thread itself. delegate: a request made as if by the
+    thread's parent, taking over the thread's open call. ends: the thread gives up what it waits for: its open calls
+    and its join are closed, later replies to them are late. state: what a primitive keeps. no_answer: a call of this
+    thread that ends without an answer is told of by a fault. dropped: answers that nobody waited for.
     """
 
     thread: str
@@ -110,30 +134,42 @@ class Step(msgspec.Struct, array_like=True, gc=False):
     own: list[bytes] = []
     again: bytes | None = None
     delegate: Send | None = None
-    join: int = 0
+    join: Join | None = None
     no_answer: bool = False
     ends: bool = False
     failed: bool = False
     state: bytes | None = None
     dead: DeadLetter | None = None
+    dropped: int = 0
 
 
 class Injection(msgspec.Struct, array_like=True, gc=False):
-    """A message from outside, the start of a conversation. With a `fault` it could not be read: its only output."""
+    """A message from outside, the start of a conversation, sent to each of `to`.
+
+    With a `fault` it could not be read or has nowhere to go: the fault, an encoded Fault, is its only output.
+    """
 
     source: str
-    to: str
-    type: str
-    payload: bytes
+    to: list[str]
+    type: str = ""
+    payload: bytes = b""
     fault: bytes | None = None
 
 
+OUTPUT = "output"
+ENDED = "ended"
+DEAD = "dead"
+
+
 class Event(msgspec.Struct, array_like=True, gc=False):
-    """Told to the pump that injected `conversation`: an output (kind response or fault), or its end (kind ended)."""
+    """Told to the pump that injected `conversation`.
+
+    kind output: `message` reached the initiator; ended: the conversation is over in `state` done or failed; dead:
+    `message` became a dead letter, caused by the encoded Fault `cause`, that nobody was told of.
+    """
 
     conversation: str
     kind: str
-    sender: str = ""
-    type: str = ""
-    payload: bytes = b""
+    message: bytes = b""
     state: str = ""
+    cause: bytes = b""

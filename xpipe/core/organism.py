@@ -74,7 +74,7 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class OrganismDefinition:
-    """Everything one organism.yaml declares. `payload_types` are the classes known beside those that listeners accept."""
+    """Everything one organism.yaml declares. `payload_types` are the classes known, and where a worker finds them."""
 
     name: str
     folder: str

@@ -61,7 +61,7 @@ class HandlerMetadata:
 
 @dataclass
 class Fault:
-    """A failure as a message. `origin` is the listener where it happened, `hop` counts messages along the path to it."""
+    """A failure as a message. `origin` is the listener where it happened, `hop` its place on the path of messages."""
 
     code: str
     text: str

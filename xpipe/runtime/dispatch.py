@@ -1,0 +1,237 @@
+"""Runs a handler where it belongs: on the event loop, in a thread, or in a worker process; and keeps its time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
+from functools import partial
+from typing import Any
+
+from xpipe.core.codec import PayloadTypes
+from xpipe.core.messages import SELF
+from xpipe.core.organism import Listener
+from xpipe.core.payloads import HandlerMetadata, Slot
+from xpipe.ports import SharedBackend
+from xpipe.runtime import coroutines
+from xpipe.runtime.frames import Result, Task
+from xpipe.runtime.history import read_slots, up_to
+from xpipe.runtime.hop import Hop
+from xpipe.runtime.pool import Pool, PoolTask
+from xpipe.runtime.responses import Failure, Outgoing, describe, encode_responses
+from xpipe.runtime.threads import ThreadWorkers
+from xpipe.runtime.topology import Topology
+
+CANCEL_GRACE = 1.0
+"""Seconds a cancelled handler has to end before it is given up on."""
+
+Outcome = list[Outgoing] | Failure
+Settle = Callable[[Hop, Outcome], None]
+
+
+class Dispatcher:
+    """Knows how to run each kind of handler. `instructions` gives a listener's usage instructions."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        backend: SharedBackend,
+        types: PayloadTypes,
+        pool: Pool | None,
+        threads: ThreadWorkers,
+        instructions: Callable[[str], str],
+    ) -> None:
+        self._loop = loop
+        self._backend = backend
+        self._types = types
+        self._pool = pool
+        self._threads = threads
+        self._instructions = instructions
+        self._asynchronous: dict[Callable[..., Any], bool] = {}
+
+    async def close(self) -> None:
+        """End the worker processes and idle threads."""
+        self._threads.close()
+        if self._pool is not None:
+            self._pool.drop_waiting()
+            await self._pool.close()
+
+    def limit(self, room: dict[str, int], listeners: Topology) -> dict[str, int]:
+        """`room` bounded by what threads and worker processes can take."""
+        for listener in listeners:
+            if listener.cpu_bound and self._pool is not None:
+                room[listener.name] = min(room[listener.name], self._pool.room(listener.name))
+            elif not listener.inline and not self._is_async(listener.handler):
+                room[listener.name] = min(room[listener.name], self._threads.room)
+        return room
+
+    def begin(self, hop: Hop, settle: Settle) -> Awaitable[None] | None:
+        """Run the handler of `hop`; `settle` gets its outcome once.
+
+        Returns what the caller must await in its own task if the handler waits there, else None. Raises PayloadError
+        when the payload cannot be decoded.
+        """
+        listener = hop.listener
+        assert listener is not None
+        if listener.cpu_bound and self._pool is not None:
+            self._run_in_pool(self._pool, hop, listener, settle)
+            return None
+        payload = self._types.decode(hop.message.type, hop.message.payload)
+        metadata = self._metadata(hop)
+        if self._is_async(listener.handler):
+            return self._run_on_loop(hop, listener, listener.handler(payload, metadata), settle)
+        call = partial(self._call, listener.handler, payload, metadata)
+        if listener.inline:
+            settle(hop, call())
+        else:
+            self._run_in_thread(hop, listener, call, settle)
+        return None
+
+    def _is_async(self, handler: Callable[..., Any]) -> bool:
+        known = self._asynchronous.get(handler)
+        if known is None:
+            call = getattr(handler, "__call__", None)  # noqa: B004  # asks whether an instance's call is async
+            known = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+            self._asynchronous[handler] = known
+        return known
+
+    def _metadata(self, hop: Hop) -> HandlerMetadata:
+        message, claim = hop.message, hop.claim
+        return HandlerMetadata(
+            claim.thread,
+            message.sender,
+            claim.listener,
+            message.kind == SELF,
+            message.id,
+            message.conversation,
+            message.attempt,
+            self._instructions(claim.listener),
+            partial(self._history, claim.thread, message.id),
+        )
+
+    def _history(self, thread: str, message: str) -> Sequence[Slot]:
+        return read_slots(up_to(self._backend.slots(thread), message), self._types)
+
+    def _call(self, handler: Callable[..., Any], payload: Any, metadata: HandlerMetadata) -> Outcome:
+        try:
+            return encode_responses(self._types, handler(payload, metadata))
+        except BaseException as error:
+            return describe(error)
+
+    def _run_on_loop(
+        self, hop: Hop, listener: Listener, coroutine: Coroutine[Any, Any, Any], settle: Settle
+    ) -> Awaitable[None] | None:
+        context = copy_context()
+        hop.started = time.monotonic()
+        try:
+            future = coroutines.begin(coroutine, context)
+        except StopIteration as stop:
+            settle(hop, self._encode(stop.value))
+            return None
+        except BaseException as error:
+            settle(hop, describe(error))
+            return None
+        return self._wait_for(hop, listener, coroutine, context, future, settle)
+
+    async def _wait_for(
+        self,
+        hop: Hop,
+        listener: Listener,
+        coroutine: Coroutine[Any, Any, Any],
+        context: Context,
+        future: Any,
+        settle: Settle,
+    ) -> None:
+        task = hop.task = asyncio.current_task()
+        assert task is not None
+        self._set_timer(hop, listener, settle)
+        try:
+            outcome = self._encode(await coroutines.resume(coroutine, context, future))
+        except BaseException as error:
+            if task.cancelling() and not hop.expired:
+                raise  # The pump stops: the message stays unfinished.
+            outcome = describe(error)
+        finally:
+            if hop.timer is not None:
+                hop.timer.cancel()
+        if hop.expired:
+            task.uncancel()
+            outcome = _timed_out(listener)
+        _settle_once(hop, outcome, settle)
+
+    def _set_timer(self, hop: Hop, listener: Listener, settle: Settle) -> None:
+        if listener.timeout is not None:
+            left = hop.started + listener.timeout - time.monotonic()
+            hop.timer = self._loop.call_later(max(0.0, left), self._expire, hop, listener, settle)
+
+    def _expire(self, hop: Hop, listener: Listener, settle: Settle) -> None:
+        hop.expired = True
+        hop.task.cancel()
+        hop.timer = self._loop.call_later(CANCEL_GRACE, _settle_once, hop, _timed_out(listener), settle)
+
+    def _encode(self, result: Any) -> Outcome:
+        try:
+            return encode_responses(self._types, result)
+        except BaseException as error:
+            return describe(error)
+
+    def _run_in_thread(self, hop: Hop, listener: Listener, call: Callable[[], Outcome], settle: Settle) -> None:
+        def done(outcome: Any, error: BaseException | None) -> None:
+            if hop.timer is not None:
+                hop.timer.cancel()
+            if hop.over:
+                self._threads.returned()
+            _settle_once(hop, describe(error) if error else outcome, settle)
+
+        def timed_call() -> Outcome:
+            hop.started = time.monotonic()
+            return call()
+
+        if listener.timeout is not None:
+            hop.timer = self._loop.call_later(listener.timeout, self._check_thread, hop, listener, settle)
+        self._threads.submit(partial(copy_context().run, timed_call), done)
+
+    def _check_thread(self, hop: Hop, listener: Listener, settle: Settle) -> None:
+        """Give up on a handler in a thread once its time, counted from its start, has passed."""
+        timeout = listener.timeout or 0.0
+        left = hop.started + timeout - time.monotonic() if hop.started else timeout
+        if left > 0:
+            hop.timer = self._loop.call_later(left, self._check_thread, hop, listener, settle)
+        else:
+            self._threads.abandon()
+            _settle_once(hop, _timed_out(listener), settle)
+
+    def _run_in_pool(self, pool: Pool, hop: Hop, listener: Listener, settle: Settle) -> None:
+        message, claim = hop.message, hop.claim
+        task = Task(
+            pool.next_number(),
+            claim.listener,
+            message.type,
+            message.payload,
+            claim.thread,
+            message.sender,
+            message.kind == SELF,
+            message.id,
+            message.conversation,
+            message.attempt,
+        )
+
+        def done(result: Result) -> None:
+            _settle_once(hop, result.failure or result.responses, settle)
+
+        pool.submit(
+            PoolTask(task, listener.timeout, done, lambda: up_to(self._backend.slots(claim.thread), message.id))
+        )
+
+
+def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:
+    if not hop.over:
+        hop.over = True
+        settle(hop, outcome)
+
+
+def _timed_out(listener: Listener) -> Failure:
+    text = f"no answer within {listener.timeout:g} s; raise the listener's timeout or make the handler faster"
+    return Failure("timeout", text)

@@ -1,0 +1,297 @@
+"""The pool of worker processes: hands out tasks, keeps time, blames the right task for a death, stays whole.
+
+Each worker has a short queue of its own, long enough that tiny tasks do not wait for the pipe. What waits behind a
+long task is taken back as soon as another worker has nothing to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from xpipe.core.errors import PoolError
+from xpipe.core.organism import CodeRef
+from xpipe.runtime.frames import (
+    Broken,
+    FromWorker,
+    History,
+    Ready,
+    Release,
+    Released,
+    Result,
+    Setup,
+    Task,
+    WorkerListener,
+)
+from xpipe.runtime.process import WorkerProcess
+from xpipe.runtime.responses import Failure
+
+QUEUE_SECONDS = 0.02
+"""How much work, by the listener's recent pace, a worker has waiting for it."""
+MIN_QUEUE, MAX_QUEUE = 2, 64
+MAX_FAILED_STARTS = 3
+_PACE_WEIGHT = 0.2
+
+
+class PoolTask:
+    """A task under way. `done` gets its result once; `timeout` is in seconds from the start of its handler."""
+
+    __slots__ = ("done", "read_history", "task", "timeout")
+
+    def __init__(
+        self,
+        task: Task,
+        timeout: float | None,
+        done: Callable[[Result], None],
+        read_history: Callable[[], list[bytes]],
+    ) -> None:
+        self.task = task
+        self.timeout = timeout
+        self.done = done
+        self.read_history = read_history
+
+
+class _Seat:
+    """A worker's place in the pool: what it has been given."""
+
+    __slots__ = ("given", "handed", "process", "ready", "releasing", "retiring", "timed_out", "timer")
+
+    def __init__(self) -> None:
+        self.process: WorkerProcess
+        self.given: dict[int, PoolTask] = {}
+        self.handed = 0
+        self.ready = False
+        self.releasing = False
+        self.retiring = False
+        self.timed_out = 0
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Pool:
+    """`size` worker processes; each is replaced after `max_tasks` tasks if that is not 0.
+
+    `on_broken` is called with a PoolError when workers cannot start.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        size: int,
+        max_tasks: int,
+        types: Sequence[CodeRef],
+        listeners: Sequence[WorkerListener],
+        on_broken: Callable[[PoolError], None],
+    ) -> None:
+        self._loop = loop
+        self.size = size
+        self._max_tasks = max_tasks
+        self._setup = Setup(list(sys.path), list(types), list(listeners))
+        self._on_broken = on_broken
+        self._numbers = count(1)
+        self._waiting: deque[PoolTask] = deque()
+        self._seats: list[_Seat] = []
+        self._paces: dict[str, float] = {}
+        self._failed_starts = 0
+        self._closed = False
+        self.restarts = 0
+
+    def start(self) -> None:
+        """Start the workers; they load the user's code while the pump goes on."""
+        for _ in range(self.size):
+            self._seat()
+
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return [seat.process.pid for seat in self._seats]
+
+    def next_number(self) -> int:
+        """A number for a task, not used before."""
+        return next(self._numbers)
+
+    def room(self, listener: str) -> int:
+        """How many more tasks of `listener` keep the workers busy without piling up here."""
+        given = sum(len(seat.given) for seat in self._seats) + len(self._waiting)
+        return max(0, self.size * (self._depth(listener) + 1) - given)
+
+    def submit(self, task: PoolTask) -> None:
+        """Run `task` in a worker as soon as one is free."""
+        self._waiting.append(task)
+        self._hand_out()
+
+    def drop_waiting(self) -> None:
+        """Forget the tasks that have not been given to a worker."""
+        self._waiting.clear()
+
+    async def close(self) -> None:
+        """End all workers; one that does not end by itself within a second is killed."""
+        self._closed = True
+        for seat in self._seats:
+            if seat.timer is not None:
+                seat.timer.cancel()
+            if seat.given:
+                seat.process.kill()  # What it runs is not wanted any more.
+            seat.process.close()
+        await asyncio.to_thread(self._reap)
+
+    def _reap(self) -> None:
+        end = time.monotonic() + 1.0
+        for seat in self._seats:
+            if not seat.process.wait(max(0.0, end - time.monotonic())):
+                seat.process.kill()
+                seat.process.wait(5.0)
+
+    def _seat(self) -> None:
+        seat = _Seat()
+        seat.process = WorkerProcess(
+            self._loop,
+            lambda _, content: self._take(seat, content),
+            lambda process: self._replace(seat, process),
+        )
+        self._seats.append(seat)
+        seat.process.send(self._setup)
+
+    def _depth(self, listener: str) -> int:
+        pace = self._paces.get(listener)
+        if pace is None:
+            return MIN_QUEUE
+        return max(MIN_QUEUE, min(MAX_QUEUE, int(QUEUE_SECONDS / (pace + 1e-6))))
+
+    def _hand_out(self) -> None:
+        while self._waiting:
+            depth = self._depth(self._waiting[0].task.listener)
+            seat = min(self._open_seats(), key=lambda seat: len(seat.given), default=None)
+            if seat is None or len(seat.given) >= depth:
+                return
+            self._give(seat, self._waiting.popleft())
+
+    def _open_seats(self) -> list[_Seat]:
+        return [seat for seat in self._seats if seat.ready and not seat.retiring]
+
+    def _give(self, seat: _Seat, task: PoolTask) -> None:
+        try:
+            seat.process.send(task.task)
+        except OverflowError:
+            text = "the payload takes more than 4 GiB; send less, or a path to a file"
+            self._loop.call_soon(task.done, _failed(task, "payload_too_large", text))
+            return
+        seat.given[task.task.number] = task
+        seat.handed += 1
+        if self._max_tasks and seat.handed >= self._max_tasks:
+            seat.retiring = True
+        if task.timeout is not None and seat.timer is None:
+            seat.timer = self._loop.call_later(task.timeout, self._keep_time, seat)
+
+    def _take(self, seat: _Seat, content: FromWorker) -> None:
+        match content:
+            case Result():
+                self._finish(seat, content)
+            case Released():
+                self._take_back(seat, content.numbers)
+            case History():
+                task = seat.given.get(content.number)
+                seat.process.send(History(content.number, task.read_history() if task else []))
+            case Ready():
+                seat.ready = True
+                self._failed_starts = 0
+                self._hand_out()
+            case Broken():
+                self._break(f"a worker process cannot load the handlers: {content.text}")
+
+    def _finish(self, seat: _Seat, result: Result) -> None:
+        task = seat.given.pop(result.number, None)
+        if task is None:
+            return
+        name = task.task.listener
+        pace = self._paces.get(name, result.seconds)
+        self._paces[name] = pace + _PACE_WEIGHT * (result.seconds - pace)
+        task.done(result)
+        self._hand_out()
+        if not seat.given:
+            self._idle(seat)
+
+    def _idle(self, seat: _Seat) -> None:
+        """`seat` has nothing to do: let it end if its time has come, else let it help the busiest other one."""
+        if seat.retiring:
+            seat.process.close()
+            self._leave(seat)
+            return
+        others = [other for other in self._open_seats() if len(other.given) > 1 and not other.releasing]
+        if others and not self._waiting:
+            busiest = max(others, key=lambda other: len(other.given))
+            busiest.releasing = True
+            busiest.process.send(Release(len(busiest.given) // 2))
+
+    def _take_back(self, seat: _Seat, numbers: Sequence[int]) -> None:
+        seat.releasing = False
+        self._requeue([task for number in numbers if (task := seat.given.pop(number, None))])
+
+    def _requeue(self, tasks: list[PoolTask]) -> None:
+        tasks.sort(key=lambda task: task.task.number, reverse=True)
+        self._waiting.extendleft(tasks)
+        self._hand_out()
+
+    def _keep_time(self, seat: _Seat) -> None:
+        seat.timer = None
+        timed = [task.timeout for task in seat.given.values() if task.timeout is not None]
+        if not timed or self._closed:
+            return
+        number, started = seat.process.running()
+        task = seat.given.get(number)
+        wait = min(timed)
+        if task is not None and task.timeout is not None:
+            left = started + task.timeout - time.monotonic()
+            if left <= 0:
+                seat.timed_out = number
+                seat.process.kill()
+                return
+            wait = min(wait, left)
+        seat.timer = self._loop.call_later(max(wait, 0.001), self._keep_time, seat)
+
+    def _replace(self, seat: _Seat, process: WorkerProcess) -> None:
+        """The process of `seat` is gone: blame the task it ran, give the others to a new one."""
+        if self._closed or seat not in self._seats:
+            return
+        number, _ = process.running()
+        guilty = seat.given.pop(number, None)
+        spared = list(seat.given.values())
+        if not seat.ready:
+            self._failed_starts += 1
+        self._leave(seat)
+        if self._failed_starts >= MAX_FAILED_STARTS:
+            self._break(f"worker processes do not start: the last one {process.how_it_ended()}; see its output above")
+            return
+        if guilty is not None:
+            guilty.done(self._blame(seat, guilty, process))
+        self._requeue(spared)
+
+    def _blame(self, seat: _Seat, task: PoolTask, process: WorkerProcess) -> Result:
+        if seat.timed_out == task.task.number:
+            return timed_out(task.task.number, task.timeout or 0.0)
+        how = process.how_it_ended()
+        return _failed(task, "worker_lost", f"the worker process {how} while it ran this message")
+
+    def _leave(self, seat: _Seat) -> None:
+        if seat.timer is not None:
+            seat.timer.cancel()
+        self._seats.remove(seat)
+        self.restarts += 1
+        if not self._closed and self._failed_starts < MAX_FAILED_STARTS:
+            self._seat()
+
+    def _break(self, text: str) -> None:
+        if not self._closed:
+            self._on_broken(PoolError(text))
+
+
+def timed_out(number: int, timeout: float) -> Result:
+    """The result of a task that ran into its time-out."""
+    text = f"no answer within {timeout:g} s; raise the listener's timeout or make the handler faster"
+    return Result(number, [], Failure("timeout", text), timeout)
+
+
+def _failed(task: PoolTask, code: str, text: str) -> Result:
+    return Result(task.task.number, [], Failure(code, text), 0.0)

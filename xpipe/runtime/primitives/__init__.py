@@ -1,0 +1,1 @@
+"""The system listeners: Buffer and Sequence. Their handlers return steps, not responses."""

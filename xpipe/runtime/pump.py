@@ -1,0 +1,284 @@
+"""The pump: claims messages, runs their handlers, commits what follows, in batches.
+
+One call of `advance` commits all finished hops and claims the next ones. The messages claimed are begun one after
+the other by a runner, a task. When a handler waits, its runner waits with it and another runner goes on with the
+rest: a handler that does not wait costs no task, one that does holds up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from xpipe.core.codec import PayloadTypes
+from xpipe.core.errors import PayloadError
+from xpipe.core.messages import Event, Injection, Step, decode_message
+from xpipe.core.payloads import Fault
+from xpipe.ports import SharedBackend
+from xpipe.runtime.dispatch import Dispatcher
+from xpipe.runtime.hop import Hop
+from xpipe.runtime.primitives.base import Primitive
+from xpipe.runtime.responses import Failure, Outgoing
+from xpipe.runtime.router import Router
+from xpipe.runtime.stats import FaultRecord, Stats
+from xpipe.runtime.topology import Topology
+
+BATCH = 256
+CONCURRENCY = 1_000
+"""Handlers of one listener at once, unless its `concurrency` says otherwise."""
+MAX_TURN = 0.005
+"""Seconds of handling after which the event loop gets a chance: timers, signals, workers."""
+MAX_IDLE_RUNNERS = 32
+
+
+class Pump:
+    """Serves one organism on one backend, in the running event loop.
+
+    `on_event` gets the backend's events, `on_progress` is called after each commit."""
+
+    def __init__(
+        self,
+        id: str,
+        backend: SharedBackend,
+        topology: Topology,
+        types: PayloadTypes,
+        router: Router,
+        dispatcher: Dispatcher,
+        primitives: dict[str, Primitive],
+        on_event: Callable[[Event], None],
+        on_progress: Callable[[], None],
+    ) -> None:
+        self.id = id
+        self.stats = Stats()
+        self._backend = backend
+        self._topology = topology
+        self._types = types
+        self._router = router
+        self._dispatcher = dispatcher
+        self._primitives = primitives
+        self._on_event = on_event
+        self._on_progress = on_progress
+        self._queue: deque[Hop] = deque()
+        self._steps: list[Step] = []
+        self._hops: list[Hop] = []
+        self._running: dict[str, int] = {}
+        self._idle: list[asyncio.Future[None]] = []
+        self._runners: set[asyncio.Task[None]] = set()
+        self._awake = 0
+        self._claiming = True
+        self._closed = False
+        self._news = True
+        self._timer: asyncio.TimerHandle | None = None
+        self._turn_began = 0.0
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def under_way(self) -> int:
+        """Messages this pump has claimed and not finished."""
+        return sum(self._running.values())
+
+    def inject(self, messages: Sequence[Injection]) -> list[str]:
+        """Start a conversation for each message; their ids."""
+        ids = self._backend.inject(self.id, messages, time.time())
+        self.wake()
+        return ids
+
+    def wake(self) -> None:
+        """There may be something to do: have a runner look."""
+        self._news = True
+        if self._awake or self._closed:
+            return
+        self._awake += 1
+        if self._idle:
+            self._idle.pop().set_result(None)
+        else:
+            runner = asyncio.get_running_loop().create_task(self._run(), name="xpipe-runner")
+            self._runners.add(runner)
+            runner.add_done_callback(self._runner_ended)
+
+    def stop_claiming(self) -> None:
+        """Take no further messages; those under way go on."""
+        self._claiming = False
+
+    async def close(self) -> None:
+        """Stop at once: handlers under way are cancelled and their messages stay unfinished in the backend."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        runners = list(self._runners)
+        for runner in runners:
+            runner.cancel()
+        if runners:
+            # A handler may refuse to be cancelled; it is left behind.
+            await asyncio.wait(runners, timeout=1.0)
+        await self._dispatcher.close()
+
+    def _runner_ended(self, runner: asyncio.Task[None]) -> None:
+        self._runners.discard(runner)
+        if runner.cancelled():
+            return
+        error = runner.exception()
+        if error is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def _run(self) -> None:
+        self._turn_began = time.monotonic()
+        while not self._closed:
+            while self._queue:
+                rest = self._begin(self._queue.popleft())
+                if rest is not None:
+                    await self._see_through(rest)
+            if self._steps or self._news:
+                self._advance()
+                await self._let_others_run()
+            elif not await self._sleep():
+                return
+
+    async def _see_through(self, rest: Awaitable[None]) -> None:
+        """Wait with a handler, while another runner goes on with the queue."""
+        self._awake -= 1
+        if self._queue or self._steps or self._news:
+            self.wake()
+        try:
+            await rest
+        finally:
+            self._awake += 1
+
+    async def _let_others_run(self) -> None:
+        if not self._queue or time.monotonic() - self._turn_began > MAX_TURN:
+            await asyncio.sleep(0)
+            self._turn_began = time.monotonic()
+
+    async def _sleep(self) -> bool:
+        """Wait to be woken; False when this runner is not needed any more."""
+        self._awake -= 1
+        if len(self._idle) >= MAX_IDLE_RUNNERS:
+            return False
+        woken = asyncio.get_running_loop().create_future()
+        self._idle.append(woken)
+        await woken
+        self._turn_began = time.monotonic()
+        return True
+
+    def _advance(self) -> None:
+        steps, hops = self._steps, self._hops
+        self._steps, self._hops, self._news = [], [], False
+        now = time.time()
+        for hop in hops:
+            self._running[hop.claim.listener] -= 1
+        room = self._room() if self._claiming else {}
+        advanced = self._backend.advance(self.id, steps, room, BATCH, now)
+        self._count(advanced.late, advanced.unanswered, steps, hops)
+        for position, reason in advanced.refused.items():
+            self._refused(hops[position], reason)
+        for event in advanced.events:
+            self._on_event(event)
+        for claim in advanced.claims:
+            message = decode_message(claim.message)
+            listener = self._topology.get(claim.listener)
+            self._queue.append(Hop(claim, message, listener))
+            self._running[claim.listener] = self._running.get(claim.listener, 0) + 1
+        self._news = self._news or len(advanced.claims) == BATCH
+        self._set_timer(advanced.due, now)
+        self._on_progress()
+
+    def _count(self, late: int, unanswered: int, steps: list[Step], hops: list[Hop]) -> None:
+        stats = self.stats
+        stats.late += late
+        stats.unanswered += unanswered
+        for step, hop in zip(steps, hops, strict=True):
+            stats.dropped += step.dropped
+            if step.again is not None:
+                stats.retries += 1
+                continue
+            stats.hops += 1
+            stats.of(hop.claim.listener).done += 1
+
+    def _room(self) -> dict[str, int]:
+        """How many messages of each listener may be claimed: its concurrency less what is under way."""
+        room = dict.fromkeys((*self._primitives, *self._topology.gone), BATCH)
+        running = self._running
+        for listener in self._topology:
+            name = listener.name
+            free = (listener.concurrency or CONCURRENCY) - running.get(name, 0)
+            room[name] = free
+        return self._dispatcher.limit(room, self._topology)
+
+    def _refused(self, hop: Hop, reason: str) -> None:
+        if reason == "slots":
+            text = "a thread this hop writes to has as many messages as limits.slots_per_thread allows; "
+            fault = self._router.fault(hop.claim, hop.message, "too_many_slots", f"{text}raise it or start another")
+            self._running[hop.claim.listener] += 1
+            self._finish(hop, self._fail(hop, fault))
+
+    def _set_timer(self, due: float, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self.wake)
+
+    def _begin(self, hop: Hop) -> Awaitable[None] | None:
+        """Start handling `hop`; what is left to be awaited if its handler waits in this task."""
+        primitive = self._primitives.get(hop.claim.listener)
+        if primitive is not None:
+            step = primitive.take(hop.claim, hop.message)
+            self._note_failure(hop, step)
+            self._finish(hop, step)
+            return None
+        step = self._router.admit(hop.claim, hop.message)
+        if step is not None:
+            self._note_failure(hop, step)
+            self._finish(hop, step)
+            return None
+        try:
+            return self._dispatcher.begin(hop, self._settle)
+        except PayloadError as error:
+            self._settle(hop, Failure(error.code, str(error)))
+            return None
+
+    def _settle(self, hop: Hop, outcome: list[Outgoing] | Failure) -> None:
+        """The handler of `hop` ended: decide its step. Called once for each hop."""
+        if isinstance(outcome, Failure):
+            fault = self._router.fault(hop.claim, hop.message, outcome.code, outcome.text, outcome.traceback)
+            step = self._fail(hop, fault)
+        else:
+            step = self._router.route(hop.claim, hop.message, outcome)
+            if step.failed:
+                self._note_failure(hop, step)
+        self._finish(hop, step)
+
+    def _fail(self, hop: Hop, fault: Fault) -> Step:
+        step = self._router.route_failure(hop.claim, hop.message, fault)
+        if step.again is None:
+            self._note(hop, fault)
+        return step
+
+    def _note_failure(self, hop: Hop, step: Step) -> None:
+        """Note the fault that `step` carries, if it began here."""
+        if step.dead is not None:
+            self._note(hop, self._types.decode("Fault", step.dead.fault))
+
+    def _note(self, hop: Hop, fault: Fault) -> None:
+        self.stats.of(hop.claim.listener).faults += 1
+        self.stats.note(
+            FaultRecord(
+                hop.message.conversation,
+                hop.claim.thread,
+                fault.code,
+                fault.text,
+                fault.origin,
+                fault.hop,
+                fault.attempt,
+                fault.retryable,
+                fault.traceback,
+            )
+        )
+
+    def _finish(self, hop: Hop, step: Step) -> None:
+        self._steps.append(step)
+        self._hops.append(hop)
+        if not self._awake:
+            self.wake()

@@ -1,0 +1,88 @@
+"""What a handler gave back, as data: its responses encoded, or how it failed."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import xpipe
+from xpipe.core.codec import PayloadTypes
+from xpipe.core.errors import PayloadError
+from xpipe.core.payloads import HandlerResponse
+
+_OWN_CODE = str(Path(xpipe.__file__).parent)
+MAX_TEXT = 10_000
+MAX_TRACEBACK = 20_000
+
+
+class Outgoing(msgspec.Struct, array_like=True, gc=False):
+    """A response of a handler: its payload as bytes, and the listener it goes to, None for the caller."""
+
+    to: str | None
+    type: str
+    payload: bytes
+
+
+class Failure(msgspec.Struct, array_like=True, gc=False):
+    """Why a handler did not end well: a fault code, a sentence, and the user's part of the traceback."""
+
+    code: str
+    text: str
+    traceback: str = ""
+
+
+def encode_responses(types: PayloadTypes, result: Any) -> list[Outgoing]:
+    """The responses in `result`, what a handler returned. Raises PayloadError (R8, R9)."""
+    if result is None:
+        return []
+    if type(result) is HandlerResponse:
+        return [_encode(types, result)]
+    if isinstance(result, list | tuple) and all(isinstance(one, HandlerResponse) for one in result):
+        return [_encode(types, response) for response in result]
+    if isinstance(result, HandlerResponse):
+        return [_encode(types, result)]
+    what = type(result).__name__
+    hint = "return HandlerResponse.respond(...), HandlerResponse(..., to=NAME), a list of them, or None"
+    raise PayloadError(f"the handler returned a {what}; {hint}", code="bad_response")
+
+
+def _encode(types: PayloadTypes, response: HandlerResponse) -> Outgoing:
+    to = response.to
+    if to is not None and not isinstance(to, str):
+        raise PayloadError(f"`to` is a {type(to).__name__}; name a listener", code="bad_response")
+    name, payload = types.encode(response.payload)
+    return Outgoing(to, name, payload)
+
+
+def describe(error: BaseException) -> Failure:
+    """The failure that the exception `error` of a handler is."""
+    if isinstance(error, PayloadError):
+        return Failure(error.code, str(error)[:MAX_TEXT])
+    return Failure("exception", _sentence(error), user_traceback(error))
+
+
+def _sentence(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text cannot be shown)"
+    return f"{name}: {text}"[:MAX_TEXT] if text else name
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback of `error` without the frames of xpipe itself, at most MAX_TRACEBACK characters."""
+    try:
+        summary = traceback.TracebackException.from_exception(error, limit=-30)
+        summary.stack = _user_frames(summary.stack)
+        return "".join(summary.format())[-MAX_TRACEBACK:]
+    except Exception:
+        return ""
+
+
+def _user_frames(stack: traceback.StackSummary) -> traceback.StackSummary:
+    frames = [frame for frame in stack if not frame.filename.startswith(_OWN_CODE)]
+    return traceback.StackSummary.from_list(frames)

@@ -1,0 +1,281 @@
+"""From a claim and the outcome of its handler to the step to commit. Pure: docs/semantics.md is its table."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+import msgspec
+
+from xpipe.core import chains
+from xpipe.core.codec import PayloadTypes
+from xpipe.core.errors import PayloadError
+from xpipe.core.limits import Limits
+from xpipe.core.messages import (
+    FAULT,
+    REQUEST,
+    RESPONSE,
+    SELF,
+    Answer,
+    Binding,
+    Claim,
+    DeadLetter,
+    Message,
+    Send,
+    Step,
+    encode_message,
+)
+from xpipe.core.payloads import Fault
+from xpipe.runtime.responses import Outgoing
+from xpipe.runtime.topology import Topology
+
+ATTEMPTS = {"worker_lost": 3}
+"""How often a message is tried when it fails with a fault of this code; once for all others."""
+
+
+def message_ids() -> Callable[[], str]:
+    """A source of ids that no other process shares: a random prefix and a count."""
+    prefix, numbers = secrets.token_hex(6), count(1)
+    return lambda: f"{prefix}-{next(numbers):x}"
+
+
+@dataclass(slots=True)
+class _Routing:
+    """A step under construction."""
+
+    claim: Claim
+    message: Message
+    step: Step
+    fault: Fault | None = None
+    refused: list[tuple[str, str, Fault]] = field(default_factory=list)
+
+
+class Router:
+    """Decides what a hop commits. `secret` keys the thread ids, `new_id` makes message ids."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        types: PayloadTypes,
+        limits: Limits,
+        secret: bytes,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        self._topology = topology
+        self.types = types
+        self._limits = limits
+        self._secret = secret
+        self.new_id = new_id or message_ids()
+
+    def admit(self, claim: Claim, message: Message) -> Step | None:
+        """None when the handler may run, else the step that is taken instead (F6, F7)."""
+        if self._topology.accepts(claim.listener, message.type):
+            return None
+        if message.kind == FAULT:
+            return self.pass_on(claim, message)
+        if message.kind == RESPONSE:
+            text = f"{claim.listener} does not accept the reply {message.type} of {message.sender}"
+            hint = "; add it to the annotation of its handler"
+            return self.fail(claim, message, self.fault(claim, message, "unaccepted_reply", text + hint))
+        if claim.listener in self._topology.gone:
+            text = f"{claim.listener} has been unregistered; register it again or send to another listener"
+            return self.fail(claim, message, self.fault(claim, message, "unknown_target", text))
+        text = f"{claim.listener} does not accept {message.type}; it accepts {self._topology.accepted(claim.listener)}"
+        return self.fail(claim, message, self.fault(claim, message, "bad_payload", text))
+
+    def fault(self, claim: Claim, message: Message, code: str, text: str, traceback: str = "") -> Fault:
+        """A fault that happened at the claim's listener."""
+        retryable = code in ("timeout", "worker_lost")
+        return Fault(code, text, claim.listener, message.hop, message.attempt, retryable, traceback)
+
+    def route(self, claim: Claim, message: Message, responses: Sequence[Outgoing]) -> Step:
+        """The step for the responses of a handler that ended well (R1 to R9, R12, R13)."""
+        routing = _Routing(claim, message, Step(claim.thread, claim.fence, open_call(claim, message)))
+        for response in responses:
+            if response.to is None:
+                self._respond(routing, response)
+            else:
+                self._call(routing, response, response.to)
+            if routing.fault is not None:
+                return self.fail(claim, message, routing.fault)
+        return self._tell_refused(routing) if routing.refused else routing.step
+
+    def route_failure(self, claim: Claim, message: Message, fault: Fault) -> Step:
+        """The step for a handler that failed (R10, R11)."""
+        if message.attempt < ATTEMPTS.get(fault.code, 1):
+            again = msgspec.structs.replace(message, attempt=message.attempt + 1)
+            return Step(claim.thread, claim.fence, again=encode_message(again))
+        return self.fail(claim, message, fault)
+
+    def fail(self, claim: Claim, message: Message, fault: Fault) -> Step:
+        """The step that ends the thread with `fault`: to its caller if it has an open call (F3), else buried (F4)."""
+        type, payload = self.types.encode(fault)
+        return self._fail(claim, message, type, payload, fault.origin == claim.listener)
+
+    def pass_on(self, claim: Claim, message: Message) -> Step:
+        """The step that ends the thread with the fault in `message`, unchanged (F6)."""
+        return self._fail(claim, message, message.type, message.payload, False)
+
+    def _fail(self, claim: Claim, message: Message, type: str, payload: bytes, bury: bool) -> Step:
+        call = open_call(claim, message)
+        step = Step(claim.thread, claim.fence, ends=True, failed=True)
+        if call:
+            step.answer = Answer(call, self._reply(claim, message, call, FAULT, type, payload), fault=True)
+        if bury or not call:
+            step.dead = DeadLetter(encode_message(message), payload, told=bool(call))
+        return step
+
+    def answer(self, claim: Claim, message: Message, type: str, payload: bytes, fault: bool = False) -> Answer:
+        """The reply to the open call of the claim's thread."""
+        call = open_call(claim, message)
+        return Answer(call, self._reply(claim, message, call, FAULT if fault else RESPONSE, type, payload), fault)
+
+    def _reply(self, claim: Claim, message: Message, call: str, kind: str, type: str, payload: bytes) -> bytes:
+        return encode_message(
+            Message(
+                self.new_id(),
+                kind,
+                message.conversation,
+                claim.listener,
+                claim.caller,
+                type,
+                payload,
+                call,
+                message.hop + 1,
+            )
+        )
+
+    def _respond(self, routing: _Routing, response: Outgoing) -> None:
+        claim, message, step = routing.claim, routing.message, routing.step
+        if not step.call:
+            step.dropped += 1  # R3
+            return
+        fault = self._over_limit(routing, response) or self._undecodable_output(routing, response)
+        if fault is not None:
+            routing.fault = fault
+            return
+        is_fault = self._topology.is_fault(response.type)
+        step.answer = self.answer(claim, message, response.type, response.payload, is_fault)
+        step.call = ""
+
+    def _undecodable_output(self, routing: _Routing, response: Outgoing) -> Fault | None:
+        """An output has no receiver that would decode it, so its sender is held to the declared type here."""
+        if routing.claim.initial:
+            try:
+                self.types.decode_packed(response.type, response.payload)
+            except PayloadError as error:
+                return self.fault(routing.claim, routing.message, error.code, str(error))
+        return None
+
+    def _call(self, routing: _Routing, response: Outgoing, to: str) -> None:
+        claim, message = routing.claim, routing.message
+        if to == claim.listener and self._topology.accepts(to, response.type):
+            self._continue(routing, response)
+            return
+        problem = self._topology.refusal(claim.listener, to, response.type)
+        if problem is not None:
+            routing.refused.append((to, self.new_id(), self.fault(claim, message, *problem)))
+            return
+        for target in self._topology.members(to):
+            routing.fault = routing.fault or self._over_limit(routing, response)
+            if routing.fault is None:
+                routing.step.sends.append(self._send(routing, response, target))
+
+    def _continue(self, routing: _Routing, response: Outgoing) -> None:
+        message, name = routing.message, routing.claim.listener
+        routing.fault = self._over_limit(routing, response, deeper=0)
+        own = Message(
+            self.new_id(),
+            SELF,
+            message.conversation,
+            name,
+            name,
+            response.type,
+            response.payload,
+            open_call(routing.claim, message),
+            message.hop + 1,
+        )
+        routing.step.own.append(encode_message(own))
+
+    def _send(self, routing: _Routing, response: Outgoing, target: str) -> Send:
+        claim, message = routing.claim, routing.message
+        taken = claim.open, routing.step.sends
+        segment = _free_segment(target, *taken)
+        return self.request(claim, message, target, response.type, response.payload, segment)
+
+    def request(
+        self, claim: Claim, message: Message, target: str, type: str, payload: bytes, segment: str, index: int = -1
+    ) -> Send:
+        """A call from the claim's thread to `target`, in the thread at `segment` (one or more joined by dots)."""
+        call = self.new_id()
+        chain = f"{claim.chain}.{segment}"
+        binding = Binding(chains.thread_id(self._secret, chain), chain, target, claim.listener, index)
+        request = Message(
+            call, REQUEST, message.conversation, claim.listener, target, type, payload, call, message.hop + 1
+        )
+        return Send(call, segment, encode_message(request), binding)
+
+    def delegate(self, claim: Claim, message: Message, target: str, tag: str, type: str, payload: bytes) -> Send:
+        """A call to `target` as if by the caller of the claim's thread, taking over its open call (B7)."""
+        call = open_call(claim, message)
+        chain = f"{chains.prune(claim.chain)[0]}.{chains.instance(target, tag)}"
+        binding = Binding(chains.thread_id(self._secret, chain), chain, target, claim.caller)
+        request = Message(
+            self.new_id(),
+            REQUEST,
+            message.conversation,
+            claim.caller,
+            target,
+            type,
+            payload,
+            call,
+            message.hop + 1,
+        )
+        return Send(call, chains.instance(target, tag), encode_message(request), binding)
+
+    def _over_limit(self, routing: _Routing, response: Outgoing, deeper: int = 1) -> Fault | None:
+        limits, claim, message = self._limits, routing.claim, routing.message
+        if response.to is not None and chains.depth(claim.chain) + deeper > limits.depth:
+            text = f"the call chain would be longer than limits.depth ({limits.depth}); call less deep or raise it"
+            return self.fault(claim, message, "too_deep", text)
+        if message.hop + 1 > limits.hops:
+            text = f"the message would be hop {message.hop + 1} of its path, over limits.hops ({limits.hops})"
+            return self.fault(claim, message, "too_many_hops", f"{text}; end the loop or raise it")
+        return self.too_large(claim, message, response.type, response.payload)
+
+    def too_large(self, claim: Claim, message: Message, type: str, payload: bytes) -> Fault | None:
+        """The fault of a payload over `limits.payload_bytes`, if it is."""
+        most = self._limits.payload_bytes
+        if len(payload) <= most:
+            return None
+        text = f"{type} takes {len(payload)} bytes, over limits.payload_bytes ({most}); send less or raise it"
+        return self.fault(claim, message, "payload_too_large", text)
+
+    def _tell_refused(self, routing: _Routing) -> Step:
+        claim, message = routing.claim, routing.message
+        if not self._topology.accepts(claim.listener, "Fault"):
+            return self.fail(claim, message, routing.refused[0][2])  # F2
+        for target, call, fault in routing.refused:  # F1
+            type, payload = self.types.encode(replace(fault, origin=target))
+            refusal = Message(
+                call, FAULT, message.conversation, target, claim.listener, type, payload, call, message.hop + 1
+            )
+            routing.step.own.append(encode_message(refusal))
+        return routing.step
+
+
+def open_call(claim: Claim, message: Message) -> str:
+    """The call that an answer of this hop ends: the one this request opens, else the thread's."""
+    return message.call if message.kind == REQUEST else claim.call
+
+
+def _free_segment(target: str, open: Sequence[str], sends: Sequence[Send]) -> str:
+    segment = chains.escape(target)
+    if not open and not sends:
+        return segment
+    taken = {*open, *(send.segment for send in sends)}
+    if segment not in taken:
+        return segment
+    return next(name for name in (chains.instance(target, k) for k in count(2)) if name not in taken)

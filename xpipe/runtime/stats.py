@@ -1,0 +1,60 @@
+"""What a pump has done so far, for progress and totals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MAX_FAULTS = 1_000
+
+
+@dataclass(slots=True)
+class ListenerStats:
+    """Messages of one listener: `running` now, `done` and of these `faults`."""
+
+    running: int = 0
+    done: int = 0
+    faults: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """A fault where it happened."""
+
+    conversation: str
+    thread: str
+    code: str
+    text: str
+    origin: str
+    hop: int
+    attempt: int
+    retryable: bool
+    traceback: str
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts since the pump started. `faults` keeps the first MAX_FAULTS; `fault_count` counts all."""
+
+    hops: int = 0
+    retries: int = 0
+    late: int = 0
+    dropped: int = 0
+    unanswered: int = 0
+    timeouts: int = 0
+    workers_lost: int = 0
+    fault_count: int = 0
+    listeners: dict[str, ListenerStats] = field(default_factory=dict)
+    faults: list[FaultRecord] = field(default_factory=list)
+
+    def of(self, listener: str) -> ListenerStats:
+        """The counts of `listener`."""
+        found = self.listeners.get(listener)
+        if found is None:
+            found = self.listeners[listener] = ListenerStats()
+        return found
+
+    def note(self, fault: FaultRecord) -> None:
+        """Count `fault`, and keep it while there is room."""
+        self.fault_count += 1
+        if len(self.faults) < MAX_FAULTS:
+            self.faults.append(fault)

@@ -1,0 +1,191 @@
+"""A worker process: loads the user's code once, then runs CPU-bound handlers until the pump goes away.
+
+Started as `python -c "...; main(socket, mark)"`, so the user's `__main__` is never run again. The main thread runs
+handlers; a second one listens to the pump, so that tasks can be given back and a vanished pump is noticed meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import mmap
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from xpipe.config.code import load_object
+from xpipe.core.codec import PayloadTypes
+from xpipe.core.payloads import HandlerMetadata, Slot
+from xpipe.runtime.frames import (
+    MARK_SIZE,
+    Broken,
+    FrameBuffer,
+    FromWorker,
+    History,
+    Ready,
+    Release,
+    Released,
+    Result,
+    Setup,
+    Task,
+    decode_to_worker,
+    frame,
+    write_mark,
+)
+from xpipe.runtime.history import read_slots
+from xpipe.runtime.responses import Failure, describe, encode_responses
+
+_PR_SET_PDEATHSIG = 1
+_CHUNK = 1 << 20
+
+
+class Worker:
+    """Runs the tasks that come through `connection`."""
+
+    def __init__(self, connection: socket.socket, mark: mmap.mmap) -> None:
+        self._connection = connection
+        self._mark = mark
+        self._sending = threading.Lock()
+        self._tasks: deque[Task] = deque()
+        self._news: SimpleQueue[None] = SimpleQueue()
+        self._setup: SimpleQueue[Setup] = SimpleQueue()
+        self._histories: SimpleQueue[list[bytes]] = SimpleQueue()
+        self._handlers: dict[str, tuple[Callable[..., Any], str]] = {}
+
+    def run(self) -> None:
+        """Serve until the pump closes the connection, which ends the process."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        try:
+            self._load(self._setup.get())
+        except BaseException as error:
+            failure = describe(error)
+            self._send(Broken(f"{failure.text}\n{failure.traceback}".strip()))
+            return
+        self._send(Ready())
+        while True:
+            try:
+                task = self._tasks.popleft()
+            except IndexError:
+                self._news.get()
+            else:
+                self._run(task)
+
+    def _load(self, setup: Setup) -> None:
+        sys.path[:] = setup.path
+        self._types = PayloadTypes([self._class(load_object(ref)) for ref in setup.types])
+        for listener in setup.listeners:
+            handler: Any = load_object(listener.handler)
+            self._handlers[listener.name] = handler, listener.usage_instructions
+        # What is loaded now stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    def _class(self, found: object) -> type:
+        if not isinstance(found, type):
+            raise TypeError(f"{found!r} is not a class")
+        return found
+
+    def _run(self, task: Task) -> None:
+        started = time.monotonic()
+        write_mark(self._mark, task.number, started)
+        failure, responses = None, []
+        try:
+            handler, usage = self._handlers[task.listener]
+            payload = self._types.decode(task.type, task.payload)
+            responses = encode_responses(self._types, handler(payload, self._metadata(task, usage)))
+        except BaseException as error:
+            failure = describe(error)
+        self._finish(Result(task.number, responses, failure, time.monotonic() - started))
+        write_mark(self._mark, 0, 0.0)
+
+    def _finish(self, result: Result) -> None:
+        try:
+            self._send(result)
+        except OverflowError:
+            text = "the responses take more than 4 GiB; send less, or a path to a file"
+            self._send(Result(result.number, [], Failure("payload_too_large", text), result.seconds))
+
+    def _metadata(self, task: Task, usage: str) -> HandlerMetadata:
+        return HandlerMetadata(
+            task.thread,
+            task.sender,
+            task.listener,
+            task.is_self_call,
+            task.message,
+            task.conversation,
+            task.attempt,
+            usage,
+            partial(self._history, task.number),
+        )
+
+    def _history(self, number: int) -> Sequence[Slot]:
+        self._send(History(number))
+        return read_slots(self._histories.get(), self._types)
+
+    def _send(self, content: FromWorker) -> None:
+        data = frame(content)
+        try:
+            with self._sending:
+                self._connection.sendall(data)
+        except OSError:
+            os._exit(1)  # The pump is gone.
+
+    def _listen(self) -> None:
+        frames = FrameBuffer()
+        while data := self._receive():
+            for content in frames.feed(data):
+                self._take(decode_to_worker(content))
+            self._news.put(None)
+        os._exit(0)
+
+    def _receive(self) -> bytes:
+        try:
+            return self._connection.recv(_CHUNK)
+        except OSError:
+            return b""
+
+    def _take(self, content: Setup | Task | Release | History) -> None:
+        match content:
+            case Task():
+                self._tasks.append(content)
+            case Release():
+                self._release(content.count)
+            case History():
+                self._histories.put(content.slots)
+            case Setup():
+                self._setup.put(content)
+
+    def _release(self, count: int) -> None:
+        numbers: list[int] = []
+        while len(numbers) < count:
+            try:
+                numbers.append(self._tasks.pop().number)
+            except IndexError:
+                break
+        self._send(Released(numbers))
+
+
+def main(connection: int, mark: int, pump: int) -> None:
+    """Be a worker of the process `pump`, on the inherited file descriptors of a socket and of a mark."""
+    _die_with(pump)
+    # The pump decides when its workers end: a Ctrl-C or a SIGTERM to the whole process group is the pump's to handle.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.dup2(2, 1)  # What handlers print is talk, never data.
+    os.set_inheritable(connection, False)
+    Worker(socket.socket(fileno=connection), mmap.mmap(mark, MARK_SIZE)).run()
+
+
+def _die_with(pump: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != pump:
+        os._exit(1)
