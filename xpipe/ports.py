@@ -56,11 +56,16 @@ class ThreadRecord:
 
 @dataclass(frozen=True, slots=True)
 class JoinRecord:
-    """A Buffer that still waits for items: `present` of `total` are accounted for."""
+    """A Buffer that waits for items: `results` are encoded replies by index, None where there is none yet."""
 
-    thread: str
+    id: str
     total: int
-    present: int
+    results: list[bytes | None]
+
+    @property
+    def present(self) -> int:
+        """How many items are accounted for."""
+        return sum(result is not None for result in self.results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,20 @@ class SharedBackend(Protocol):
     def join_results(self, thread: str) -> list[bytes | None]:
         """The results of the Buffer of `thread` by index, None where there is none (yet)."""
 
-    def joins(self) -> Iterator[JoinRecord]:
-        """The Buffers that still wait for items."""
+    def joins(self) -> Iterator[tuple[str, int, int]]:
+        """The Buffers that still wait for items: id, items accounted for, items in all."""
+
+    def join_create(self, id: str, total: int) -> bool:
+        """Open a join that no thread waits for; False if there is one called `id`."""
+
+    def join_get(self, id: str) -> JoinRecord | None:
+        """The join called `id`, if it is open."""
+
+    def join_record(self, id: str, index: int, result: bytes) -> bool:
+        """Record a result of a join made by `join_create`; False if it has one at `index`, or there is none."""
+
+    def join_remove(self, id: str) -> bool:
+        """Forget a join made by `join_create`; whether there was one."""
 
     def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
         """The threads of one conversation or of all, without the root pair, oldest first."""

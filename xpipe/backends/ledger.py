@@ -49,7 +49,7 @@ class Ledger:
         self.dead: deque[DeadLetter] = deque(maxlen=MAX_DEAD_LETTERS)
         self.deadlines: list[tuple[float, str]] = []
         self.finished: deque[str] = deque()
-        self.joins: dict[str, Thread] = {}
+        self.joins: dict[str, JoinState] = {}
         self.in_flight = 0
         self.slot_count = 0
         self.late = 0
@@ -106,11 +106,11 @@ class Ledger:
         if step.no_answer:
             thread.no_answer = True
         if step.join is not None:
-            thread.join = JoinState(step.join)
+            thread.join = JoinState(step.join, thread)
             if step.join.collect:
-                self.joins[thread.id] = thread
+                self.joins[step.join.id] = thread.join
             if step.join.expires:
-                heapq.heappush(self.deadlines, (step.join.expires, thread.id))
+                heapq.heappush(self.deadlines, (step.join.expires, step.join.id))
 
     def _send_all(self, thread: Thread, step: Step) -> None:
         # The own mailbox is filled before anything is made ready, so that A10 sees the messages of this step in order.
@@ -199,19 +199,14 @@ class Ledger:
             if answer.fault:
                 cause = decode_message(answer.message).payload
                 self._bury(parent.conversation, DeadLetter(answer.message, cause, told=False))
-        elif not join.missing or join.results[index] is not None:
+        elif not join.record(index, answer.message):
             self.late += 1  # B4
-        else:
-            join.results[index] = answer.message
-            join.missing -= 1
-            if not join.missing:
-                self._join(parent)
+        elif not join.missing:
+            self._join(parent, join)
 
-    def _join(self, thread: Thread) -> None:
-        join = thread.join
-        assert join is not None
+    def _join(self, thread: Thread, join: JoinState) -> None:
         join.missing = 0
-        self.joins.pop(thread.id, None)
+        self.joins.pop(join.terms.id, None)
         self._deliver(thread, join.terms.joined)
 
     def _delegate(self, thread: Thread, send: Send) -> None:
@@ -228,7 +223,7 @@ class Ledger:
     def _give_up(self, thread: Thread) -> None:
         thread.open = None
         if thread.join is not None:
-            self.joins.pop(thread.id, None)
+            self.joins.pop(thread.join.terms.id, None)
             thread.join = None
 
     def _bury(self, conversation: Conversation, letter: DeadLetter) -> None:
@@ -281,9 +276,9 @@ class Ledger:
         """Complete every join whose time has passed; what is missing stays None (B6)."""
         while self.deadlines and self.deadlines[0][0] <= now:
             _, id = heapq.heappop(self.deadlines)
-            thread = self.joins.get(id)
-            if thread is not None:
-                self._join(thread)
+            join = self.joins.get(id)
+            if join is not None and join.thread is not None:
+                self._join(join.thread, join)
 
     def claim(self, room: Mapping[str, int], most: int) -> list[Claim]:
         """Lease up to `most` ready messages, at most `room[name]` of each listener."""

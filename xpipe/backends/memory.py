@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 from xpipe.backends.ledger import Ledger
-from xpipe.backends.records import Thread
+from xpipe.backends.records import JoinState, Thread
 from xpipe.core.errors import BackendError
-from xpipe.core.messages import Injection, Step, decode_message
+from xpipe.core.messages import Injection, Join, Step, decode_message
 from xpipe.ports import Advanced, BackendTotals, Capabilities, JoinRecord, ThreadRecord
 
 CAPABILITIES = Capabilities(cross_process=False, persistent=False, cross_host=False, expiry=False, blocking=False)
@@ -71,13 +71,36 @@ class InMemoryBackend:
             found = self._ledger.threads.get(thread)
             return list(found.join.results) if found and found.join else []
 
-    def joins(self) -> Iterator[JoinRecord]:
+    def joins(self) -> Iterator[tuple[str, int, int]]:
         with self._lock:
-            waiting = [thread for thread in self._ledger.joins.values() if thread.join]
-        for thread in waiting:
-            if thread.join:
-                total = thread.join.terms.total
-                yield JoinRecord(thread.id, total, total - thread.join.missing)
+            open = [(id, join.terms.total - join.missing, join.terms.total) for id, join in self._ledger.joins.items()]
+        yield from open
+
+    def join_create(self, id: str, total: int) -> bool:
+        with self._lock:
+            joins = self._ledger.joins
+            if id in joins:
+                return False
+            joins[id] = JoinState(Join(id, total, b""), None)
+            return True
+
+    def join_get(self, id: str) -> JoinRecord | None:
+        with self._lock:
+            join = self._ledger.joins.get(id)
+            return JoinRecord(id, join.terms.total, list(join.results)) if join else None
+
+    def join_record(self, id: str, index: int, result: bytes) -> bool:
+        with self._lock:
+            join = self._ledger.joins.get(id)
+            return join is not None and join.thread is None and join.record(index, result)
+
+    def join_remove(self, id: str) -> bool:
+        with self._lock:
+            join = self._ledger.joins.get(id)
+            if join is None or join.thread is not None:
+                return False
+            del self._ledger.joins[id]
+            return True
 
     def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
         with self._lock:

@@ -6,14 +6,23 @@ from xpipe.core.messages import Join
 
 
 class JoinState:
-    """The results of a Buffer so far, by index."""
+    """The results of a Buffer so far, by index. `thread` is told when all are there; None for a join without one."""
 
-    __slots__ = ("missing", "results", "terms")
+    __slots__ = ("missing", "results", "terms", "thread")
 
-    def __init__(self, terms: Join) -> None:
+    def __init__(self, terms: Join, thread: Thread | None) -> None:
         self.terms = terms
+        self.thread = thread
         self.results: list[bytes | None] = [None] * terms.total
         self.missing = terms.total
+
+    def record(self, index: int, result: bytes) -> bool:
+        """Whether `result` is the first at `index`, and so was kept."""
+        if not self.missing or self.results[index] is not None:
+            return False
+        self.results[index] = result
+        self.missing -= 1
+        return True
 
 
 class Thread:

@@ -67,6 +67,10 @@ class Dispatcher:
                 room[listener.name] = min(room[listener.name], self._threads.room)
         return room
 
+    def runs_on_loop(self, listener: Listener | None) -> bool:
+        """Whether the handler of `listener` runs on the event loop."""
+        return listener is not None and not listener.cpu_bound and (listener.inline or self._is_async(listener.handler))
+
     def begin(self, hop: Hop, settle: Settle) -> Awaitable[None] | None:
         """Run the handler of `hop`; `settle` gets its outcome once.
 

@@ -24,6 +24,7 @@ from xpipe.runtime.responses import Failure, Outgoing
 from xpipe.runtime.router import Router
 from xpipe.runtime.stats import FaultRecord, Stats
 from xpipe.runtime.topology import Topology
+from xpipe.runtime.watchdog import Watchdog
 
 BATCH = 256
 CONCURRENCY = 1_000
@@ -73,6 +74,7 @@ class Pump:
         self._timer: asyncio.TimerHandle | None = None
         self._turn_began = 0.0
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchdog = Watchdog(asyncio.get_running_loop(), self._on_loop)
 
     @property
     def under_way(self) -> int:
@@ -105,6 +107,7 @@ class Pump:
     async def close(self) -> None:
         """Stop at once: handlers under way are cancelled and their messages stay unfinished in the backend."""
         self._closed = True
+        self._watchdog.stop()
         if self._timer is not None:
             self._timer.cancel()
         runners = list(self._runners)
@@ -114,6 +117,10 @@ class Pump:
             # A handler may refuse to be cancelled; it is left behind.
             await asyncio.wait(runners, timeout=1.0)
         await self._dispatcher.close()
+
+    def _on_loop(self) -> str:
+        running = (name for name, count in list(self._running.items()) if count)
+        return " or ".join(name for name in running if self._dispatcher.runs_on_loop(self._topology.get(name)))
 
     def _runner_ended(self, runner: asyncio.Task[None]) -> None:
         self._runners.discard(runner)
@@ -222,13 +229,7 @@ class Pump:
 
     def _begin(self, hop: Hop) -> Awaitable[None] | None:
         """Start handling `hop`; what is left to be awaited if its handler waits in this task."""
-        primitive = self._primitives.get(hop.claim.listener)
-        if primitive is not None:
-            step = primitive.take(hop.claim, hop.message)
-            self._note_failure(hop, step)
-            self._finish(hop, step)
-            return None
-        step = self._router.admit(hop.claim, hop.message)
+        step = self._take_without_handler(hop)
         if step is not None:
             self._note_failure(hop, step)
             self._finish(hop, step)
@@ -238,6 +239,12 @@ class Pump:
         except PayloadError as error:
             self._settle(hop, Failure(error.code, str(error)))
             return None
+
+    def _take_without_handler(self, hop: Hop) -> Step | None:
+        primitive = self._primitives.get(hop.claim.listener)
+        if primitive is not None:
+            return primitive.take(hop.claim, hop.message)
+        return self._router.admit(hop.claim, hop.message)
 
     def _settle(self, hop: Hop, outcome: list[Outgoing] | Failure) -> None:
         """The handler of `hop` ended: decide its step. Called once for each hop."""

@@ -113,7 +113,7 @@ class Buffer(Primitive):
             message.hop + 1,
         )
         expires = self._now() + start.timeout if start.timeout else 0.0
-        return Join(len(start.items), encode_message(joined), start.collect, expires)
+        return Join(message.call, len(start.items), encode_message(joined), start.collect, expires)
 
     def _complete(self, claim: Claim, message: Message) -> Step:
         state = _decode_state(claim.state)
