@@ -7,6 +7,7 @@ a tag may follow it after a `~` to tell instances apart: `greeter~2`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 
 def escape(name: str) -> str:
@@ -45,6 +46,18 @@ def prune(chain: str) -> tuple[str, str]:
     """The chain without its last segment, and the name of that segment. The inverse of `extend` by one name."""
     head, _, segment = chain.rpartition(".")
     return head, unescape(segment)
+
+
+def outer_caller(chain: str, primitives: Collection[str]) -> str:
+    """The name of the innermost caller above `chain` that is none of `primitives`, whose calls take two segments."""
+    segments = chain.split(".")[:-1]
+    while len(segments) > 2 and _untagged(segments[-2]) in primitives:
+        del segments[-2:]
+    return _untagged(segments[-1])
+
+
+def _untagged(segment: str) -> str:
+    return unescape(segment.partition("~")[0])
 
 
 def names(chain: str) -> list[str]:

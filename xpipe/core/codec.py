@@ -81,10 +81,12 @@ class PayloadTypes:
         decode = self._decoders.get(name) or self._decoder(name)
         try:
             payload = decode(data)
+            mark = _MARK.get(type(payload))
+            return mark(payload, _as_packed) if mark else payload
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise PayloadError(f"{name}: {error}") from None
-        mark = _MARK.get(type(payload))
-        return mark(payload, _as_packed) if mark else payload
+        except Exception as error:  # A user's __post_init__ may raise anything.
+            raise PayloadError(f"{name}: {type(error).__name__}: {error}") from None
 
     def pack(self, payload: Any) -> Any:
         """`payload` ready to stand inside another payload; text, mappings and None stay as they are."""
@@ -108,7 +110,9 @@ class PayloadTypes:
 
 def is_payload_class(cls: object) -> bool:
     """Whether `cls` is a dataclass or a msgspec Struct."""
-    return isinstance(cls, type) and (dataclasses.is_dataclass(cls) or issubclass(cls, msgspec.Struct))
+    return isinstance(cls, type) and cls is not msgspec.Struct and (
+        dataclasses.is_dataclass(cls) or issubclass(cls, msgspec.Struct)
+    )
 
 
 def accepts_type(accepted: Iterable[type], cls: type) -> bool:

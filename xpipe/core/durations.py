@@ -15,7 +15,9 @@ def parse_duration(value: object) -> float:
         if value >= 0 and math.isfinite(value):
             return float(value)
     elif isinstance(value, str) and (match := _PATTERN.fullmatch(value)):
-        return float(match[1]) * _UNITS[match[2]]
+        seconds = float(match[1]) * _UNITS[match[2]]
+        if math.isfinite(seconds):
+            return seconds
     raise ValueError(f"{value!r} is not a duration; write seconds, or a number with a unit such as 250ms, 2s, 5m or 1h")
 
 

@@ -98,8 +98,8 @@ class Answer(msgspec.Struct, array_like=True, gc=False):
 class Join(msgspec.Struct, array_like=True, gc=False):
     """Collect `total` results from the calls that a step sends; then deliver the message `joined` to its thread.
 
-    id: the Buffer's; expires: when the missing ones count as timed out, in seconds since the epoch, 0 for never. Without `collect`
-    results are dropped, and a fault among them is a dead letter.
+    id: the Buffer's; expires: when the missing ones count as timed out, in seconds since the epoch, 0 for never.
+    Without `collect` results are dropped, and a fault among them is a dead letter.
     """
 
     id: str

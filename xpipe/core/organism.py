@@ -61,7 +61,7 @@ class BackendSettings:
     """The `backend:` section: its type, and the options of every type, those of other types unused."""
 
     type: str = "memory"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # it may hold secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,12 @@ class Dispatcher:
         self._pool = pool
         self._threads = threads
         self._instructions = instructions
-        self._asynchronous: dict[Callable[..., Any], bool] = {}
+        self._asynchronous: dict[str, tuple[Callable[..., Any], bool]] = {}
+        self._closing = False
+
+    def give_up(self) -> None:
+        """From now on a handler that ends has been cancelled by the pump: its message stays unfinished."""
+        self._closing = True
 
     async def close(self) -> None:
         """End the worker processes and idle threads."""
@@ -63,13 +68,13 @@ class Dispatcher:
         for listener in listeners:
             if listener.cpu_bound and self._pool is not None:
                 room[listener.name] = min(room[listener.name], self._pool.room(listener.name))
-            elif not listener.inline and not self._is_async(listener.handler):
+            elif not listener.inline and not self._is_async(listener):
                 room[listener.name] = min(room[listener.name], self._threads.room)
         return room
 
     def runs_on_loop(self, listener: Listener | None) -> bool:
         """Whether the handler of `listener` runs on the event loop."""
-        return listener is not None and not listener.cpu_bound and (listener.inline or self._is_async(listener.handler))
+        return listener is not None and not listener.cpu_bound and (listener.inline or self._is_async(listener))
 
     def begin(self, hop: Hop, settle: Settle) -> Awaitable[None] | None:
         """Run the handler of `hop`; `settle` gets its outcome once.
@@ -84,8 +89,8 @@ class Dispatcher:
             return None
         payload = self._types.decode(hop.message.type, hop.message.payload)
         metadata = self._metadata(hop)
-        if self._is_async(listener.handler):
-            return self._run_on_loop(hop, listener, listener.handler(payload, metadata), settle)
+        if self._is_async(listener):
+            return self._run_on_loop(hop, listener, partial(listener.handler, payload, metadata), settle)
         call = partial(self._call, listener.handler, payload, metadata)
         if listener.inline:
             settle(hop, call())
@@ -93,13 +98,12 @@ class Dispatcher:
             self._run_in_thread(hop, listener, call, settle)
         return None
 
-    def _is_async(self, handler: Callable[..., Any]) -> bool:
-        known = self._asynchronous.get(handler)
-        if known is None:
-            call = getattr(handler, "__call__", None)  # noqa: B004  # asks whether an instance's call is async
-            known = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
-            self._asynchronous[handler] = known
-        return known
+    def _is_async(self, listener: Listener) -> bool:
+        # By name, not by handler: a callable need not be hashable.
+        known = self._asynchronous.get(listener.name)
+        if known is None or known[0] is not listener.handler:
+            known = self._asynchronous[listener.name] = listener.handler, _is_coroutine_function(listener.handler)
+        return known[1]
 
     def _metadata(self, hop: Hop) -> HandlerMetadata:
         message, claim = hop.message, hop.claim
@@ -125,11 +129,12 @@ class Dispatcher:
             return describe(error)
 
     def _run_on_loop(
-        self, hop: Hop, listener: Listener, coroutine: Coroutine[Any, Any, Any], settle: Settle
+        self, hop: Hop, listener: Listener, call: Callable[[], Coroutine[Any, Any, Any]], settle: Settle
     ) -> Awaitable[None] | None:
         context = copy_context()
         hop.started = time.monotonic()
         try:
+            coroutine = call()
             future = coroutines.begin(coroutine, context)
         except StopIteration as stop:
             settle(hop, self._encode(stop.value))
@@ -154,14 +159,13 @@ class Dispatcher:
         try:
             outcome = self._encode(await coroutines.resume(coroutine, context, future))
         except BaseException as error:
-            if task.cancelling() and not hop.expired:
-                raise  # The pump stops: the message stays unfinished.
             outcome = describe(error)
         finally:
             if hop.timer is not None:
                 hop.timer.cancel()
+        if self._closing:
+            return
         if hop.expired:
-            task.uncancel()
             outcome = _timed_out(listener)
         _settle_once(hop, outcome, settle)
 
@@ -228,6 +232,13 @@ class Dispatcher:
         pool.submit(
             PoolTask(task, listener.timeout, done, lambda: up_to(self._backend.slots(claim.thread), message.id))
         )
+
+
+def _is_coroutine_function(handler: Any) -> bool:
+    while isinstance(handler, partial):
+        handler = handler.func
+    call = getattr(handler, "__call__", None)  # noqa: B004  # asks whether an instance's call is async
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
 
 
 def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:

@@ -13,10 +13,10 @@ class Hop:
 
     __slots__ = ("claim", "expired", "listener", "message", "over", "started", "task", "timer")
 
-    def __init__(self, claim: Claim, message: Message, listener: Listener | None) -> None:
+    def __init__(self, claim: Claim, message: Message) -> None:
         self.claim = claim
         self.message = message
-        self.listener = listener
+        self.listener: Listener | None = None
         self.started = 0.0
         self.over = False
         self.expired = False

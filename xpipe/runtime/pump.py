@@ -8,6 +8,7 @@ rest: a handler that does not wait costs no task, one that does holds up nobody.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +26,8 @@ from xpipe.runtime.router import Router
 from xpipe.runtime.stats import FaultRecord, Stats
 from xpipe.runtime.topology import Topology
 from xpipe.runtime.watchdog import Watchdog
+
+log = logging.getLogger("xpipe.pump")
 
 BATCH = 256
 CONCURRENCY = 1_000
@@ -81,6 +84,11 @@ class Pump:
         """Messages this pump has claimed and not finished."""
         return sum(self._running.values())
 
+    @property
+    def running(self) -> dict[str, int]:
+        """How many messages of each busy listener are under way."""
+        return {name: count for name, count in list(self._running.items()) if count}
+
     def inject(self, messages: Sequence[Injection]) -> list[str]:
         """Start a conversation for each message; their ids."""
         ids = self._backend.inject(self.id, messages, time.time())
@@ -107,6 +115,7 @@ class Pump:
     async def close(self) -> None:
         """Stop at once: handlers under way are cancelled and their messages stay unfinished in the backend."""
         self._closed = True
+        self._dispatcher.give_up()
         self._watchdog.stop()
         if self._timer is not None:
             self._timer.cancel()
@@ -131,12 +140,25 @@ class Pump:
             self.failed.set_exception(error)
 
     async def _run(self) -> None:
+        try:
+            await self._serve()
+        finally:
+            self._awake -= 1
+            if self._queue or self._steps or self._news:
+                self.wake()
+
+    async def _serve(self) -> None:
+        runner = asyncio.current_task()
+        assert runner is not None
         self._turn_began = time.monotonic()
         while not self._closed:
             while self._queue:
                 rest = self._begin(self._queue.popleft())
                 if rest is not None:
                     await self._see_through(rest)
+                    return  # The handler may have left its task to others, who may still cancel it.
+                if runner.cancelling():
+                    return
             if self._steps or self._news:
                 self._advance()
                 await self._let_others_run()
@@ -160,12 +182,18 @@ class Pump:
 
     async def _sleep(self) -> bool:
         """Wait to be woken; False when this runner is not needed any more."""
-        self._awake -= 1
         if len(self._idle) >= MAX_IDLE_RUNNERS:
             return False
+        self._awake -= 1
         woken = asyncio.get_running_loop().create_future()
         self._idle.append(woken)
-        await woken
+        try:
+            await woken
+        except asyncio.CancelledError:
+            if woken in self._idle:
+                self._idle.remove(woken)
+                self._awake += 1  # As if it had been woken, to end.
+            raise
         self._turn_began = time.monotonic()
         return True
 
@@ -184,8 +212,7 @@ class Pump:
             self._on_event(event)
         for claim in advanced.claims:
             message = decode_message(claim.message)
-            listener = self._topology.get(claim.listener)
-            self._queue.append(Hop(claim, message, listener))
+            self._queue.append(Hop(claim, message))
             self._running[claim.listener] = self._running.get(claim.listener, 0) + 1
         self._news = self._news or len(advanced.claims) == BATCH
         self._set_timer(advanced.due, now)
@@ -196,7 +223,9 @@ class Pump:
         stats.late += late
         stats.unanswered += unanswered
         for step, hop in zip(steps, hops, strict=True):
-            stats.dropped += step.dropped
+            if step.dropped:
+                stats.dropped += step.dropped
+                log.warning("%s answered a call that has its answer; the second one is dropped", hop.claim.listener)
             if step.again is not None:
                 stats.retries += 1
                 continue
@@ -234,6 +263,7 @@ class Pump:
             self._note_failure(hop, step)
             self._finish(hop, step)
             return None
+        hop.listener = self._topology.get(hop.claim.listener)  # Now: listeners come and go.
         try:
             return self._dispatcher.begin(hop, self._settle)
         except PayloadError as error:

@@ -8,12 +8,11 @@ from typing import Any
 
 import msgspec
 
-import xpipe
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
 from xpipe.core.payloads import HandlerResponse
 
-_OWN_CODE = str(Path(xpipe.__file__).parent)
+_OWN_CODE = str(Path(__file__).parent.parent)
 MAX_TEXT = 10_000
 MAX_TRACEBACK = 20_000
 
@@ -53,6 +52,8 @@ def _encode(types: PayloadTypes, response: HandlerResponse) -> Outgoing:
     to = response.to
     if to is not None and not isinstance(to, str):
         raise PayloadError(f"`to` is a {type(to).__name__}; name a listener", code="bad_response")
+    if to is not None and not to.isascii() and to != _printable(to):
+        raise PayloadError(f"`to` is {to!a}, which is no text; name a listener", code="bad_response")
     name, payload = types.encode(response.payload)
     return Outgoing(to, name, payload)
 
@@ -60,15 +61,20 @@ def _encode(types: PayloadTypes, response: HandlerResponse) -> Outgoing:
 def describe(error: BaseException) -> Failure:
     """The failure that the exception `error` of a handler is."""
     if isinstance(error, PayloadError):
-        return Failure(error.code, str(error)[:MAX_TEXT])
-    return Failure("exception", _sentence(error), user_traceback(error))
+        return Failure(error.code, _printable(str(error))[:MAX_TEXT])
+    return Failure("exception", _printable(_sentence(error)), _printable(user_traceback(error)))
+
+
+def _printable(text: str) -> str:
+    """`text` without what UTF-8 cannot carry: a file name from the operating system may hold half characters."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _sentence(error: BaseException) -> str:
     name = type(error).__name__
     try:
         text = str(error)
-    except Exception:
+    except BaseException:  # What it raises is the user's, too.
         text = "(its text cannot be shown)"
     return f"{name}: {text}"[:MAX_TEXT] if text else name
 

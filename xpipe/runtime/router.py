@@ -29,7 +29,7 @@ from xpipe.core.messages import (
 )
 from xpipe.core.payloads import Fault
 from xpipe.runtime.responses import Outgoing
-from xpipe.runtime.topology import Topology
+from xpipe.runtime.topology import SYSTEM, Topology
 
 ATTEMPTS = {"worker_lost": 3}
 """How often a message is tried when it fails with a fault of this code; once for all others."""
@@ -152,21 +152,26 @@ class Router:
         if not step.call:
             step.dropped += 1  # R3
             return
-        fault = self._over_limit(routing, response) or self._undecodable_output(routing, response)
+        is_fault = self._topology.is_fault(response.type)
+        fault = self._over_limit(routing, response)
+        if fault is None and (is_fault or claim.initial):
+            fault = self._undecodable(routing, response, is_fault)
         if fault is not None:
             routing.fault = fault
             return
-        is_fault = self._topology.is_fault(response.type)
         step.answer = self.answer(claim, message, response.type, response.payload, is_fault)
         step.call = ""
+        if is_fault:
+            step.ends = step.failed = True  # R13
 
-    def _undecodable_output(self, routing: _Routing, response: Outgoing) -> Fault | None:
-        """An output has no receiver that would decode it, so its sender is held to the declared type here."""
-        if routing.claim.initial:
-            try:
-                self.types.decode_packed(response.type, response.payload)
-            except PayloadError as error:
-                return self.fault(routing.claim, routing.message, error.code, str(error))
+    def _undecodable(self, routing: _Routing, response: Outgoing, is_fault: bool) -> Fault | None:
+        """Outputs and faults have no handler that would decode them, so their sender is held to the declared type."""
+        try:
+            self.types.decode(response.type, response.payload)
+            if is_fault:
+                self.types.decode("Fault", response.payload)
+        except PayloadError as error:
+            return self.fault(routing.claim, routing.message, error.code, str(error))
         return None
 
     def _call(self, routing: _Routing, response: Outgoing, to: str) -> None:
@@ -174,14 +179,15 @@ class Router:
         if to == claim.listener and self._topology.accepts(to, response.type):
             self._continue(routing, response)
             return
+        routing.fault = self._over_limit(routing, response)
+        if routing.fault is not None:
+            return
         problem = self._topology.refusal(claim.listener, to, response.type)
         if problem is not None:
             routing.refused.append((to, self.new_id(), self.fault(claim, message, *problem)))
             return
         for target in self._topology.members(to):
-            routing.fault = routing.fault or self._over_limit(routing, response)
-            if routing.fault is None:
-                routing.step.sends.append(self._send(routing, response, target))
+            routing.step.sends.append(self._send(routing, response, target))
 
     def _continue(self, routing: _Routing, response: Outgoing) -> None:
         message, name = routing.message, routing.claim.listener
@@ -201,15 +207,26 @@ class Router:
 
     def _send(self, routing: _Routing, response: Outgoing, target: str) -> Send:
         claim, message = routing.claim, routing.message
-        taken = claim.open, routing.step.sends
-        segment = _free_segment(target, *taken)
-        return self.request(claim, message, target, response.type, response.payload, segment)
+        call = self.new_id()
+        if target in SYSTEM:  # Its items and steps must not meet those of an earlier one.
+            segment = chains.instance(target, call)
+        else:
+            segment = _free_segment(target, claim.open, routing.step.sends)
+        return self.request(claim, message, target, response.type, response.payload, segment, call=call)
 
     def request(
-        self, claim: Claim, message: Message, target: str, type: str, payload: bytes, segment: str, index: int = -1
+        self,
+        claim: Claim,
+        message: Message,
+        target: str,
+        type: str,
+        payload: bytes,
+        segment: str,
+        index: int = -1,
+        call: str = "",
     ) -> Send:
         """A call from the claim's thread to `target`, in the thread at `segment` (one or more joined by dots)."""
-        call = self.new_id()
+        call = call or self.new_id()
         chain = f"{claim.chain}.{segment}"
         binding = Binding(chains.thread_id(self._secret, chain), chain, target, claim.listener, index)
         request = Message(

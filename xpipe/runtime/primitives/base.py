@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+from xpipe.core import chains
 from xpipe.core.codec import Packed
 from xpipe.core.errors import PayloadError
 from xpipe.core.messages import Claim, Message, Step
@@ -36,20 +37,27 @@ class Primitive(ABC):
     def take(self, claim: Claim, message: Message) -> Step:
         """The step that one of its messages leads to."""
 
+    def requester(self, claim: Claim) -> str:
+        """The listener that asked for this primitive, through other primitives or not: its peers count."""
+        return claim.caller if claim.caller not in SYSTEM else chains.outer_caller(claim.chain, SYSTEM)
+
     def check_target(self, caller: str, name: str, index: int = -1) -> None:
         """Refuse a listener that is unknown, or forbidden to `caller`."""
         if name not in self.topology and name not in SYSTEM:
-            refusal = self.topology.refusal(caller, name, "")
-            code, text = refusal or ("unknown_target", f"{name} is a broadcast group; name one of its listeners")
+            members = ", ".join(self.topology.members(name))
+            if members:
+                text = f"{name} is a broadcast group; name one of its listeners ({members})"
+                raise Refusal("unknown_target", text, index)
+            code, text = self.topology.refusal(caller, name, "") or ("unknown_target", f"{name} is unknown")
             raise Refusal(code, text, index)
         if name not in SYSTEM and not self.topology.may_call(caller, name):
             raise Refusal("forbidden_peer", f"{caller} has peers without {name}; add it to them", index)
 
-    def check_return(self, caller: str, name: str, type: str) -> None:
+    def check_return(self, claim: Claim, name: str, type: str) -> None:
         """Refuse a `return_to` that is unknown, forbidden, or does not accept the result."""
-        if not name or name == caller:
+        if not name or name == claim.caller:
             return
-        self.check_target(caller, name)
+        self.check_target(self.requester(claim), name)
         if not self.topology.accepts(name, type):
             text = f"return_to is {name}, which does not accept {type}; it accepts {self.topology.accepted(name)}"
             raise Refusal("bad_payload", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -72,7 +73,7 @@ class Buffer(Primitive):
         return self.router.fail(claim, message, fault)
 
     def _start(self, claim: Claim, message: Message, start: BufferStart) -> Step:
-        self._check(claim.caller, start)
+        self._check(claim, start)
         sends = list(self._sends(claim, message, start))
         step = Step(claim.thread, claim.fence, open_call(claim, message), sends)
         step.state = _encode(_State(start.return_to, len(sends)))
@@ -84,14 +85,17 @@ class Buffer(Primitive):
             step.call, step.answer, step.delegate = "", finish.answer, finish.delegate
         return step
 
-    def _check(self, caller: str, start: BufferStart) -> None:
+    def _check(self, claim: Claim, start: BufferStart) -> None:
         if not start.items:
             raise Refusal("no_items", "the Buffer has no items; send at least one")
         if len(start.items) > self._fan_out:
             text = f"the Buffer has {len(start.items)} items, over limits.fan_out ({self._fan_out}); split or raise it"
             raise Refusal("fan_out_too_wide", text)
-        self.check_target(caller, start.target)
-        self.check_return(caller, start.return_to, "BufferComplete" if start.collect else "BufferDispatched")
+        if not 0 <= start.timeout < math.inf:
+            text = f"the Buffer's timeout is {start.timeout}; give seconds from 0 up, 0 for no bound"
+            raise Refusal("bad_payload", text)
+        self.check_target(self.requester(claim), start.target)
+        self.check_return(claim, start.return_to, "BufferComplete" if start.collect else "BufferDispatched")
 
     def _sends(self, claim: Claim, message: Message, start: BufferStart) -> Iterator[Send]:
         target = start.target
@@ -126,7 +130,10 @@ class Buffer(Primitive):
         if data is None:
             return BufferItemResult(index, False, None, "timeout", "no result before the Buffer's time-out")
         reply = decode_message(data)
-        if reply.kind != FAULT:
-            return BufferItemResult(index, True, Packed(reply.type, reply.payload))
-        fault: Any = self.types.decode(reply.type, reply.payload)
-        return BufferItemResult(index, False, None, fault.code, fault.text)
+        try:
+            payload: Any = self.types.decode(reply.type, reply.payload)
+        except PayloadError as error:  # It would make the whole result unreadable.
+            return BufferItemResult(index, False, None, error.code, str(error))
+        if reply.kind == FAULT:
+            return BufferItemResult(index, False, None, payload.code, payload.text)
+        return BufferItemResult(index, True, Packed(reply.type, reply.payload))

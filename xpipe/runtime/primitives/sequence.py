@@ -64,10 +64,10 @@ class Sequence(Primitive):
             raise Refusal("no_items", "the Sequence has no steps; name at least one listener")
         for index, name in enumerate(start.steps):
             try:
-                self.check_target(claim.caller, name, index)
+                self.check_target(self.requester(claim), name, index)
             except Refusal as refusal:
                 return self._refuse(claim, message, refusal, name)
-        self.check_return(claim.caller, start.return_to, "SequenceComplete")
+        self.check_return(claim, start.return_to, "SequenceComplete")
         state = _State(start.steps, -1, start.return_to)
         try:
             first = self.pack(start.payload, start.steps[0], "the payload", 0)
@@ -78,6 +78,11 @@ class Sequence(Primitive):
     def _advance(self, claim: Claim, message: Message, state: _State, result: Packed) -> Step:
         if state.index + 1 == len(state.steps):
             tag = open_call(claim, message)
+            try:
+                self.types.decode(result.type, result.data)
+            except PayloadError as error:  # It would make the whole result unreadable.
+                fault = Fault(error.code, str(error), state.steps[-1], message.hop, message.attempt)
+                return self._fail(claim, message, fault, state.steps[-1], state.index)
             complete = SequenceComplete(tag, result, len(state.steps))
             return self.finish(claim, message, state.return_to, tag, complete)
         following = state.steps[state.index + 1]

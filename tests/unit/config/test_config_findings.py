@@ -1,0 +1,352 @@
+"""What is wrong with the YAML of an organism: where it stands, and every word of it."""
+
+from __future__ import annotations
+
+import pytest
+
+HEAD = "organism: x\nlisteners:\n  - name: a\n    handler: handlers.greet\n"
+
+CASES: dict[str, tuple[str, list[str]]] = {}
+
+
+def case(name: str, text: str, *expected: str) -> None:
+    CASES[name] = (text, list(expected))
+
+
+# -- sections and keys
+case("a good file", HEAD)
+case("an empty file", "", "1:1: error[file-empty]: The file is empty. It needs the keys organism and listeners.")
+case(
+    "a list",
+    "- 1",
+    "1:1: error[wrong-type]: An organism file must be a mapping with the keys organism and listeners, not a list.",
+)
+case(
+    "text",
+    "hello",
+    "1:1: error[wrong-type]: An organism file must be a mapping with the keys organism and listeners, not text.",
+)
+case(
+    "nothing required",
+    "limits: {}",
+    '1:1: error[missing-key]: An organism file needs the key "listeners".',
+    '1:1: error[missing-key]: An organism file needs the key "organism".',
+)
+case(
+    "an organism without a name",
+    HEAD.replace("organism: x", "organism: {}"),
+    '1:11: error[missing-key]: The organism section needs the key "name".',
+)
+case(
+    "an organism without a value",
+    HEAD.replace("organism: x", "organism:"),
+    "1:10: error[missing-key]: The organism section is empty.",
+)
+case(
+    "an organism that is a number",
+    HEAD.replace("organism: x", "organism: 8"),
+    "1:11: error[wrong-type]: organism must be text that is not empty, not 8. Put it in quotes.",
+)
+case(
+    "an organism's name that is a list",
+    HEAD.replace("organism: x", "organism: {name: [a]}"),
+    "1:18: error[wrong-type]: name must be text that is not empty, not a list.",
+)
+case(
+    "a misspelt section",
+    HEAD + "limit: {}",
+    '5:1: error[unknown-key]: An organism file has no key "limit". Did you mean "limits"?',
+)
+case(
+    "an unknown section",
+    HEAD + "colour: red",
+    '5:1: error[unknown-key]: An organism file has no key "colour". '
+    "Known keys: organism, backend, process_pool, limits, listeners, messages.",
+)
+case(
+    "a misspelt listener key",
+    HEAD + "    timeuot: 3",
+    '5:5: error[unknown-key]: A listener has no key "timeuot". Did you mean "timeout"?',
+)
+case(
+    "a misspelt backend key",
+    HEAD + "backend:\n  type: redis\n  redis_ulr: redis://:secret@host",
+    '7:3: error[unknown-key]: The backend section has no key "redis_ulr". Did you mean "redis_url"?',
+)
+case(
+    "a duplicate key",
+    HEAD + "organism: y",
+    '5:1: error[duplicate-key]: The key "organism" stands twice in this '
+    "mapping; the first one is at line 1, column 1. Keep one of them.",
+)
+case(
+    "a duplicate listener key",
+    HEAD + "    name: b",
+    '5:5: error[duplicate-key]: The key "name" stands twice in this '
+    "mapping; the first one is at line 3, column 5. Keep one of them.",
+)
+case(
+    "no listeners",
+    "organism: x\nlisteners: []",
+    "2:12: error[missing-key]: The listeners section needs at least one entry.",
+)
+case(
+    "listeners without a value",
+    "organism: x\nlisteners:",
+    "2:11: error[missing-key]: The listeners section needs at least one entry.",
+)
+case(
+    "listeners as a mapping",
+    "organism: x\nlisteners: {a: handlers.greet}",
+    '2:12: error[wrong-type]: listeners must be a list, not a mapping. Begin each entry with "- ".',
+)
+case("a listener that is text", HEAD + "  - b", '5:5: error[wrong-type]: A listener must be a mapping, not "b".')
+case(
+    "a listener without name and handler",
+    HEAD + "  - agent: false",
+    '5:5: error[missing-key]: A listener needs the key "handler".',
+    '5:5: error[missing-key]: A listener needs the key "name".',
+)
+case(
+    "a listener whose name has no value",
+    HEAD + "  - name:\n    handler: handlers.plain",
+    "5:10: error[missing-value]: name has no value.",
+)
+case(
+    "a section that is a list",
+    HEAD + "limits: [1]",
+    "5:9: error[wrong-type]: The limits section must be a mapping, not a list.",
+)
+case("optional sections without a value", HEAD + "limits:\nbackend:\nprocess_pool:\nmessages:\n")
+
+# -- values
+case(
+    "an unknown backend type",
+    HEAD + "backend: {type: reddis}",
+    '5:17: error[wrong-value]: type must be memory, manager, sqlite or redis, not "reddis". Did you mean "redis"?',
+)
+case(
+    "a backend type in short form",
+    HEAD + "backend: sqlit",
+    '5:10: error[wrong-value]: backend must be memory, manager, sqlite or redis, not "sqlit". Did you mean "sqlite"?',
+)
+case(
+    "a secret of the wrong type",
+    HEAD + "backend: {redis_url: 12345, manager_authkey: [hush]}",
+    "5:22: error[wrong-type]: redis_url must be text that is not empty, not a number. Put it in quotes.",
+    "5:46: error[wrong-type]: manager_authkey must be text that is not empty, not a list.",
+)
+case(
+    "options of all backends",
+    HEAD + "backend: {type: memory, redis_url: redis://x, redis_prefix: '', redis_ttl: 1h, "
+    "manager_address: 'h:1', manager_authkey: k, path: x.db, retention: 7d, max_slots_per_thread: 5, max_threads: 6}",
+)
+case(
+    "a timeout that is a list",
+    HEAD + "    timeout: [1]",
+    "5:14: error[wrong-type]: timeout must be a duration such as 30s, not a list.",
+)
+case(
+    "a timeout in unknown units",
+    HEAD + "    timeout: 5 parsecs",
+    '5:14: error[wrong-value]: timeout must be a duration such as 30s, not "5 parsecs".',
+)
+case(
+    "a negative timeout",
+    HEAD + "    timeout: -1",
+    "5:14: error[wrong-value]: timeout must be a duration such as 30s, not -1.",
+)
+case(
+    "a sexagesimal timeout",
+    HEAD + "    timeout: 1:30",
+    '5:14: error[wrong-value]: timeout must be a duration such as 30s, not "1:30".',
+)
+case(
+    "an infinite timeout",
+    HEAD + "    timeout: .inf",
+    "5:14: error[wrong-value]: timeout must be a duration such as 30s, not .inf.",
+)
+case(
+    "a boolean timeout",
+    HEAD + "    timeout: true",
+    "5:14: error[wrong-type]: timeout must be a duration such as 30s, not true.",
+)
+case(
+    "an endless timeout",
+    HEAD + "    timeout: 99999d",
+    '5:14: error[wrong-value]: timeout must be a duration of at most 36500d, not "99999d".',
+)
+case(
+    "a bad retention and ttl",
+    HEAD + "backend: {redis_ttl: soon, retention: never}",
+    '5:22: error[wrong-value]: redis_ttl must be a duration such as 30s, not "soon".',
+    '5:39: error[wrong-value]: retention must be a duration such as 30s, not "never".',
+)
+case(
+    "workers of none",
+    HEAD + "process_pool: {workers: 0}",
+    "5:25: error[wrong-value]: workers must be a whole number of at least 1, not 0.",
+)
+case(
+    "workers as a boolean",
+    HEAD + "process_pool: {workers: true}",
+    "5:25: error[wrong-type]: workers must be a whole number of at least 1, not true.",
+)
+case(
+    "workers as a fraction",
+    HEAD + "process_pool: {workers: 1.5}",
+    "5:25: error[wrong-type]: workers must be a whole number of at least 1, not 1.5.",
+)
+case(
+    "workers as text",
+    HEAD + "process_pool: {workers: many, max_tasks_per_child: -1}",
+    '5:25: error[wrong-type]: workers must be a whole number of at least 1, not "many".',
+    "5:52: error[wrong-value]: max_tasks_per_child must be a whole number of at least 0, not -1.",
+)
+case(
+    "limits of wrong kinds",
+    HEAD + "limits: {hops: 0, depth: x, payload_bytes: 5 potatoes, fan_out: 010}",
+    "5:16: error[wrong-value]: hops must be a whole number of at least 1, not 0.",
+    '5:26: error[wrong-type]: depth must be a whole number of at least 1, not "x".',
+    '5:44: error[wrong-value]: payload_bytes must be a size in bytes such as 64MiB, not "5 potatoes".',
+    '5:65: error[wrong-type]: fan_out must be a whole number of at least 1, not "010".',
+)
+case(
+    "a size of nothing",
+    HEAD + "limits: {payload_bytes: 0}",
+    "5:25: error[wrong-value]: payload_bytes must be a size in bytes such as 64MiB, not 0.",
+)
+case(
+    "a size that is a list",
+    HEAD + "limits: {payload_bytes: [1]}",
+    "5:25: error[wrong-type]: payload_bytes must be a size in bytes such as 64MiB, not a list.",
+)
+case(
+    "a flag of YAML 1.1",
+    HEAD + "    broadcast: yes",
+    '5:16: error[wrong-type]: broadcast must be true or false, not "yes".',
+)
+case(
+    "a concurrency of none",
+    HEAD + "    concurrency: 0",
+    "5:18: error[wrong-value]: concurrency must be a whole number of at least 1, not 0.",
+)
+case(
+    "a description that is a number",
+    HEAD + "    description: 5",
+    "5:18: error[wrong-type]: description must be text, not 5. Put it in quotes.",
+)
+case("peers that are text", HEAD + "    peers: a", '5:12: error[wrong-type]: peers must be a list of text, not "a".')
+case(
+    "a peer that is a number",
+    HEAD + "    peers: [a, 5]",
+    "5:16: error[wrong-type]: peers must be a list of text, not 5. Put it in quotes.",
+)
+case(
+    "peers without a value",
+    HEAD + "    peers:",
+    "5:11: error[missing-value]: peers has no value. Write [] for nobody, or leave peers out for anybody.",
+)
+case(
+    "no payload classes",
+    HEAD + "    payload_class: []",
+    "5:20: error[wrong-value]: payload_class must be text or a list of text, not a list.",
+)
+
+# -- YAML itself
+case(
+    "a tab", "organism:\n\tname: x", "2:1: error[yaml-syntax]: A tab stands where only spaces may. Indent with spaces."
+)
+case("an open quote", 'organism: "x\n', "1:11: error[yaml-syntax]: A quoted text is not closed. Add the closing quote.")
+case(
+    "an open bracket",
+    "a: [1, 2\nb: 3\n",
+    "1:4: error[yaml-syntax]: A list or mapping in brackets is not closed. "
+    "Close it, or separate its parts with commas.",
+)
+case(
+    "a second colon",
+    "a: b: c",
+    "1:5: error[yaml-syntax]: A colon with a space after it is not allowed here. "
+    "Put the value in quotes, or check the indentation.",
+)
+case(
+    "a broken indentation",
+    "a:\n  - b\n c: 1",
+    "3:2: error[yaml-syntax]: The line does not fit those before it. "
+    "Check its indentation, and that quotes and brackets are closed.",
+)
+case(
+    "an unknown escape",
+    r'a: "\q"',
+    "1:5: error[yaml-syntax]: A backslash is followed by no known escape. Use single quotes for text with backslashes.",
+)
+case(
+    "an at sign", "a: @b", "1:4: error[yaml-syntax]: A value cannot begin with this character. Put the value in quotes."
+)
+case(
+    "a variable in brackets",
+    "a: {b: ${C}}",
+    "1:4: error[yaml-syntax]: A list or mapping in brackets is not closed. "
+    'Inside [ ] and { } a variable needs quotes: "${NAME}".',
+)
+case(
+    "two documents",
+    "a: 1\n---\nb: 2",
+    "2:1: error[yaml-documents]: The file holds more than one YAML document. "
+    "Keep one organism in a file; remove the --- line.",
+)
+case("a list as a key", HEAD + "? [a]\n: 1", "5:3: error[yaml-key]: A key must be text, not a list or a mapping.")
+case(
+    "a bad merge",
+    HEAD + "limits: {<<: 3}",
+    "5:10: error[yaml-merge]: The merge key << takes a mapping or a list of mappings.",
+)
+case("an unknown alias", "a: *b", '1:4: error[yaml-alias]: There is no anchor "&b" before this alias.')
+case("an alias of itself", "a: &b [*b]", '1:8: error[yaml-recursion]: The alias "*b" stands inside what it refers to.')
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_finding_says_where_it_is_and_what_to_do(findings, name):
+    text, expected = CASES[name]
+    assert findings(text) == expected
+
+
+def test_ten_mistakes_in_one_file_are_ten_findings_in_its_order(findings):
+    text = """\
+        organism: {name: shop, colour: red}
+        backend: {type: rediss, redis_ttl: [1]}
+        process_pool: {workers: none}
+        listeners:
+          - name: check
+            handler: handlers.gret
+            timeout: 5 minutes
+          - name: check
+            handler: handlers.greet
+            peers: [chek]
+          - handler: handlers.plain
+            cpu_bound: maybe
+        messages:
+          - {to: price, payload: {name: Ada}}
+    """
+    assert findings(text) == [
+        '1:24: error[unknown-key]: The organism section has no key "colour". Known keys: name.',
+        '2:17: error[wrong-value]: type must be memory, manager, sqlite or redis, not "rediss". Did you mean "redis"?',
+        "2:36: error[wrong-type]: redis_ttl must be a duration such as 30s, not a list.",
+        '3:25: error[wrong-type]: workers must be a whole number of at least 1, not "none".',
+        '6:14: error[no-attribute]: handlers has no gret. Did you mean "greet"?',
+        '7:14: error[wrong-value]: timeout must be a duration such as 30s, not "5 minutes".',
+        '8:11: error[duplicate-listener]: The listener "check" is declared twice; the first is at line 5, column 11.',
+        '10:13: error[unknown-peer]: The peer "chek" is no listener or broadcast group of this organism. '
+        'Did you mean "check"?',
+        '11:5: error[missing-key]: A listener needs the key "name".',
+        '12:16: error[wrong-type]: cpu_bound must be true or false, not "maybe".',
+        '14:10: error[unknown-target]: The target "price" is no listener or broadcast group of this organism.',
+    ]
+
+
+def test_a_syntax_error_is_the_only_finding(findings):
+    assert findings("organism: 8\ncolour: red\na: b: c") == [
+        "3:5: error[yaml-syntax]: A colon with a space after it is not allowed here. "
+        "Put the value in quotes, or check the indentation."
+    ]

@@ -1,0 +1,143 @@
+"""What a handler must be: a function of two arguments, and for worker processes a plain one at module level."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from xpipe.config.wording import one_line, printable
+from xpipe.core.codec import is_payload_class
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something wrong with a handler or payload class: a finding without its place."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+_SHAPE = "Write it as: async def handler(payload, metadata)."
+
+
+def complain_about_handler(handler: object, name: str) -> Complaint | None:
+    """What keeps `handler` from being one, or None."""
+    if isinstance(handler, type):
+        return Complaint("handler-class", f"{name} is a class, not a handler.", _SHAPE)
+    if not callable(handler):
+        kind = type(handler).__name__
+        return Complaint("handler-type", f"{name} is not a function but of type {kind}.", _SHAPE)
+    if _is(inspect.isasyncgenfunction, handler) or _is(inspect.isgeneratorfunction, handler):
+        hint = "Return a response or a list of them instead of using yield."
+        return Complaint("handler-generator", f"{name} is a generator, not a handler.", hint)
+    signature = signature_of(handler)
+    if signature is not None and not _takes_two(signature):
+        message = (
+            f"{name} must take two arguments, payload and metadata, but is {name.rpartition('.')[2]}{_bare(signature)}."
+        )
+        return Complaint("handler-signature", message)
+    return None
+
+
+def complain_about_worker(handler: Callable[..., Any], name: str, again: object) -> Complaint | None:
+    """What keeps `handler` from running in a worker process, which looks it up again and finds `again`; or None."""
+    if is_async(handler):
+        hint = "Write it as a plain def: it has a process for itself."
+        return Complaint("cpu-bound-async", f"{name} is cpu_bound and must not be async.", hint)
+    qualified = getattr(inspect.unwrap(_inner(handler)), "__qualname__", "")
+    if qualified.rpartition(".")[2] == "<lambda>" or "<locals>" in qualified:
+        what = "a lambda" if qualified.endswith("<lambda>") else "defined inside a function"
+        message = f"{name} is cpu_bound and must be a function at the top level of its module, but is {what}."
+        return Complaint("cpu-bound-local", message, "Define it with def at the top level.")
+    if again is not handler and again != handler:
+        message = f"{name} is cpu_bound, but a second look-up in its module gives another object."
+        return Complaint("cpu-bound-local", message, "Define it with def at the top level.")
+    return None
+
+
+def is_async(handler: object) -> bool:
+    """Whether calling `handler` gives a coroutine, as far as can be told without calling it."""
+    return _is(inspect.iscoroutinefunction, handler)
+
+
+def signature_of(handler: Callable[..., Any]) -> inspect.Signature | None:
+    """The signature of `handler`, annotations unresolved, or None if it has none."""
+    try:
+        if sys.version_info >= (3, 14):
+            import annotationlib
+
+            return inspect.signature(handler, annotation_format=annotationlib.Format.FORWARDREF)
+        return inspect.signature(handler)
+    except (ValueError, TypeError):
+        return None
+
+
+def annotated_classes(handler: Callable[..., Any]) -> tuple[type, ...] | Complaint:
+    """The payload classes in the annotation of the handler's first parameter, or why there are none."""
+    signature = signature_of(handler)
+    first = next(iter(signature.parameters.values()), None) if signature else None
+    if first is None or first.annotation is inspect.Parameter.empty:
+        message = "The listener has no payload_class and its handler's first parameter no annotation."
+        return Complaint("no-payload-class", message, "Add payload_class, or annotate the parameter.")
+    try:
+        members = _members(_resolve(first.annotation, handler))
+    except Exception as error:  # evaluating an annotation runs user code
+        message = f"The annotation of {first.name} cannot be resolved: {type(error).__name__}: {one_line(str(error))}."
+        return Complaint("payload-annotation", message, "Add payload_class to the listener.")
+    for member in members:
+        if not is_payload_class(member):
+            message = f"The annotation of {first.name} contains {_named(member)}, which is no dataclass or Struct."
+            return Complaint("payload-annotation", message, "Annotate it with payload classes, joined by | if several.")
+    return tuple(dict.fromkeys(members))
+
+
+def _resolve(annotation: object, handler: Callable[..., Any]) -> Any:
+    function = inspect.unwrap(_inner(handler))
+    holder = types.SimpleNamespace(__annotations__={"payload": annotation})
+    hints = typing.get_type_hints(holder, globalns=getattr(function, "__globals__", {}))
+    return hints["payload"]
+
+
+def _members(hint: Any) -> list[Any]:
+    if hasattr(hint, "__value__"):  # a `type X = ...` statement
+        return _members(hint.__value__)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [member for part in typing.get_args(hint) for member in _members(part)]
+    return [hint]
+
+
+def _named(member: Any) -> str:
+    return "None" if member is type(None) else getattr(member, "__name__", None) or str(member)
+
+
+def _takes_two(signature: inspect.Signature) -> bool:
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        return False
+    return True
+
+
+def _bare(signature: inspect.Signature) -> str:
+    parameters = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+    return printable(str(inspect.Signature(parameters)))
+
+
+def _is(question: Callable[[Any], bool], handler: object) -> bool:
+    return question(handler) or question(getattr(handler, "__call__", None))  # noqa: B004  # the method is what is asked for
+
+
+def _inner(handler: Any) -> Any:
+    """The function that `handler`, perhaps a partial, a method or a callable instance, runs."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if inspect.isroutine(handler) or hasattr(handler, "__globals__"):
+        return handler
+    return getattr(type(handler), "__call__", handler)  # noqa: B004  # the method is what is wanted

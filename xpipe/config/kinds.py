@@ -1,0 +1,157 @@
+"""The kinds of values that keys of organism.yaml take: what they are called, their JSON Schema, how they are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, data_of
+from xpipe.core.durations import parse_duration
+
+LONGEST_DURATION = 36_500 * 86_400.0
+LARGEST_NUMBER = 2**53
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(B|[kK]B|[kK]iB|MB|MiB|GB|GiB)", re.ASCII)
+_UNITS = {"b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
+
+
+class Mismatch(Exception):
+    """`node` is not what its key takes. `wrong_type`: not even the right sort of YAML value."""
+
+    def __init__(self, node: Node, wrong_type: bool, expected: str = "", hint: str = "") -> None:
+        self.node = node
+        self.wrong_type = wrong_type
+        self.expected = expected
+        self.hint = hint
+        super().__init__(expected)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value. `expected` completes "must be ..."; `read` gives the value of a node or raises Mismatch."""
+
+    expected: str
+    read: Callable[[Node], Any]
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+
+def text_of(node: Node) -> str:
+    """The text of a scalar. That of a variable counts as it is, whatever type it looks like. Raises Mismatch."""
+    if isinstance(node, ScalarNode):
+        if isinstance(node.value, str):
+            return node.value
+        if node.varied:
+            return node.text
+        raise Mismatch(node, True, hint="Put it in quotes.")
+    raise Mismatch(node, True)
+
+
+def _filled_text(node: Node) -> str:
+    text = text_of(node)
+    if not text.strip():
+        raise Mismatch(node, False)
+    return text
+
+
+def _flag(node: Node) -> bool:
+    value = node.value if isinstance(node, ScalarNode) else None
+    if isinstance(value, bool):
+        return value
+    raise Mismatch(node, True)
+
+
+def _texts(node: Node) -> list[str]:
+    if not isinstance(node, ListNode):
+        raise Mismatch(node, True)
+    for item in node.items:
+        _check_item(item)
+    return [text_of(item) for item in node.items]
+
+
+def _check_item(item: Node) -> None:
+    try:
+        _filled_text(item)
+    except Mismatch as mismatch:
+        raise Mismatch(item, mismatch.wrong_type, "a list of text", mismatch.hint) from None
+
+
+def _text_or_texts(node: Node) -> list[str]:
+    if not isinstance(node, ListNode):
+        return [_filled_text(node)]
+    if not node.items:
+        raise Mismatch(node, False)
+    return _texts(node)
+
+
+def _duration(node: Node) -> float:
+    value = node.value if isinstance(node, ScalarNode) else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise Mismatch(node, True)
+    try:
+        seconds = parse_duration(value)
+    except (ValueError, OverflowError):
+        raise Mismatch(node, False) from None
+    if seconds > LONGEST_DURATION:
+        raise Mismatch(node, False, "a duration of at most 36500d")
+    return seconds
+
+
+def _size(node: Node) -> int:
+    value = node.value if isinstance(node, ScalarNode) else None
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise Mismatch(node, True)
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip())
+        if match is None:
+            raise Mismatch(node, False)
+        value = int(float(match[1]) * _UNITS[match[2].lower()])
+    if not 1 <= value <= LARGEST_NUMBER:
+        raise Mismatch(node, False)
+    return value
+
+
+def _payload(node: Node) -> Any:
+    return data_of(node) if isinstance(node, MapNode) else _filled_text(node)
+
+
+def whole_number(least: int) -> Kind:
+    """A whole number of at least `least`."""
+
+    def read(node: Node) -> int:
+        value = node.value if isinstance(node, ScalarNode) else None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise Mismatch(node, True)
+        if not least <= value <= LARGEST_NUMBER:
+            raise Mismatch(node, False)
+        return value
+
+    schema = {"type": "integer", "minimum": least, "maximum": LARGEST_NUMBER}
+    return Kind(f"a whole number of at least {least}", read, schema)
+
+
+def choice(*names: str) -> Kind:
+    """One of `names`."""
+
+    def read(node: Node) -> str:
+        text = text_of(node)
+        if text not in names:
+            raise Mismatch(node, False)
+        return text
+
+    return Kind(f"{', '.join(names[:-1])} or {names[-1]}", read, {"enum": list(names)})
+
+
+_TEXTS_SCHEMA = {"type": "array", "items": {"type": "string", "minLength": 1}}
+TEXT = Kind("text", text_of, {"type": "string"})
+FILLED_TEXT = Kind("text that is not empty", _filled_text, {"type": "string", "minLength": 1})
+FLAG = Kind("true or false", _flag, {"type": "boolean"})
+TEXTS = Kind("a list of text", _texts, _TEXTS_SCHEMA)
+TEXT_OR_TEXTS = Kind(
+    "text or a list of text",
+    _text_or_texts,
+    {"oneOf": [{"type": "string", "minLength": 1}, {**_TEXTS_SCHEMA, "minItems": 1}]},
+)
+DURATION = Kind("a duration such as 30s", _duration, {"type": ["number", "string"]})
+SIZE = Kind("a size in bytes such as 64MiB", _size, {"type": ["integer", "string"]})
+PAYLOAD = Kind("a mapping, or JSON or XML text", _payload, {"type": ["object", "string"]})

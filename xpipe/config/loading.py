@@ -1,0 +1,88 @@
+"""organism.yaml as an OrganismDefinition, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xpipe.config.composing import compose
+from xpipe.config.groups import check_groups
+from xpipe.config.names import check_names
+from xpipe.config.nodes import is_empty
+from xpipe.config.reporting import Report, Unreadable
+from xpipe.config.resolving import Resolver
+from xpipe.config.shape import Entry, Shape, read_shape
+from xpipe.config.source import read_source
+from xpipe.core.errors import ConfigError
+from xpipe.core.findings import Finding
+from xpipe.core.limits import Limits
+from xpipe.core.organism import BackendSettings, OrganismDefinition, PoolSettings, StartMessage
+
+
+def load_definition(path: str | Path, environ: Mapping[str, str] | None = None) -> OrganismDefinition:
+    """The organism that the file at `path` declares, its handlers imported. Raises ConfigError with all findings.
+
+    `environ` holds the variables that the file may use, those of the process if left out.
+    """
+    definition, findings = check_definition(path, environ)
+    if definition is None:
+        raise ConfigError(findings)
+    return definition
+
+
+def check_definition(
+    path: str | Path, environ: Mapping[str, str] | None = None, imports: bool = True
+) -> tuple[OrganismDefinition | None, list[Finding]]:
+    """As `load_definition` without raising: the definition, None if there are errors, and all findings in file order.
+
+    Without `imports` no user code runs: the listeners of the definition have no payload classes and cannot be called.
+    """
+    report = Report(str(path))
+    definition: OrganismDefinition | None = None
+    try:
+        text = read_source(path, report)
+        root = compose(text, os.environ if environ is None else environ, report)
+        if root is None or is_empty(root):
+            raise report.unreadable(
+                1, 1, "file-empty", "The file is empty.", "It needs the keys organism and listeners."
+            )
+        definition = _define(read_shape(root, report), path, imports, report)
+    except Unreadable as error:
+        return None, [error.finding]
+    findings = report.findings()
+    broken = any(finding.severity == "error" for finding in findings)
+    return (None if broken else definition), findings
+
+
+def _define(shape: Shape, path: str | Path, imports: bool, report: Report) -> OrganismDefinition:
+    folder = os.path.dirname(os.path.abspath(path))
+    entries, messages = shape.get("listeners", []), shape.get("messages", [])
+    organism = shape.get("organism", [])
+    check_names(organism, entries, messages, report)
+    resolver = Resolver(folder, imports, report)
+    resolved = {id(entry): listener for entry in entries if (listener := resolver.resolve(entry))}
+    check_groups(entries, resolved, report)
+    backend = _values(shape, "backend")
+    return OrganismDefinition(
+        name=_values(shape, "organism").get("name", ""),
+        folder=folder,
+        file=str(path),
+        backend=BackendSettings(backend.pop("type", "memory"), backend),
+        pool=PoolSettings(**_values(shape, "process_pool")),
+        limits=Limits(**_values(shape, "limits")),
+        listeners=tuple(resolved.values()),
+        messages=tuple(_start_message(entry, report.file) for entry in messages),
+        payload_types=resolver.types,
+    )
+
+
+def _values(shape: Shape, section: str) -> dict[str, Any]:
+    return {key: value for entry in shape.get(section, []) for key, value in entry.values.items()}
+
+
+def _start_message(entry: Entry, file: str) -> StartMessage:
+    values = entry.values
+    where = f"{file}:{entry.node.line}:{entry.node.column}"
+    return StartMessage(values.get("to", ""), values.get("payload"), values.get("type", ""), where)

@@ -1,0 +1,112 @@
+"""Rules across listeners: their names, groups, peers and the targets of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xpipe.config.nodes import ListNode, Node
+from xpipe.config.reporting import Report
+from xpipe.config.shape import Entry
+from xpipe.config.wording import did_you_mean, quote
+from xpipe.core.payloads import BUFFER, SEQUENCE
+
+LONGEST_NAME = 200
+
+
+def check_names(organism: Iterable[Entry], listeners: list[Entry], messages: list[Entry], report: Report) -> None:
+    """Reports bad, reserved and duplicate names, and peers and targets that do not exist."""
+    for entry in (*organism, *listeners):
+        _check_name(entry, report)
+    _check_duplicates(listeners, report)
+    groups = _check_groups(listeners, report)
+    known = [*dict.fromkeys(str(entry.values["name"]) for entry in listeners if "name" in entry.values), *groups]
+    valid = frozenset((*known, BUFFER, SEQUENCE))
+    options = [*known, BUFFER, SEQUENCE]
+    for entry in listeners:
+        _check_peers(entry, valid, options, report)
+    for entry in messages:
+        _check_target(entry, valid, options, report)
+
+
+def group_of(name: str) -> str:
+    """The group that the broadcast listener `name` belongs to, or nothing."""
+    return name.rpartition(".")[0]
+
+
+def broadcasts(listeners: Iterable[Entry]) -> list[tuple[str, Entry]]:
+    """The broadcast listeners, each with its group's name."""
+    marked = [entry for entry in listeners if entry.values.get("broadcast") and "name" in entry.values]
+    return [(group_of(entry.values["name"]), entry) for entry in marked]
+
+
+def _check_name(entry: Entry, report: Report) -> None:
+    name = entry.values.get("name")
+    if name is None:
+        return
+    place = entry.place("name")
+    if name != name.strip() or any(not one.isprintable() for one in name) or len(name) > LONGEST_NAME:
+        message = (
+            f"The name {quote(name)} must have no spaces at its ends, no control characters "
+            f"and at most {LONGEST_NAME} characters."
+        )
+        report.add(place, "bad-name", message)
+
+
+def _check_duplicates(listeners: list[Entry], report: Report) -> None:
+    first: dict[str, Node] = {}
+    for entry in listeners:
+        name = entry.values.get("name")
+        if name is None:
+            continue
+        place = entry.place("name")
+        if name == "system" or name.startswith("system."):
+            message = f"The listener name {quote(name)} is reserved: names below system belong to xpipe."
+            report.add(place, "reserved-name", message)
+        if name in first:
+            where = f"line {first[name].line}, column {first[name].column}"
+            report.add(
+                place, "duplicate-listener", f"The listener {quote(name)} is declared twice; the first is at {where}."
+            )
+        first.setdefault(name, place)
+
+
+def _check_groups(listeners: list[Entry], report: Report) -> list[str]:
+    members: dict[str, Entry] = {}
+    for group, entry in broadcasts(listeners):
+        if group:
+            members.setdefault(group, entry)
+            continue
+        message = f"The broadcast listener {quote(entry.values['name'])} has no dot in its name and so no group."
+        report.add(entry.place("broadcast"), "broadcast-name", message, "Name it group.member.")
+    for entry in listeners:
+        name = entry.values.get("name")
+        if name in members:
+            where = members[name].place("name")
+            message = f"The listener {quote(name)} has the name of the broadcast group of line {where.line}."
+            report.add(entry.place("name"), "broadcast-group", message, "Rename one of them.")
+    return list(members)
+
+
+def _check_peers(entry: Entry, valid: frozenset[str], options: list[str], report: Report) -> None:
+    if entry.values.get("agent") and "peers" not in entry.nodes:
+        message = "The agent has no peers and so may call every listener."
+        report.add(
+            entry.place("agent"), "agent-without-peers", message, "List its peers, or write peers: [].", "warning"
+        )
+    node = entry.nodes.get("peers")
+    if not isinstance(node, ListNode) or "peers" not in entry.values:
+        return
+    for item, peer in zip(node.items, entry.values["peers"], strict=True):
+        if peer not in valid:
+            _report_unknown(item, "unknown-peer", f"The peer {quote(peer)} is no listener", peer, options, report)
+
+
+def _check_target(entry: Entry, valid: frozenset[str], options: list[str], report: Report) -> None:
+    target = entry.values.get("to")
+    if target is not None and target not in valid:
+        message = f"The target {quote(target)} is no listener"
+        _report_unknown(entry.place("to"), "unknown-target", message, target, options, report)
+
+
+def _report_unknown(place: Node, code: str, message: str, name: str, options: list[str], report: Report) -> None:
+    report.add(place, code, f"{message} or broadcast group of this organism.", lambda: did_you_mean(name, options))

@@ -1,0 +1,145 @@
+"""Reading nodes by the schema: which keys are there, and whether their values are of the right kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xpipe.config.kinds import Mismatch
+from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, is_empty, is_unknown
+from xpipe.config.reporting import Report
+from xpipe.config.schema import SECTIONS, Key, Section
+from xpipe.config.wording import did_you_mean, found, quote
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a section as far as it could be read: values by key, and the nodes of all known keys given."""
+
+    node: Node
+    values: Mapping[str, Any]
+    nodes: Mapping[str, Node]
+
+    def place(self, key: str) -> Node:
+        """Where `key` has its value, else where the entry begins."""
+        return self.nodes.get(key, self.node)
+
+
+Shape = dict[str, list[Entry]]
+
+
+def read_shape(root: Node, report: Report) -> Shape:
+    """The entries of each section; a section that is not `many` has one at most."""
+    if not isinstance(root, MapNode):
+        message = f"An organism file must be a mapping with the keys organism and listeners, not {found(root, True)}."
+        report.add(root, "wrong-type", message)
+        return {}
+    known = {section.name: section for section in SECTIONS}
+    shape: Shape = {}
+    for name, (key, node) in root.entries.items():
+        if name in known:
+            shape[name] = _read_section(known[name], node, report)
+        else:
+            _unknown_key(key, "An organism file", list(known), report)
+    for section in SECTIONS:
+        if section.required and section.name not in root.entries:
+            report.add(root, "missing-key", f"An organism file needs the key {quote(section.name)}.")
+    return shape
+
+
+def _read_section(section: Section, node: Node, report: Report) -> list[Entry]:
+    if is_unknown(node):
+        return []
+    if section.many:
+        return _read_entries(section, node, report)
+    if is_empty(node):
+        if section.required:
+            report.add(node, "missing-key", f"The {section.name} section is empty.")
+        return []
+    return _read_entry(section, node, report)
+
+
+def _read_entries(section: Section, node: Node, report: Report) -> list[Entry]:
+    if isinstance(node, ListNode) and node.items:
+        return [entry for item in node.items for entry in _read_entry(section, item, report)]
+    if is_empty(node) or isinstance(node, ListNode):
+        if section.required:
+            report.add(node, "missing-key", f"The {section.name} section needs at least one entry.")
+        return []
+    hint = 'Begin each entry with "- ".' if isinstance(node, MapNode) else ""
+    report.add(node, "wrong-type", f"{section.name} must be a list, not {found(node)}.", hint)
+    return []
+
+
+def _read_entry(section: Section, node: Node, report: Report) -> list[Entry]:
+    if is_unknown(node):
+        return []
+    if section.short and isinstance(node, ScalarNode) and not is_empty(node):
+        return [_read_short(section, node, report)]
+    if not isinstance(node, MapNode):
+        report.add(node, "wrong-type", f"{_capital(section.title)} must be a mapping, not {found(node)}.")
+        return []
+    return [_read_mapping(section, node, report)]
+
+
+def _read_short(section: Section, node: ScalarNode, report: Report) -> Entry:
+    key = next(key for key in section.keys if key.name == section.short)
+    values: dict[str, Any] = {}
+    _read_value(key, node, values, report, section.name)
+    return Entry(node, values, {key.name: node})
+
+
+def _read_mapping(section: Section, node: MapNode, report: Report) -> Entry:
+    known = {key.name: key for key in section.keys}
+    values: dict[str, Any] = {}
+    nodes: dict[str, Node] = {}
+    for name, (key_node, value) in node.entries.items():
+        if name not in known:
+            _unknown_key(key_node, _capital(section.title), list(known), report)
+        else:
+            nodes[name] = value
+            _read_value(known[name], value, values, report)
+    for key in section.keys:
+        if key.required and key.name not in node.entries:
+            report.add(node, "missing-key", f"{_capital(section.title)} needs the key {quote(key.name)}.")
+    return Entry(node, values, nodes)
+
+
+def _read_value(key: Key, node: Node, values: dict[str, Any], report: Report, called: str = "") -> None:
+    if is_unknown(node):
+        return
+    name = called or key.name
+    if is_empty(node):
+        if key.required or key.never_empty:
+            report.add(node, "missing-value", f"{name} has no value.", key.never_empty)
+        return
+    try:
+        values[key.name] = key.kind.read(node)
+    except Mismatch as mismatch:
+        _report_mismatch(key, name, mismatch, report)
+
+
+def _report_mismatch(key: Key, name: str, mismatch: Mismatch, report: Report) -> None:
+    if is_unknown(mismatch.node):
+        return
+    code = "wrong-type" if mismatch.wrong_type else "wrong-value"
+    expected = mismatch.expected or key.kind.expected
+    message = f"{name} must be {expected}, not {found(mismatch.node, key.secret)}."
+    report.add(mismatch.node, code, message, mismatch.hint or _nearest_choice(key, mismatch.node))
+
+
+def _nearest_choice(key: Key, node: Node) -> str:
+    options = key.kind.schema.get("enum", ())
+    return did_you_mean(str(node.value), options) if options and isinstance(node, ScalarNode) else ""
+
+
+def _unknown_key(key: ScalarNode, owner: str, known: list[str], report: Report) -> None:
+    message = f"{owner} has no key {quote(key.source)}."
+    report.add(
+        key, "unknown-key", message, lambda: did_you_mean(key.source, known) or f"Known keys: {', '.join(known)}."
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

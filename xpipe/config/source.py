@@ -1,0 +1,67 @@
+"""From a path to the text of the file."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from xpipe.config.reporting import Report, Unreadable
+from xpipe.config.wording import did_you_mean
+
+MAX_BYTES = 8 * 1024 * 1024
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def read_source(path: str | Path, report: Report) -> str:
+    """The text of the file at `path`, at most 8 MiB of UTF-8. Raises Unreadable."""
+    content = _read_bytes(path, report)
+    if len(content) > MAX_BYTES:
+        hint = "Keep large input in a file of its own and give it with --input."
+        raise report.unreadable(1, 1, "file-too-large", "The file is larger than 8 MiB.", hint)
+    text = _decode(content.removeprefix(b"\xef\xbb\xbf"), report)
+    if bad := _FORBIDDEN.search(text):
+        line, column = _position(text[: bad.start()])
+        message = f"The character U+{ord(bad[0]):04X} is not allowed in YAML."
+        raise report.unreadable(line, column, "file-characters", message, "Write it as an escape in double quotes.")
+    return text
+
+
+def _read_bytes(path: str | Path, report: Report) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise _cannot_open(path, error, report) from None
+
+
+def _cannot_open(path: str | Path, error: OSError | ValueError, report: Report) -> Unreadable:
+    if isinstance(error, FileNotFoundError):
+        return report.unreadable(1, 1, "file-missing", "There is no such file.", _nearby(path))
+    if isinstance(error, IsADirectoryError) or os.path.isdir(path):
+        message = "This is a folder, not a file."
+        return report.unreadable(1, 1, "file-folder", message, "Give the path of the YAML file in it.")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return report.unreadable(1, 1, "file-unreadable", f"The file cannot be read: {reason}.")
+
+
+def _nearby(path: str | Path) -> str:
+    try:
+        names = [one.name for one in Path(path).parent.iterdir() if one.suffix in (".yaml", ".yml")]
+    except OSError:
+        return ""
+    return did_you_mean(Path(path).name, names)
+
+
+def _decode(content: bytes, report: Report) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line, column = _position(content[: error.start].decode("utf-8"))
+        message = f"The file is not UTF-8 text: byte 0x{content[error.start]:02X} cannot be decoded."
+        raise report.unreadable(line, column, "file-encoding", message, "Save it as UTF-8.") from None
+
+
+def _position(before: str) -> tuple[int, int]:
+    lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return len(lines), len(lines[-1]) + 1
