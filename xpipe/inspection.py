@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
-from xpipe.ports import BackendTotals, JoinRecord, SharedBackend, ThreadRecord
+from xpipe.ports import BackendTotals, SharedBackend, ThreadRecord
 
 Row = TypeVar("Row")
 
@@ -37,12 +37,21 @@ class RegistryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class FanOut:
+    """A Buffer that still waits for items: `present` of `total` are accounted for."""
+
+    id: str
+    present: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """A backend at a glance: the first rows of each list."""
 
     registry: Page[RegistryEntry]
     threads: Page[ThreadRecord]
-    buffers: Page[JoinRecord]
+    buffers: Page[FanOut]
     totals: BackendTotals
 
 
@@ -56,9 +65,9 @@ def registry(backend: SharedBackend) -> Iterator[RegistryEntry]:
     return (RegistryEntry(uuid, chain) for uuid, chain in backend.registry())
 
 
-def buffers(backend: SharedBackend) -> Iterator[JoinRecord]:
+def buffers(backend: SharedBackend) -> Iterator[FanOut]:
     """The Buffers that still wait for items."""
-    return backend.joins()
+    return (FanOut(id, present, total) for id, present, total in backend.joins())
 
 
 def totals(backend: SharedBackend) -> BackendTotals:

@@ -1,0 +1,26 @@
+"""The smallest organism: a greeting comes in, an answer goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xpipe import HandlerMetadata, HandlerResponse
+
+
+@dataclass
+class Greeting:
+    """Somebody wants to be greeted."""
+
+    name: str
+
+
+@dataclass
+class Greeted:
+    """What we said."""
+
+    text: str
+
+
+async def greet(greeting: Greeting, _metadata: HandlerMetadata) -> HandlerResponse:
+    """Greet back."""
+    return HandlerResponse.respond(Greeted(f"Hello, {greeting.name}!"))

@@ -1,0 +1,174 @@
+"""What a run did, gathered before the organism is stopped; and the same as one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+from typing import IO
+
+from xpipe import inspection
+from xpipe.assembly import Organism
+from xpipe.cli.formats import encode_json
+from xpipe.cli.harvest import Harvest
+from xpipe.inspection import Overview
+from xpipe.ports import SharedBackend, ThreadRecord
+from xpipe.runtime.stats import FaultRecord
+
+SCHEMA_VERSION = 1
+MOST_ROWS = 20
+"""Rows of a table for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts of a run. messages: those given to a listener, done or not; buffers: those that still wait for items."""
+
+    hops: int
+    messages: int
+    conversations: int
+    done: int
+    failed: int
+    unfinished: int
+    outputs: int
+    fault_outputs: int
+    faults: int
+    retries: int
+    late: int
+    dropped: int
+    unanswered: int
+    timeouts: int
+    workers_lost: int
+    in_flight: int
+    threads: int
+    slots: int
+    buffers: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """When a run started and how long it took, in seconds."""
+
+    started: datetime
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A run in figures, with the first rows of everything."""
+
+    totals: Totals
+    timings: Timings
+    faults: list[FaultRecord]
+    overview: Overview
+    unfinished: list[str]
+
+    @property
+    def hops_per_second(self) -> float:
+        """The mean over the whole run."""
+        return self.totals.hops / self.timings.seconds if self.timings.seconds > 0 else 0.0
+
+
+def take_account(organism: Organism, harvest: Harvest, injected: int, timings: Timings) -> Account:
+    """The account of what `organism` has done so far."""
+    overview = inspection.overview(organism.backend, MOST_ROWS)
+    running = organism.running
+    return Account(
+        totals=_totals(organism, harvest, injected, len(running), overview),
+        timings=timings,
+        faults=organism.stats.faults,
+        overview=overview,
+        unfinished=list(islice(sorted(running), MOST_ROWS)),
+    )
+
+
+def _totals(organism: Organism, harvest: Harvest, injected: int, unfinished: int, overview: Overview) -> Totals:
+    stats, stored = organism.stats, overview.totals
+    return Totals(
+        hops=stats.hops,
+        messages=stats.hops + stored.in_flight,
+        conversations=injected,
+        done=harvest.done,
+        failed=harvest.failed,
+        unfinished=unfinished,
+        outputs=harvest.outputs,
+        fault_outputs=harvest.fault_outputs,
+        faults=stats.fault_count,
+        retries=stats.retries,
+        late=stats.late,
+        dropped=stats.dropped,
+        unanswered=stats.unanswered,
+        timeouts=stats.timeouts,
+        workers_lost=stats.workers_lost,
+        in_flight=stored.in_flight,
+        threads=stored.threads,
+        slots=stored.slots,
+        buffers=stored.joins,
+        dead_letters=stored.dead_letters,
+    )
+
+
+def write_document(to: IO[bytes], account: Account, harvest: Harvest, backend: SharedBackend) -> None:
+    """The run as one JSON document, an item a line."""
+    to.write(b'{\n"schema_version": %d,\n' % SCHEMA_VERSION)
+    _write_list(to, "outputs", (line.rstrip(b"\n") for line in harvest.lines()))
+    _write_list(to, "faults", (encode_json(_fault(fault)) for fault in account.faults))
+    _write_list(to, "threads", (encode_json(_thread(thread)) for thread in inspection.threads(backend)))
+    _write_list(to, "registry", (encode_json(asdict(entry)) for entry in inspection.registry(backend)))
+    to.write(b'"totals": ' + encode_json(asdict(account.totals)) + b",\n")
+    to.write(b'"timings": ' + encode_json(_timings(account)) + b"\n}\n")
+
+
+def _write_list(to: IO[bytes], name: str, items: Iterable[bytes]) -> None:
+    to.write(b'"%s": [' % name.encode())
+    for chunk in _separated(items):
+        to.write(chunk)
+    to.write(b"],\n")
+
+
+def _separated(items: Iterable[bytes]) -> Iterator[bytes]:
+    lead = b"\n"
+    for item in items:
+        yield lead + item
+        lead = b",\n"
+    if lead != b"\n":
+        yield b"\n"
+
+
+def _fault(fault: FaultRecord) -> dict[str, object]:
+    return {
+        "code": fault.code,
+        "text": fault.text,
+        "origin": fault.origin,
+        "hop": fault.hop,
+        "attempt": fault.attempt,
+        "retryable": fault.retryable,
+        "traceback": fault.traceback,
+        "conversation": fault.conversation,
+        "thread": fault.thread,
+    }
+
+
+def _thread(thread: ThreadRecord) -> dict[str, object]:
+    return {
+        "thread": thread.thread,
+        "conversation": thread.conversation,
+        "chain": thread.chain,
+        "listener": thread.listener,
+        "state": thread.state,
+        "slots": thread.slots,
+        "bytes": thread.bytes,
+        "from": thread.last_from,
+        "to": thread.last_to,
+    }
+
+
+def _timings(account: Account) -> dict[str, object]:
+    started = account.timings.started.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {
+        "started": started,
+        "seconds": round(account.timings.seconds, 6),
+        "hops_per_second": round(account.hops_per_second, 3),
+    }

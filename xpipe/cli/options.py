@@ -1,0 +1,218 @@
+"""Options of the commands: declared once, and what their values mean. All of it is checked before anything runs."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xpipe.cli.formats import FORMATS, format_of
+from xpipe.cli.sources import Send
+from xpipe.core.durations import parse_duration
+from xpipe.core.errors import UsageError
+
+_INPUT, _LIMITS, _OUTPUT = "Messages", "Running", "Results"
+
+OrganismFile = Annotated[Path, typer.Argument(metavar="ORGANISM.YAML", help="The organism to run.", show_default=False)]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="FILE|-",
+        help="Send each document in FILE: XML, JSON or JSON Lines; - is stdin. May be repeated.",
+        rich_help_panel=_INPUT,
+        show_default=False,
+    ),
+]
+Sends = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--send",
+        "-s",
+        metavar="LISTENER=PAYLOAD",
+        help="Send PAYLOAD, XML or JSON text, to LISTENER; @FILE or - reads it from there. May be repeated.",
+        rich_help_panel=_INPUT,
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        "--workers",
+        "-w",
+        metavar="N",
+        help="Worker processes for cpu_bound listeners, instead of process_pool.workers.",
+        rich_help_panel=_LIMITS,
+        show_default=False,
+    ),
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout",
+        metavar="DURATION",
+        help="Stop after this long, with exit code 5 if something is unfinished: 30, 250ms, 5m, 1h.",
+        rich_help_panel=_LIMITS,
+        show_default=False,
+    ),
+]
+Grace = Annotated[
+    str,
+    typer.Option(
+        "--grace",
+        metavar="DURATION",
+        help="How long running handlers may go on after Ctrl-C or SIGTERM; a second one ends at once.",
+        rich_help_panel=_LIMITS,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON document: outputs, faults, threads, registry, totals, timings.",
+        rich_help_panel=_OUTPUT,
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE|-",
+        help="Write the outputs to FILE; - is stdout, which then holds nothing else.",
+        rich_help_panel=_OUTPUT,
+        show_default=False,
+    ),
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="xml|json|jsonl",
+        help="How outputs are written; by default as FILE's extension says, else jsonl, each as it comes.",
+        rich_help_panel=_OUTPUT,
+        show_default=False,
+    ),
+]
+
+
+def parse_workers(text: str | None) -> int | None:
+    """The number of worker processes. Raises UsageError."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
+        raise UsageError(f"--workers {text!r} is not a number of processes; give 1 or more")
+    return int(text)
+
+
+def parse_time(option: str, text: str) -> float:
+    """The seconds given to `option`. Raises UsageError."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def check_inputs(names: Sequence[str]) -> None:
+    """That every input can be opened. Raises UsageError."""
+    for name in names:
+        if name == "-":
+            _check_stdin("--input -")
+        else:
+            _try(lambda name=name: _probe(name), f"--input {name}")  # type: ignore[misc]  # bound early on purpose
+
+
+def _check_stdin(option: str) -> None:
+    _try(lambda: os.fstat(0), option)
+
+
+def _probe(name: str) -> None:
+    # Opening a FIFO would wait for whoever writes to it.
+    if stat.S_ISREG(os.stat(name).st_mode) or os.path.isdir(name):
+        with open(name, "rb"):
+            return
+    if not os.access(name, os.R_OK):
+        raise PermissionError(13, "Permission denied")
+
+
+def _try(action: Callable[[], object], option: str) -> None:
+    try:
+        action()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"{option} cannot be read: {reason}; give a file, or - for stdin") from None
+
+
+def parse_sends(texts: Sequence[str]) -> list[Send]:
+    """What `--send` asks for, payloads in files and on stdin read. Raises UsageError."""
+    return [_parse_send(text) for text in texts]
+
+
+def _parse_send(text: str) -> Send:
+    to, equals, payload = text.partition("=")
+    if not equals or not to:
+        example = """--send 'greeter={"name": "Ada"}'"""
+        raise UsageError(
+            f"--send {text!r} does not say what to send to whom; write LISTENER=PAYLOAD, such as {example}"
+        )
+    if payload == "-":
+        return Send(to, _read(f"--send {to}=-", lambda: _whole(0)), "stdin")
+    if payload.startswith("@"):
+        file = payload[1:]
+        return Send(to, _read(f"--send {to}=@{file}", lambda: _whole(file)), file)
+    return Send(to, os.fsencode(payload), f"--send {to}")
+
+
+def _read(option: str, action: Callable[[], bytes]) -> bytes:
+    data = b""
+
+    def read() -> None:
+        nonlocal data
+        data = action()
+
+    _try(read, option)
+    return data
+
+
+def _whole(file: int | str) -> bytes:
+    with open(file, "rb", closefd=not isinstance(file, int)) as stream:
+        return stream.read()
+
+
+def check_one_stdin(inputs: Sequence[str], sends: Sequence[str]) -> None:
+    """That stdin is asked for once at most. Raises UsageError."""
+    readers = [f"--input {name}" for name in inputs if name == "-"]
+    readers += [f"--send {text}" for text in sends if text.partition("=")[2] == "-"]
+    if len(readers) > 1:
+        raise UsageError(f"{readers[0]} and {readers[1]} both read stdin; it can be read once")
+
+
+def choose_format(name: str | None, out: str | None) -> str | None:
+    """The name of the format to write outputs in, None when they are only shown. Raises UsageError."""
+    if name is not None and name not in FORMATS:
+        raise UsageError(f"--format {name!r} is none of {', '.join(FORMATS)}")
+    if name is None and out is None:
+        return None
+    return name or format_of(out or "")
+
+
+def check_out(out: str, inputs: Sequence[str]) -> None:
+    """That `out` can be written and is not read at the same time. Raises UsageError."""
+    path = Path(out)
+    if path.is_dir():
+        raise UsageError(f"--out {out} is a folder; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {path.absolute().parent}; make it first")
+    target = path if path.exists() else path.absolute().parent
+    if not os.access(target, os.W_OK):
+        raise UsageError(f"--out {out} cannot be written: Permission denied")
+    same = [name for name in inputs if name != "-" and path.exists() and os.path.samefile(name, path)]
+    if same and path.is_file():
+        raise UsageError(f"--out {out} is also read by --input {same[0]}; write to another file")

@@ -1,0 +1,85 @@
+"""`xpipe run`: the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xpipe.cli import options
+from xpipe.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from xpipe.cli.sources import Send
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe run organism.yaml
+
+  xpipe run organism.yaml --send 'greeter={"name": "Ada"}'
+
+  xpipe run organism.yaml --input orders.xml --out invoices.xml
+
+  zcat events.gz | xpipe run organism.yaml --input - --format jsonl
+
+  xpipe run organism.yaml --workers 4 --timeout 10m --json > result.json"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run shall do; every value is checked. `out` is a file, or None for stdout."""
+
+    file: Path
+    inputs: tuple[str, ...]
+    sends: tuple[Send, ...]
+    workers: int | None
+    timeout: float | None
+    grace: float
+    json: bool
+    out: Path | None
+    format: str | None
+
+    @property
+    def data_on_stdout(self) -> bool:
+        """The outputs go to stdout in a format for programs, so that nothing else may."""
+        return self.format is not None and self.out is None
+
+
+def run(
+    organism: options.OrganismFile,
+    input: options.Inputs = None,
+    send: options.Sends = None,
+    workers: options.Workers = None,
+    timeout: options.Timeout = None,
+    grace: options.Grace = "5s",
+    json: options.Json = False,
+    out: options.Out = None,
+    format: options.FormatName = None,
+) -> int:
+    """Load an organism, send it messages, and show what happened.
+
+    It ends when everything that was sent is done. Exit codes: 0 fine, 1 something failed, 2 wrong options, 3 the
+    organism is invalid, 4 no backend, 5 out of time, 130 or 143 interrupted.
+    """
+    chosen = options.choose_format(format, out)
+    inputs, sends = input or [], send or []
+    if out not in (None, "-"):
+        options.check_out(out, inputs)
+    options.check_inputs(inputs)
+    options.check_one_stdin(inputs, sends)
+    plan = Plan(
+        file=organism,
+        inputs=tuple(inputs),
+        workers=options.parse_workers(workers),
+        timeout=None if timeout is None else options.parse_time("--timeout", timeout),
+        grace=options.parse_time("--grace", grace),
+        json=json,
+        out=Path(out) if out not in (None, "-") else None,
+        format=chosen,
+        sends=tuple(options.parse_sends(sends)),
+    )
+    if plan.json and plan.data_on_stdout:
+        raise UsageError("--json and the outputs both go to stdout; add --out FILE, or leave one of them out")
+    from xpipe.cli.running import execute
+
+    return execute(plan)

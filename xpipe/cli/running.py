@@ -1,0 +1,207 @@
+"""`xpipe run` from its plan to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from xpipe.assembly import Organism
+from xpipe.cli.account import Account, Timings, take_account, write_document
+from xpipe.cli.console import Live, Medium, show_cursor
+from xpipe.cli.errors import exit_code_of_signal, tell
+from xpipe.cli.formats import FORMATS
+from xpipe.cli.harvest import Harvest, OutputStream, spool
+from xpipe.cli.interrupts import Interrupts
+from xpipe.cli.leaving import leave_soon
+from xpipe.cli.outlet import Background, Descriptor, Outlet, ReplacedFile, claim_stdout, open_file
+from xpipe.cli.progress import Progress
+from xpipe.cli.run import Plan
+from xpipe.cli.session import Bounds, End, Reason, Session, Valve
+from xpipe.cli.sources import given
+from xpipe.cli.talk import Talk
+from xpipe.cli.telling import Result, finish
+from xpipe.cli.text import visible
+from xpipe.config.loading import check_definition
+from xpipe.core.codec import PayloadTypes
+from xpipe.core.durations import format_duration
+from xpipe.core.errors import EXIT_UNFINISHED, ConfigError, XpipeError
+from xpipe.core.organism import OrganismDefinition
+
+SLACK = 2.0
+"""Seconds beyond the grace, or beyond --timeout, after which a run is taken for stuck."""
+
+
+def execute(plan: Plan) -> int:
+    """Run `plan` and tell what happened; the exit code."""
+    stdout = claim_stdout()
+    with Interrupts() as interrupts:
+        definition = load(plan)
+        if not (definition.messages or plan.sends or plan.inputs):
+            tell(_nothing_to_do(definition))
+        runner = asyncio.Runner()
+        running = Running(plan, definition, stdout, interrupts)
+        try:
+            runner.run(running.run())
+        except BaseException:
+            running.give_up()
+            raise
+        code = finish(plan, stdout, running.result())
+        leave_soon(code)
+        runner.close()
+        return code
+
+
+def load(plan: Plan) -> OrganismDefinition:
+    """The organism of `plan`, its warnings told. Raises ConfigError."""
+    definition, findings = check_definition(plan.file)
+    if definition is None:
+        raise ConfigError(findings)
+    for finding in findings:
+        tell(visible(str(finding)))
+    if plan.workers is not None:
+        definition = replace(definition, pool=replace(definition.pool, workers=plan.workers))
+    return definition
+
+
+def _nothing_to_do(definition: OrganismDefinition) -> str:
+    names = [one.name for one in definition.listeners]
+    example = f"--send '{names[0] if names else 'LISTENER'}={{...}}'"
+    return f"xpipe: nothing to do: {definition.file} has no messages; give some with --input FILE or {example}"
+
+
+class Running:
+    """A run while it lasts, and what it leaves to be told."""
+
+    def __init__(self, plan: Plan, definition: OrganismDefinition, stdout: Descriptor, interrupts: Interrupts) -> None:
+        self._plan = plan
+        self._definition = definition
+        self._stdout = stdout
+        self._interrupts = interrupts
+        self._organism = Organism(definition, on_happening=lambda happening: self._harvest.take(happening))
+        self._outlet = _open_outlet(plan, stdout)
+        self._stream = _stream(plan, self._outlet, self._organism.types)
+        self._harvest = Harvest(self._organism.types, plan.json or self._stream is None, self._stream)
+        self._end = End(Reason.FINISHED)
+        self._error: XpipeError | None = None
+        self._account: Account | None = None
+        self._document: IO[bytes] | None = None
+        self._talk: Talk | None = None
+        interrupts.abandon = self.give_up
+
+    def result(self) -> Result:
+        """What is to be told. Only after `run`."""
+        return Result(self._end, self._error, self._account, self._harvest, self._stream, self._document)
+
+    def give_up(self) -> None:
+        """Leave nothing behind: no worker, no half-written file, no hidden cursor. From any thread."""
+        if self._organism.pool is not None:
+            for pid in self._organism.pool.pids():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+        if self._stream is not None:
+            self._stream.discard()
+        if self._talk is not None:
+            self._talk.release()
+            show_cursor(2)
+
+    async def run(self) -> None:
+        """Run to the end, whatever the end is. Raises only what is a bug."""
+        with self._caught_talk():
+            started, clock = datetime.now(UTC), time.monotonic()
+            try:
+                await self._organism.start()
+            except XpipeError as error:
+                self._error = error
+                return
+            with self._display():
+                await self._serve(started, clock)
+
+    async def _serve(self, started: datetime, clock: float) -> None:
+        session = self._session()
+        try:
+            self._interrupts.first = lambda number: self._wind_down(session, number)
+            if self._plan.timeout is not None:
+                why = f"not finished within {format_duration(self._plan.timeout)}, and a handler blocks the event loop"
+                self._bound(self._plan.timeout, EXIT_UNFINISHED, why)
+            self._end = await session.run()
+        except XpipeError as error:
+            self._error = error
+        finally:
+            self._interrupts.first = None
+            self._settle(session, Timings(started, time.monotonic() - clock))
+            await self._organism.stop()
+
+    def _session(self) -> Session:
+        plan, definition, outlet = self._plan, self._definition, self._outlet
+        items = given(definition.messages, plan.sends, plan.inputs, definition.limits.payload_bytes)
+        valve = Valve(lambda: outlet.full, lambda: outlet.broken) if outlet is not None else Valve()
+        return Session(self._organism, items, Bounds(plan.timeout, plan.grace), valve)
+
+    def _settle(self, session: Session, timings: Timings) -> None:
+        self._account = take_account(self._organism, self._harvest, session.injected, timings)
+        if self._plan.json:
+            self._document = spool()
+            write_document(self._document, self._account, self._harvest, self._organism.backend)
+
+    def _caught_talk(self) -> contextlib.AbstractContextManager[object]:
+        """Handlers' prints do not go through a live display, which there is on a terminal that no data goes to."""
+        mixed = self._plan.data_on_stdout and Medium.of(self._stdout.number).width
+        if mixed or not Medium.of(2).live:
+            return contextlib.nullcontext()
+        self._talk = Talk()
+        return self._talk
+
+    def _display(self) -> contextlib.AbstractContextManager[object]:
+        if self._talk is None:
+            return contextlib.nullcontext()
+        live = Live(self._talk.stderr, Progress(self._organism).scene)
+        self._talk.say = live.say
+        return live
+
+    def _wind_down(self, session: Session, number: int) -> None:
+        session.interrupt(number)
+        grace = format_duration(self._plan.grace)
+        name = signal.Signals(number).name
+        why = f"{name}: a handler keeps the event loop from ending"
+        self._bound(self._plan.grace, exit_code_of_signal(number), why)
+        tell(f"xpipe: {name}: no more messages are taken; running handlers have {grace}; once more ends at once")
+
+    def _bound(self, seconds: float, code: int, why: str) -> None:
+        """End the process with `code` if the run is not over SLACK after `seconds`: its event loop is blocked."""
+
+        def end() -> None:
+            if self._account is None:
+                self._interrupts.end_at_once(code, why)
+
+        stuck = threading.Timer(seconds + SLACK, end)
+        stuck.daemon = True
+        stuck.start()
+
+
+def _open_outlet(plan: Plan, stdout: Descriptor) -> Background | None:
+    if plan.format is None:
+        return None
+    if plan.out is None:
+        return Background(stdout)
+    in_place = FORMATS[plan.format].in_place or not _is_ordinary(plan.out)
+    file: Outlet = open_file(plan.out) if in_place else ReplacedFile(plan.out)
+    return Background(file)
+
+
+def _is_ordinary(path: Path) -> bool:
+    return not path.exists() or stat.S_ISREG(path.stat().st_mode)
+
+
+def _stream(plan: Plan, outlet: Background | None, types: PayloadTypes) -> OutputStream | None:
+    if outlet is None or plan.format is None:
+        return None
+    return OutputStream(outlet, FORMATS[plan.format], types)

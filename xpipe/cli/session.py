@@ -1,0 +1,111 @@
+"""One run of an organism: take messages in, wait for their ends, stop in time."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from xpipe.assembly import Organism
+from xpipe.cli.feed import Feed
+from xpipe.cli.sources import Gate, Given, weight
+from xpipe.core.errors import PayloadError
+from xpipe.core.messages import Injection
+from xpipe.runtime.stats import FaultRecord
+
+
+class Reason(enum.Enum):
+    """Why a session ended."""
+
+    FINISHED = "finished"
+    TIMED_OUT = "timed out"
+    SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a session ended; `signal` is the number of the signal that ended it."""
+
+    reason: Reason
+    signal: int = 0
+
+
+@dataclass(slots=True)
+class Bounds:
+    """timeout: seconds for the whole run, None for no bound; grace: seconds for handlers after a signal."""
+
+    timeout: float | None
+    grace: float
+
+
+class Valve:
+    """Tells whether more may be taken in: `full` means later, `broken` means never."""
+
+    def __init__(self, full: Callable[[], bool] = bool, broken: Callable[[], bool] = bool) -> None:
+        self.full = full
+        self.broken = broken
+
+
+class Session:
+    """Runs a started organism on what `items` gives. `injected` counts the conversations begun."""
+
+    def __init__(self, organism: Organism, items: Iterator[Given], bounds: Bounds, valve: Valve) -> None:
+        self.injected = 0
+        self._organism = organism
+        self._items = items
+        self._bounds = bounds
+        self._valve = valve
+        self._gate = Gate(organism.intake)
+        self._loop = asyncio.get_running_loop()
+        self._signal: asyncio.Future[int] = self._loop.create_future()
+
+    def interrupt(self, number: int) -> None:
+        """End soon because of the signal `number`. May be called from any thread."""
+        self._loop.call_soon_threadsafe(self._note_signal, number)
+
+    async def run(self) -> End:
+        """Until all is done, or time is up, or a signal came. Raises XpipeError, and whatever is a bug."""
+        work = self._loop.create_task(self._work(), name="xpipe-session")
+        waiting: set[asyncio.Future[int] | asyncio.Task[None]] = {work, self._signal}
+        await asyncio.wait(waiting, timeout=self._bounds.timeout, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+            return End(Reason.FINISHED)
+        work.cancel()
+        await asyncio.wait({work})
+        if not self._signal.done():
+            return End(Reason.TIMED_OUT)
+        await self._organism.drain(self._bounds.grace)
+        return End(Reason.SIGNAL, self._signal.result())
+
+    def _note_signal(self, number: int) -> None:
+        if not self._signal.done():
+            self._signal.set_result(number)
+
+    async def _work(self) -> None:
+        feed = Feed(self._items, weight)
+        try:
+            while not self._valve.broken() and (batch := await feed.take()):
+                await self._inject(batch)
+        finally:
+            feed.close()
+        await self._organism.idle()
+
+    async def _inject(self, batch: list[Given]) -> None:
+        await asyncio.sleep(0)  # The pump must get its turn even when input never pauses.
+        while self._valve.full():  # noqa: ASYNC110  # The writer is a thread and rarely this far behind.
+            await asyncio.sleep(0.01)
+        made = [self._gate.injection(one) for one in batch]
+        ids = await self._organism.inject_all([injection for injection, _ in made])
+        self.injected += len(ids)
+        for id, (injection, error) in zip(ids, made, strict=True):
+            if error is not None:
+                self._note_rejection(id, injection, error)
+
+    def _note_rejection(self, conversation: str, injection: Injection, error: PayloadError) -> None:
+        """A rejected message never reaches a handler; among the faults it would be missed."""
+        fault = self._organism.types.decode("Fault", injection.fault or b"")
+        self._organism.stats.note(
+            FaultRecord(conversation, conversation, error.code, str(error), fault.origin, 0, 1, False, "")
+        )

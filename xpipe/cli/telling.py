@@ -1,0 +1,101 @@
+"""The end of a run: what is printed where, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO
+
+from xpipe.cli.account import Account
+from xpipe.cli.console import Medium, Printer
+from xpipe.cli.errors import exit_code, exit_code_of_signal, explain, tell
+from xpipe.cli.harvest import Harvest, OutputStream
+from xpipe.cli.outlet import Descriptor
+from xpipe.cli.report import Report, summary
+from xpipe.cli.run import Plan
+from xpipe.cli.session import End, Reason
+from xpipe.cli.text import counted, visible
+from xpipe.core.durations import format_duration
+from xpipe.core.errors import EXIT_FAULT, EXIT_OK, EXIT_UNFINISHED, XpipeError
+
+_CHUNK = 1 << 16
+
+
+@dataclass(slots=True)
+class Result:
+    """All that a run left. `error` ended it; `account` is None when it did not even start."""
+
+    end: End
+    error: XpipeError | None
+    account: Account | None
+    harvest: Harvest
+    stream: OutputStream | None
+    document: IO[bytes] | None
+
+
+def finish(plan: Plan, stdout: Descriptor, result: Result) -> int:
+    """Write what is still to be written to `stdout`, tell the rest on stderr; the exit code."""
+    try:
+        if result.stream is not None:
+            result.stream.close()
+        if result.account is not None:
+            _print(plan, stdout, result, result.account)
+    except XpipeError as error:
+        result.error = result.error or error
+    for line in _remarks(plan, result):
+        tell(line)
+    return verdict(result)
+
+
+def verdict(result: Result) -> int:
+    """The exit code of a run."""
+    if result.end.reason is Reason.SIGNAL:
+        return exit_code_of_signal(result.end.signal)
+    if result.error is not None:
+        return exit_code(result.error)
+    if result.end.reason is Reason.TIMED_OUT:
+        return EXIT_UNFINISHED
+    return EXIT_FAULT if result.harvest.fault_outputs or result.harvest.unheard else EXIT_OK
+
+
+def _print(plan: Plan, stdout: Descriptor, result: Result, account: Account) -> None:
+    if result.document is not None:
+        result.document.seek(0)
+        while chunk := result.document.read(_CHUNK):
+            stdout.write(chunk)
+    elif plan.data_on_stdout:
+        tell(f"xpipe: {summary(account)}")
+    elif account.totals.conversations or result.error is not None:
+        printer = Printer(Medium.of(stdout.number))
+        _write_lines(stdout, Report(printer, account, result.harvest, str(plan.out or "")).lines())
+
+
+def _write_lines(stdout: Descriptor, lines: Iterable[str]) -> None:
+    rest = iter(lines)
+    while chunk := list(islice(rest, 500)):
+        stdout.write("".join(f"{line}\n" for line in chunk).encode("utf-8", "backslashreplace"))
+
+
+def _remarks(plan: Plan, result: Result) -> Iterator[str]:
+    for one in result.harvest.first_unheard:
+        fault = visible(f"{one.fault.origin}: {one.fault.code}: {one.fault.text}")
+        yield f"xpipe: nobody was told of a fault in conversation {one.conversation}: {fault}"
+    if result.harvest.unheard > len(result.harvest.first_unheard):
+        more = result.harvest.unheard - len(result.harvest.first_unheard)
+        yield f"xpipe: and of {counted(more, 'more fault')}"
+    if result.account is not None and result.end.reason is not Reason.FINISHED:
+        yield _unfinished(plan, result.end, result.account)
+    if result.error is not None:
+        yield explain(result.error)
+
+
+def _unfinished(plan: Plan, end: End, account: Account) -> str:
+    timeout = format_duration(plan.timeout or 0.0)
+    why = f"not finished within {timeout}" if end.reason is Reason.TIMED_OUT else "interrupted"
+    count = account.totals.unfinished
+    if not count:
+        return f"xpipe: {why}; every conversation that was begun is finished"
+    ids = ", ".join(account.unfinished)
+    more = f" and {count - len(account.unfinished)} more" if count > len(account.unfinished) else ""
+    return f"xpipe: {why}; {counted(count, 'conversation')} unfinished: {ids}{more}"

@@ -1,0 +1,110 @@
+"""Text for people: nothing in it can steer a terminal, and nothing is cut off."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+# C0, DEL, C1, line separators, and the marks that reorder what follows them.
+_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_HIDDEN_BUT_LINES = re.compile(_HIDDEN.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+_PLAIN = re.compile(r"[^\W\d_][\w .,;/+()'@!?=-]*(?<! )")
+_RESERVED = frozenset(("true", "false", "null", "yes", "no", "on", "off", "none"))
+_C1 = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
+
+
+def visible(text: str, keep_lines: bool = False) -> str:
+    """`text` with its control characters written out: `\\x1b`; with `keep_lines` newlines stay newlines."""
+    return (_HIDDEN_BUT_LINES if keep_lines else _HIDDEN).sub(_written_out, text)
+
+
+def _written_out(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def safe_json(line: bytes) -> bytes:
+    """JSON `line` with those control characters escaped that JSON lets through and a terminal acts on."""
+    return _C1.sub(lambda match: b"\\u%04x" % match[0][-1], line)
+
+
+def safe_xml(document: bytes) -> bytes:
+    """The same for an XML document."""
+    return _C1.sub(lambda match: b"&#x%x;" % match[0][-1], document)
+
+
+def payload_lines(value: Any) -> Iterator[str]:
+    """`value`, as JSON would hold it, in the manner of YAML."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _entry(f"{_scalar(key)}:", inner)
+    elif isinstance(value, list) and value and not _is_short(value):
+        for inner in value:
+            yield from _item(inner)
+    else:
+        yield _scalar(value)
+
+
+def _entry(head: str, inner: Any) -> Iterator[str]:
+    if isinstance(inner, dict | list) and inner and not _is_short(inner):
+        yield head
+        yield from (f"  {line}" for line in payload_lines(inner))
+    else:
+        yield f"{head} {_scalar(inner)}"
+
+
+def _item(inner: Any) -> Iterator[str]:
+    mark = "- "
+    for line in payload_lines(inner):
+        yield f"{mark}{line}"
+        mark = "  "
+
+
+def _is_short(value: Any) -> bool:
+    """Whether `value` fits on a line as it is."""
+    parts = value.values() if isinstance(value, dict) else value
+    return not any(isinstance(part, dict | list) for part in parts) and len(_scalar(value)) <= 60
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
+        return value
+    return visible(json.dumps(value, ensure_ascii=False))
+
+
+def fold(line: str, width: int | None) -> Iterator[str]:
+    """`line` in pieces of at most `width` columns, continued under its own indentation; whole without a width."""
+    if width is None or len(line) <= width:
+        yield line
+        return
+    indent = line[: len(line) - len(line.lstrip(" -"))].replace("-", " ")[: width // 2]
+    room = width
+    prefix = ""
+    while line:
+        cut = line.rfind(" ", 1, room + 1) if len(line) > room else len(line)
+        cut = cut if cut > len(indent) and line[:cut].strip() else room
+        yield f"{prefix}{line[:cut].rstrip()}"
+        line, prefix, room = line[cut:].lstrip(" "), indent, width - len(indent)
+
+
+def number(count: int) -> str:
+    """`12 345` for people, with a narrow space that no terminal breaks at."""
+    return f"{count:,}".replace(",", " ")
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def size(count: int) -> str:
+    """Bytes for people: `812 B`, `1.3 MiB`."""
+    if count < 1024:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= 1024
+        if amount < 1023.5 or unit == "GiB":
+            return f"{amount:.{0 if amount >= 99.95 else 1}f} {unit}"
+    raise AssertionError("unreachable")
