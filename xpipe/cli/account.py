@@ -45,6 +45,7 @@ class Totals:
     slots: int
     buffers: int
     dead_letters: int
+    unheard: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def _totals(organism: Organism, harvest: Harvest, injected: int, unfinished: int
         slots=stored.slots,
         buffers=stored.joins,
         dead_letters=stored.dead_letters,
+        unheard=harvest.unheard,
     )
 
 

@@ -27,6 +27,8 @@ class Format:
 
 def json_line(output: Output, types: PayloadTypes) -> bytes:
     """`output` as one JSON object without a line end. Raises PayloadError."""
+    import msgspec
+
     from xpipe.wire.json_form import to_json
 
     envelope = {
@@ -35,7 +37,8 @@ def json_line(output: Output, types: PayloadTypes) -> bytes:
         "from": output.sender,
         "type": output.type,
     }
-    return safe_json(encode_json(envelope)[:-1] + b', "payload": ' + to_json(output.payload, types) + b"}")
+    head = msgspec.json.encode(envelope)[:-1]
+    return safe_json(head + b',"payload":' + to_json(output.payload, types) + b"}")
 
 
 def encode_json(value: object) -> bytes:

@@ -40,6 +40,14 @@ Sends = Annotated[
         show_default=False,
     ),
 ]
+Messages = Annotated[
+    bool,
+    typer.Option(
+        "--messages/--no-messages",
+        help="Send the messages that the file itself lists.",
+        rich_help_panel=_INPUT,
+    ),
+]
 Workers = Annotated[
     str | None,
     typer.Option(

@@ -145,6 +145,5 @@ def _oddities(totals: Totals) -> Iterator[str]:
         (totals.unanswered, "unanswered call", "unanswered calls"),
         (totals.late, "late answer", "late answers"),
         (totals.dropped, "dropped answer", "dropped answers"),
-        (totals.dead_letters, "dead letter", "dead letters"),
     )
     return (counted(count, one, many) for count, one, many in named if count)

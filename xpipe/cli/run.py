@@ -30,6 +30,7 @@ class Plan:
     """What a run shall do; every value is checked. `out` is a file, or None for stdout."""
 
     file: Path
+    messages: bool
     inputs: tuple[str, ...]
     sends: tuple[Send, ...]
     workers: int | None
@@ -49,6 +50,7 @@ def run(
     organism: options.OrganismFile,
     input: options.Inputs = None,
     send: options.Sends = None,
+    messages: options.Messages = True,
     workers: options.Workers = None,
     timeout: options.Timeout = None,
     grace: options.Grace = "5s",
@@ -61,23 +63,26 @@ def run(
     It ends when everything that was sent is done. Exit codes: 0 fine, 1 something failed, 2 wrong options, 3 the
     organism is invalid, 4 no backend, 5 out of time, 130 or 143 interrupted.
     """
-    chosen = options.choose_format(format, out)
-    inputs, sends = input or [], send or []
     if out not in (None, "-"):
-        options.check_out(out, inputs)
-    options.check_inputs(inputs)
-    options.check_one_stdin(inputs, sends)
+        options.check_out(out, input or [])
+    options.check_inputs(input or [])
+    options.check_one_stdin(input or [], send or [])
     plan = Plan(
         file=organism,
-        inputs=tuple(inputs),
+        messages=messages,
+        inputs=tuple(input or ()),
         workers=options.parse_workers(workers),
         timeout=None if timeout is None else options.parse_time("--timeout", timeout),
         grace=options.parse_time("--grace", grace),
         json=json,
         out=Path(out) if out not in (None, "-") else None,
-        format=chosen,
-        sends=tuple(options.parse_sends(sends)),
+        format=options.choose_format(format, out),
+        sends=tuple(options.parse_sends(send or [])),
     )
+    return _start(plan)
+
+
+def _start(plan: Plan) -> int:
     if plan.json and plan.data_on_stdout:
         raise UsageError("--json and the outputs both go to stdout; add --out FILE, or leave one of them out")
     from xpipe.cli.running import execute

@@ -67,6 +67,8 @@ def load(plan: Plan) -> OrganismDefinition:
         raise ConfigError(findings)
     for finding in findings:
         tell(visible(str(finding)))
+    if not plan.messages:
+        definition = replace(definition, messages=())
     if plan.workers is not None:
         definition = replace(definition, pool=replace(definition.pool, workers=plan.workers))
     return definition
@@ -75,7 +77,7 @@ def load(plan: Plan) -> OrganismDefinition:
 def _nothing_to_do(definition: OrganismDefinition) -> str:
     names = [one.name for one in definition.listeners]
     example = f"--send '{names[0] if names else 'LISTENER'}={{...}}'"
-    return f"xpipe: nothing to do: {definition.file} has no messages; give some with --input FILE or {example}"
+    return f"xpipe: nothing to do: no messages of {definition.file} are sent; give some with --input FILE or {example}"
 
 
 class Running:

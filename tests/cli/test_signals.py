@@ -1,0 +1,126 @@
+"""Ctrl-C, SIGTERM and worse: an orderly end, at once if asked twice, and never an orphan."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from cli.bench import Bench, is_alive, wait_until, workers_of
+
+GRACEFUL = "no more messages are taken"
+
+
+def started(bench: Bench, listener: str, seconds: float, *options: str) -> subprocess.Popen[bytes]:
+    """A run whose handler of `listener` is running, for `seconds`."""
+    mark = bench.folder / "mark"
+    payload = f'{listener}={{"text": "{mark}", "seconds": {seconds}}}'
+    process = bench.start("run", bench.organism(listener), "--send", payload, *options)
+    wait_until(mark.exists)
+    return process
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)], ids=lambda one: str(one)
+)
+def test_the_first_signal_lets_handlers_finish_and_prints_the_tables(bench: Bench, number: int, code: int) -> None:
+    process = started(bench, "sleeper", 0.7)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert GRACEFUL in stderr.decode()
+    assert b"text: slept" in stdout
+    assert b"Thread registry" in stdout
+
+
+def test_after_the_first_signal_no_more_input_is_taken(bench: Bench) -> None:
+    process = bench.start("run", bench.organism("echo"), "--input", "-", "--format", "jsonl")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b'{"text": "first"}\n')
+    process.stdin.flush()
+    assert b"first" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert process.stdout.read() == b""
+
+
+def test_handlers_that_outlast_the_grace_are_named_unfinished(bench: Bench) -> None:
+    process = started(bench, "sleeper", 60, "--grace", "200ms")
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"1 unfinished" in stdout
+    assert b"1 conversation unfinished: " in stderr
+
+
+@pytest.mark.parametrize("listener", ["sleeper", "busy", "blocker"])
+def test_the_second_signal_ends_at_once_and_leaves_no_worker(bench: Bench, listener: str) -> None:
+    process = started(bench, listener, 60, "--grace", "50s")
+    workers = workers_of(process.pid)
+    assert bool(workers) == (listener == "busy")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while GRACEFUL not in process.stderr.readline().decode():
+        pass
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 5
+    wait_until(lambda: not any(map(is_alive, workers)))
+
+
+def test_a_handler_that_blocks_the_event_loop_does_not_hold_up_the_end(bench: Bench) -> None:
+    process = started(bench, "blocker", 60, "--grace", "100ms")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_lets_workers_finish(bench: Bench, number: int) -> None:
+    process = started(bench, "busy", 0.7)
+    workers = workers_of(process.pid)
+    assert workers
+    signal_group(process.pid, number)
+    stdout, _ = process.communicate(timeout=20)
+    assert process.returncode in (130, 143)
+    assert b"text: worked" in stdout
+    wait_until(lambda: not any(map(is_alive, workers)))
+
+
+def signal_group(pid: int, number: int) -> None:
+    os.killpg(pid, number)
+
+
+def test_no_worker_survives_a_killed_xpipe(bench: Bench) -> None:
+    process = started(bench, "busy", 60)
+    workers = workers_of(process.pid)
+    assert workers
+    process.kill()
+    process.wait(20)
+    wait_until(lambda: not any(map(is_alive, workers)))
+
+
+def test_an_interrupted_run_leaves_the_output_file_complete(bench: Bench) -> None:
+    process = started(bench, "sleeper", 60, "--grace", "100ms", "--send", "sleeper={}", "--out", "out.json")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert (bench.folder / "out.json").read_text().endswith("]\n")
+
+
+def test_a_run_ended_at_once_leaves_the_old_output_file_and_no_draft(bench: Bench) -> None:
+    (bench.folder / "out.json").write_text("old")
+    process = started(bench, "sleeper", 60, "--grace", "50s", "--out", "out.json")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while GRACEFUL not in process.stderr.readline().decode():
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert (bench.folder / "out.json").read_text() == "old"
+    assert not list(bench.folder.glob(".out.json*"))

@@ -1,0 +1,119 @@
+"""On a real terminal: live progress on stderr, tables on stdout, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+from fcntl import ioctl
+
+import pytest
+
+from cli.bench import Bench
+
+
+class Terminal:
+    """A pseudo terminal of `columns`, and what was written to it."""
+
+    def __init__(self, columns: int) -> None:
+        self.ours, self.theirs = pty.openpty()
+        ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+
+    def read(self, process: subprocess.Popen[bytes]) -> bytes:
+        """All that is written until `process` has ended."""
+        os.close(self.theirs)
+        got = b""
+        while process.poll() is None or select.select([self.ours], [], [], 0)[0]:
+            if not select.select([self.ours], [], [], 0.05)[0]:
+                continue
+            try:
+                got += os.read(self.ours, 65536)
+            except OSError:
+                break
+        os.close(self.ours)
+        process.wait(20)
+        return got
+
+
+SPREAD = ["--send", 'spread={"items": 30, "seconds": 0.03}', "--workers", "1"]
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_progress_is_live_on_stderr_and_the_tables_are_on_stdout(bench: Bench, columns: int) -> None:
+    terminal = Terminal(columns)
+    environ = bench.environment(TERM="xterm-256color")
+    process = bench.start("run", bench.organism("spread", "busy"), *SPREAD, env=environ, stderr=terminal.theirs)
+    talk = terminal.read(process).decode()
+    assert process.stdout is not None
+    data = process.stdout.read()
+    assert process.returncode == 0
+    assert re.search(r"\d+ hops? done   \d+ in flight   0 faults", talk)
+    assert re.search(r"busy.*running", talk)
+    assert re.search(r"fan-out.*of 30", talk)
+    assert talk.count("\x1b[?25l") == talk.count("\x1b[?25h") == 1
+    assert b"\x1b" not in data
+    assert b'text: "30 of 30"' in data
+    assert b"Thread registry" in data
+
+
+def test_what_handlers_and_workers_print_stays_readable_above_the_progress(bench: Bench) -> None:
+    terminal = Terminal(80)
+    sends = ["--send", "chatty={}", "--send", "chatty_worker={}"]
+    environ = bench.environment(TERM="xterm-256color")
+    organism = bench.organism("chatty", "chatty_worker")
+    process = bench.start("run", organism, *sends, env=environ, stderr=terminal.theirs)
+    talk = terminal.read(process).decode()
+    for line in ("printed by chatty", "written by chatty", "printed by a worker", "written by a worker"):
+        assert re.search(rf"(\n|\r|\x1b\[[0-9;?]*[A-Za-z]){line}\r\n", talk), talk
+
+
+@pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TERM": "xterm", "CI": "true"}])
+def test_a_dumb_terminal_and_ci_get_no_live_progress(bench: Bench, variables: dict[str, str]) -> None:
+    terminal = Terminal(80)
+    environ = bench.environment(**variables)
+    process = bench.start("run", bench.organism("echo"), "--send", "echo={}", env=environ, stderr=terminal.theirs)
+    assert terminal.read(process) == b""
+    assert process.returncode == 0
+
+
+def test_lines_fit_the_terminal_and_fold_instead_of_being_cut(bench: Bench) -> None:
+    terminal = Terminal(60)
+    text = "word " * 40 + "x" * 100
+    environ = bench.environment(TERM="xterm")
+    send = ["--send", f'echo={{"text": "{text}"}}']
+    process = bench.start("run", bench.organism("echo"), *send, env=environ, stdout=terminal.theirs)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.read(process).decode())
+    table = shown[shown.index("Thread registry") :].splitlines()
+    assert all(len(line) <= 60 for line in table[:-1])
+    assert shown.count("word") == 40
+    assert shown.count("x" * 40) >= 1
+    assert "…" not in shown
+
+
+def test_no_color_on_a_terminal_means_no_escape_codes_in_the_tables(bench: Bench) -> None:
+    terminal = Terminal(80)
+    environ = bench.environment(TERM="xterm", NO_COLOR="1")
+    process = bench.start("run", bench.organism("echo"), "--send", "echo={}", env=environ, stdout=terminal.theirs)
+    assert b"\x1b" not in terminal.read(process)
+
+
+def test_version_imports_nothing_it_does_not_need() -> None:
+    code = "import sys; sys.argv = ['xpipe', '--version']; from xpipe.__main__ import main; main(); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    version, modules = run.stdout.splitlines()
+    assert version == "xpipe 0.1.0"
+    assert not {"typer", "rich", "asyncio", "msgspec", "lxml", "xpipe.assembly"} & set(modules.split())
+
+
+def test_help_imports_no_runtime_and_ends_with_examples(bench: Bench) -> None:
+    for option in ("--help", "-h"):
+        run = bench.run("run", option, COLUMNS="100")
+        assert run.returncode == 0
+        text = run.stdout.decode()
+        assert text.index("Messages") < text.index("Running") < text.index("Results") < text.index("Examples")
+        assert "xpipe run organism.yaml --input orders.xml --out invoices.xml" in text

@@ -1,0 +1,60 @@
+"""Text for people cannot steer a terminal and loses nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xpipe.cli.text import counted, fold, payload_lines, safe_json, safe_xml, size, visible
+
+
+@given(st.text())
+def test_visible_text_holds_no_control_character(text: str) -> None:
+    shown = visible(text)
+    assert all(ord(one) >= 32 and not 0x7F <= ord(one) <= 0x9F and one not in "\u2028\u202e" for one in shown)
+
+
+def test_control_characters_are_written_out() -> None:
+    assert visible("a\x1b[31m\x9b\u202e\n") == r"a\x1b[31m\x9b\u202e\n"
+    assert visible("a\nb\x07", keep_lines=True) == "a\nb\\x07"
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Z")) | st.just(" ")), st.integers(10, 40))
+def test_a_folded_line_fits_and_keeps_every_character(line: str, width: int) -> None:
+    pieces = list(fold(line, width))
+    assert all(len(piece) <= width for piece in pieces)
+    assert "".join(pieces).replace(" ", "") == line.replace(" ", "")
+
+
+def test_a_folded_line_goes_on_under_its_own_indentation() -> None:
+    assert list(fold("  - one two three", 12)) == ["  - one two", "    three"]
+
+
+@given(st.text())
+def test_json_and_xml_say_the_same_without_terminal_codes(text: str) -> None:
+    line = json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    assert json.loads(safe_json(line)) == text
+    assert b"\x7f" not in safe_json(line)
+    assert safe_xml("<a>\x85</a>".encode()) == b"<a>&#x85;</a>"
+
+
+@pytest.mark.parametrize(
+    ("value", "lines"),
+    [
+        ({"a": "plain text", "b": "1.0", "c": None}, ["a: plain text", 'b: "1.0"', "c: null"]),
+        ({"a": {"b": [{"c": [1]}, {"d": 2}]}}, ["a:", "  b:", "    - c: [1]", "    - d: 2"]),
+        ({"a": "true", "b": "x: y", "c": "a\nb"}, ['a: "true"', 'b: "x: y"', r'c: "a\nb"']),
+        ([], ["[]"]),
+        ({}, ["{}"]),
+    ],
+)
+def test_payloads_read_like_yaml(value: object, lines: list[str]) -> None:
+    assert list(payload_lines(value)) == lines
+
+
+def test_counts_and_sizes_are_for_people() -> None:
+    assert [counted(1, "retry", "retries"), counted(1234, "retry", "retries")] == ["1 retry", "1 234 retries"]
+    assert [size(812), size(1024), size(1_045_000), size(5 << 30)] == ["812 B", "1.0 KiB", "1021 KiB", "5.0 GiB"]
