@@ -15,10 +15,10 @@ from typing import Any
 from xpipe.backends.memory import InMemoryBackend
 from xpipe.config.loading import load_definition
 from xpipe.core.codec import PayloadTypes
-from xpipe.core.errors import BackendError, UsageError, XpipeError
-from xpipe.core.messages import DEAD, ENDED, Event, Injection, decode_message
+from xpipe.core.errors import BackendError, PayloadError, UsageError, XpipeError
+from xpipe.core.messages import DEAD, ENDED, FAULT, Event, Injection, decode_message
 from xpipe.core.organism import CodeRef, Listener, OrganismDefinition
-from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, SequenceStart
+from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, Fault, SequenceStart
 from xpipe.ports import SharedBackend
 from xpipe.runtime.dispatch import Dispatcher
 from xpipe.runtime.frames import WorkerListener
@@ -140,6 +140,7 @@ class Organism:
         """Open the backend, start the pump and, if a listener is CPU-bound, the worker processes."""
         if self._pump is not None:
             raise UsageError("the organism is started already; stop it first")
+        self._running.clear()  # What an earlier stop left unfinished ends with nobody waiting.
         loop = asyncio.get_running_loop()
         limits = self.definition.limits
         slots = self.definition.backend.options.get("max_slots_per_thread") or limits.slots_per_thread
@@ -228,8 +229,9 @@ class Organism:
     async def stop(self) -> None:
         """Stop the pump and end the worker processes. Handlers under way are cancelled."""
         if self._pump is not None:
-            await self._pump.close()
-            self._pump = None
+            pump, self._pump = self._pump, None
+            self._changed.set()  # Whoever waits is told.
+            await pump.close()
             self.backend.close()
 
     @property
@@ -237,13 +239,21 @@ class Organism:
         """How many of the conversations injected here are not over."""
         return len(self._running)
 
+    @property
+    def running(self) -> frozenset[str]:
+        """The conversations injected here that are not over."""
+        return frozenset(self._running)
+
     async def _next_change(self) -> None:
-        if self.pump.failed.done():
-            self.pump.failed.result()
+        pump = self.pump
+        if pump.failed.done():
+            pump.failed.result()
         self._changed.clear()
         await self._changed.wait()
-        if self.pump.failed.done():
-            self.pump.failed.result()
+        if self._pump is not pump:
+            raise UsageError("the organism was stopped before what was waited for came about")
+        if pump.failed.done():
+            pump.failed.result()
 
     def _take(self, event: Event) -> None:
         happening = self._happening(event)
@@ -260,7 +270,11 @@ class Organism:
         if event.kind == DEAD:
             return Unheard(event.conversation, self.types.decode("Fault", event.cause))
         message = decode_message(event.message)
-        payload = self.types.decode(message.type, message.payload)
+        try:
+            payload = self.types.decode(message.type, message.payload)
+        except PayloadError as error:
+            fault = Fault(error.code, str(error), message.sender, message.hop)
+            return Output(event.conversation, FAULT, message.sender, "Fault", fault)
         return Output(event.conversation, message.kind, message.sender, message.type, payload)
 
     def register_generic_listener(

@@ -92,11 +92,7 @@ def test_a_closed_stdin_is_named(bench: Bench) -> None:
 
 
 def test_no_messages_leaves_out_what_the_file_itself_sends(bench: Bench) -> None:
-    organism = bench.folder / "organism.yaml"
-    bench.organism("echo")
-    source = organism.read_text() if organism.exists() else ""
-    assert source, "the bench writes organism.yaml"
-    organism.write_text(source + '\nmessages:\n  - {to: echo, payload: {text: "from the file"}}\n')
-    run = bench.run("run", "organism.yaml", "--no-messages", "--send", 'echo={"text": "asked"}', "--json")
+    organism = bench.organism("echo", extra="messages:\n  - {to: echo, payload: {text: from the file}}\n")
+    run = bench.run("run", organism, "--no-messages", "--send", 'echo={"text": "asked"}', "--json")
     assert run.returncode == 0, run.stderr
     assert texts(run.stdout) == ["asked"]

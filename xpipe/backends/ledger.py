@@ -60,13 +60,13 @@ class Ledger:
         thread = self.threads.get(step.thread)
         if thread is None or not thread.claimed or thread.fence != step.fence:
             return "stale"
-        if step.failed or step.again is not None:
+        if step.again is not None:
             return ""
         return "slots" if self._overfills(thread, step) else ""
 
     def _overfills(self, thread: Thread, step: Step) -> bool:
         most = self.slots_per_thread
-        if len(thread.slots) + len(step.own) > most:
+        if step.own and len(thread.slots) + len(step.own) > most:
             return True
         answered = thread.parent if step.answer and not step.answer.fault else None
         if answered is not None and not answered.join and len(answered.slots) >= most:
@@ -86,7 +86,8 @@ class Ledger:
             return
         mailbox.pop(0)
         thread.call = step.call
-        thread.failed = step.failed
+        answerable = step.call or step.answer is not None or step.delegate is not None
+        thread.failed = step.failed or (thread.failed and not answerable)  # until it gets another call
         if step.ends:
             self._give_up(thread)
         self._begin(thread, step)
@@ -123,7 +124,7 @@ class Ledger:
                 thread.open[send.call] = send.segment
             self._deliver(self._bind(send.binding, thread), send.message)
         if step.answer is not None:
-            self._answer(thread, step.answer)
+            self._answer(thread, step.answer, step.dead)
         if step.delegate is not None:
             self._delegate(thread, step.delegate)
 
@@ -164,11 +165,11 @@ class Ledger:
             lane = self.lanes[thread.listener] = deque()
         lane.append(thread)
 
-    def _answer(self, thread: Thread, answer: Answer) -> None:
+    def _answer(self, thread: Thread, answer: Answer, dead: DeadLetter | None = None) -> None:
         parent = thread.parent
         assert parent is not None
         if parent.join is not None:
-            self._collect(parent, thread.index, answer)
+            self._collect(parent, parent.join, thread.index, answer, dead)
         elif parent.open is None or parent.open.pop(answer.call, None) is None:
             self._record_late(parent, answer.message)  # A7
         elif parent.parent is None:
@@ -192,11 +193,11 @@ class Ledger:
     def _tell(self, event: Event, conversation: Conversation) -> None:
         self.inboxes.setdefault(conversation.owner, []).append(event)
 
-    def _collect(self, parent: Thread, index: int, answer: Answer) -> None:
-        join = parent.join
-        assert join is not None
+    def _collect(self, parent: Thread, join: JoinState, index: int, answer: Answer, dead: DeadLetter | None) -> None:
         if not join.terms.collect:
-            if answer.fault:
+            if dead is not None:
+                dead.told = False
+            elif answer.fault:
                 cause = decode_message(answer.message).payload
                 self._bury(parent.conversation, DeadLetter(answer.message, cause, told=False))
         elif not join.record(index, answer.message):
@@ -274,11 +275,14 @@ class Ledger:
 
     def expire(self, now: float) -> None:
         """Complete every join whose time has passed; what is missing stays None (B6)."""
-        while self.deadlines and self.deadlines[0][0] <= now:
-            _, id = heapq.heappop(self.deadlines)
+        while self.deadlines:
+            expires, id = self.deadlines[0]
             join = self.joins.get(id)
             if join is not None and join.thread is not None:
+                if expires > now:
+                    return
                 self._join(join.thread, join)
+            heapq.heappop(self.deadlines)
 
     def claim(self, room: Mapping[str, int], most: int) -> list[Claim]:
         """Lease up to `most` ready messages, at most `room[name]` of each listener."""
@@ -286,11 +290,13 @@ class Ledger:
         for name in list(self.lanes):
             lane = self.lanes[name]
             count = min(len(lane), room.get(name, 0), most - len(claims))
-            for _ in range(count):
-                claims.append(self._claim(lane.popleft()))
-            if count and lane:
-                # The next call begins behind this listener: none is starved when `most` is reached.
-                self.lanes[name] = self.lanes.pop(name)
+            if count <= 0:
+                continue
+            claims.extend(self._claim(lane.popleft()) for _ in range(count))
+            # What was served goes behind the others, even if it fills up again: none is starved when `most` is reached.
+            del self.lanes[name]
+            if lane:
+                self.lanes[name] = lane
         return claims
 
     def _claim(self, thread: Thread) -> Claim:
@@ -325,8 +331,9 @@ class Ledger:
         if injection.fault is not None:
             message = Message(id, FAULT, id, "system", initiator, "Fault", injection.fault, id, 0)
             self._output(thread, encode_message(message), fault=True)  # F10
-            self._end(conversation)
         self._request_all(thread, injection)
+        if not thread.pending:
+            self._end(conversation)
         self._make_room()
         return id
 

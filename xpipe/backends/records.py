@@ -86,7 +86,7 @@ class Thread:
         """active, waiting, failed or done."""
         if self.mailbox:
             return "active"
-        if self.open or (self.join and self.join.missing):
+        if self.open or (self.join and self.join.missing and self.join.terms.collect):
             return "waiting"
         return "failed" if self.failed else "done"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, count
 from typing import Any
 
 import msgspec
@@ -110,8 +111,10 @@ class PayloadTypes:
 
 def is_payload_class(cls: object) -> bool:
     """Whether `cls` is a dataclass or a msgspec Struct."""
-    return isinstance(cls, type) and cls is not msgspec.Struct and (
-        dataclasses.is_dataclass(cls) or issubclass(cls, msgspec.Struct)
+    return (
+        isinstance(cls, type)
+        and cls is not msgspec.Struct
+        and (dataclasses.is_dataclass(cls) or issubclass(cls, msgspec.Struct))
     )
 
 
@@ -164,9 +167,11 @@ def _unique_names(classes: Iterable[type]) -> Iterator[tuple[type, str]]:
     for cls in distinct:
         shared = used[cls.__name__] > 1 and cls not in SYSTEM_PAYLOADS
         module = cls.__module__.rpartition(".")[2]
-        options = [f"{module}.{cls.__qualname__}", f"{cls.__module__}.{cls.__qualname__}"]
-        name = next(name for name in ([] if shared else [cls.__name__]) + [*options, f"{options[1]}.{id(cls):x}"]
-                    if name not in taken)  # fmt: skip
+        whole = f"{cls.__module__}.{cls.__qualname__}"
+        bare = [] if shared else [cls.__name__]
+        numbered = (f"{whole}~{number}" for number in count(2))
+        options = chain(bare, [f"{module}.{cls.__qualname__}", whole], numbered)
+        name = next(name for name in options if name not in taken)
         taken.add(name)
         yield cls, name
 

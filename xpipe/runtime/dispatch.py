@@ -69,7 +69,9 @@ class Dispatcher:
             if listener.cpu_bound and self._pool is not None:
                 room[listener.name] = min(room[listener.name], self._pool.room(listener.name))
             elif not listener.inline and not self._is_async(listener):
-                room[listener.name] = min(room[listener.name], self._threads.room)
+                # Without any thread left messages are claimed all the same, and told so: none waits for ever.
+                free = room[listener.name] if self._threads.exhausted else self._threads.room
+                room[listener.name] = min(room[listener.name], free)
         return room
 
     def runs_on_loop(self, listener: Listener | None) -> bool:
@@ -94,6 +96,8 @@ class Dispatcher:
         call = partial(self._call, listener.handler, payload, metadata)
         if listener.inline:
             settle(hop, call())
+        elif self._threads.exhausted:
+            settle(hop, _no_thread(self._threads.abandoned))
         else:
             self._run_in_thread(hop, listener, call, settle)
         return None
@@ -245,6 +249,11 @@ def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:
     if not hop.over:
         hop.over = True
         settle(hop, outcome)
+
+
+def _no_thread(count: int) -> Failure:
+    text = f"{count} handlers are past their time-out and still hold the threads"
+    return Failure("no_thread", f"{text}; let them end in time, or make them async or cpu_bound")
 
 
 def _timed_out(listener: Listener) -> Failure:

@@ -29,7 +29,7 @@ class Setup(msgspec.Struct, array_like=True, tag="setup", tag_field="frame"):
 
 
 class Task(msgspec.Struct, array_like=True, tag="task", tag_field="frame"):
-    """A message for a CPU-bound handler; `number` is the pump's own."""
+    """A message for a CPU-bound handler. `number` is the pump's own, `place` counts what this worker was given."""
 
     number: int
     listener: str
@@ -41,12 +41,7 @@ class Task(msgspec.Struct, array_like=True, tag="task", tag_field="frame"):
     message: str
     conversation: str
     attempt: int
-
-
-class Release(msgspec.Struct, array_like=True, tag="release", tag_field="frame"):
-    """Give back up to `count` tasks that have not begun, the last ones first."""
-
-    count: int
+    place: int = 0
 
 
 class History(msgspec.Struct, array_like=True, tag="history", tag_field="frame"):
@@ -75,14 +70,15 @@ class Result(msgspec.Struct, array_like=True, tag="result", tag_field="frame"):
     seconds: float
 
 
-class Released(msgspec.Struct, array_like=True, tag="released", tag_field="frame"):
-    """Tasks given back."""
+class Skipped(msgspec.Struct, array_like=True, tag="skipped", tag_field="frame"):
+    """Task `number`, given as the one at `place`, was not run because the pump has taken it back."""
 
-    numbers: list[int]
+    number: int
+    place: int
 
 
-ToWorker = Setup | Task | Release | History
-FromWorker = Ready | Broken | Result | Released | History
+ToWorker = Setup | Task | History
+FromWorker = Ready | Broken | Result | Skipped | History
 
 _encoder = msgspec.msgpack.Encoder()
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
@@ -115,18 +111,34 @@ class FrameBuffer:
 
 
 _MARK = struct.Struct("<qd")
-MARK_SIZE = _MARK.size
+_REVOKED = struct.Struct("<q")
+MARK_SIZE = _MARK.size + _REVOKED.size
 
 
 def write_mark(mark: mmap, number: int, started: float) -> None:
     """Note that task `number` began at `started` (time.monotonic, the same clock in all processes); 0: none."""
-    mark[:MARK_SIZE] = _MARK.pack(number, started)
+    mark[: _MARK.size] = _MARK.pack(number, started)
 
 
 def read_mark(mark: mmap) -> tuple[int, float]:
     """The number of the running task, or 0, and when it began."""
     while True:
-        first = bytes(mark[:MARK_SIZE])
-        if first == bytes(mark[:MARK_SIZE]):
+        first = bytes(mark[: _MARK.size])
+        if first == bytes(mark[: _MARK.size]):
             number, started = _MARK.unpack(first)
             return number, started
+
+
+def write_revoked(mark: mmap, place: int) -> None:
+    """Take back the tasks up to `place` that have not begun.
+
+    Through memory, not through the connection: a handler may hold the interpreter's lock for long. The worker marks
+    a task before it looks here, the pump looks at the mark after it has written here: one of them sees the other.
+    """
+    mark[_MARK.size : MARK_SIZE] = _REVOKED.pack(place)
+
+
+def read_revoked(mark: mmap) -> int:
+    """The place up to which tasks have been taken back."""
+    place: int = _REVOKED.unpack_from(mark, _MARK.size)[0]
+    return place

@@ -27,7 +27,7 @@ class Intake:
         if isinstance(payload, str | bytes | dict):
             payload = self.inbound.decode_value(payload, to, type)
         name, data = self._types.encode(payload)
-        problem = self._topology.refusal(source, to, name)
+        problem = self._topology.refusal(None, to, name)
         if problem is not None:
             raise PayloadError(problem[1], code=problem[0])
         if len(data) > self._limits.payload_bytes:

@@ -1,7 +1,7 @@
 """The pool of worker processes: hands out tasks, keeps time, blames the right task for a death, stays whole.
 
 Each worker has a short queue of its own, long enough that tiny tasks do not wait for the pipe. What waits behind a
-long task is taken back as soon as another worker has nothing to do.
+long task is taken back as soon as another worker has nothing to do, whatever the long one is at.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from itertools import count
 
@@ -20,10 +20,9 @@ from xpipe.runtime.frames import (
     FromWorker,
     History,
     Ready,
-    Release,
-    Released,
     Result,
     Setup,
+    Skipped,
     Task,
     WorkerListener,
 )
@@ -34,6 +33,9 @@ QUEUE_SECONDS = 0.02
 """How much work, by the listener's recent pace, a worker has waiting for it."""
 MIN_QUEUE, MAX_QUEUE = 2, 64
 MAX_FAILED_STARTS = 3
+"""Workers in a row that end before they are ready, after which the pool gives up: the user's code is at fault."""
+MAX_FAILED_RESTARTS = 20
+"""The same once a worker has been ready: the code is good, somebody else kills them."""
 _PACE_WEIGHT = 0.2
 
 
@@ -58,17 +60,17 @@ class PoolTask:
 class _Seat:
     """A worker's place in the pool: what it has been given."""
 
-    __slots__ = ("given", "handed", "process", "ready", "releasing", "retiring", "timed_out", "timer")
+    __slots__ = ("due", "given", "handed", "places", "process", "ready", "timed_out", "timer")
 
     def __init__(self) -> None:
         self.process: WorkerProcess
         self.given: dict[int, PoolTask] = {}
         self.handed = 0
+        self.places = 0
         self.ready = False
-        self.releasing = False
-        self.retiring = False
         self.timed_out = 0
         self.timer: asyncio.TimerHandle | None = None
+        self.due = 0.0
 
 
 class Pool:
@@ -95,7 +97,9 @@ class Pool:
         self._waiting: deque[PoolTask] = deque()
         self._seats: list[_Seat] = []
         self._paces: dict[str, float] = {}
+        self._held: Counter[str] = Counter()
         self._failed_starts = 0
+        self._proven = False
         self._closed = False
         self.restarts = 0
 
@@ -114,11 +118,14 @@ class Pool:
 
     def room(self, listener: str) -> int:
         """How many more tasks of `listener` keep the workers busy without piling up here."""
-        given = sum(len(seat.given) for seat in self._seats) + len(self._waiting)
-        return max(0, self.size * (self._depth(listener) + 1) - given)
+        held = self._held
+        free = self.size * (self._depth(listener) + 1) - held.total()
+        # However much there is of others, each listener has something in the queue.
+        return max(0, free, self.size - held[listener])
 
     def submit(self, task: PoolTask) -> None:
         """Run `task` in a worker as soon as one is free."""
+        self._held[task.task.listener] += 1
         self._waiting.append(task)
         self._hand_out()
 
@@ -169,35 +176,45 @@ class Pool:
             self._give(seat, self._waiting.popleft())
 
     def _open_seats(self) -> list[_Seat]:
-        return [seat for seat in self._seats if seat.ready and not seat.retiring]
+        return [seat for seat in self._seats if seat.ready and not self._is_spent(seat)]
+
+    def _is_spent(self, seat: _Seat) -> bool:
+        return 0 < self._max_tasks <= seat.handed
 
     def _give(self, seat: _Seat, task: PoolTask) -> None:
+        seat.places += 1
+        task.task.place = seat.places
         try:
             seat.process.send(task.task)
         except OverflowError:
             text = "the payload takes more than 4 GiB; send less, or a path to a file"
-            self._loop.call_soon(task.done, _failed(task, "payload_too_large", text))
+            self._loop.call_soon(self._done, task, _failed(task, "payload_too_large", text))
             return
         seat.given[task.task.number] = task
         seat.handed += 1
-        if self._max_tasks and seat.handed >= self._max_tasks:
-            seat.retiring = True
-        if task.timeout is not None and seat.timer is None:
-            seat.timer = self._loop.call_later(task.timeout, self._keep_time, seat)
+        if task.timeout is not None:
+            self._set_timer(seat, task.timeout)
+
+    def _done(self, task: PoolTask, result: Result) -> None:
+        self._held[task.task.listener] -= 1
+        task.done(result)
 
     def _take(self, seat: _Seat, content: FromWorker) -> None:
         match content:
             case Result():
                 self._finish(seat, content)
-            case Released():
-                self._take_back(seat, content.numbers)
+            case Skipped():
+                self._skipped(seat, content)
             case History():
                 task = seat.given.get(content.number)
                 seat.process.send(History(content.number, task.read_history() if task else []))
             case Ready():
                 seat.ready = True
                 self._failed_starts = 0
+                self._proven = True
                 self._hand_out()
+                if not seat.given:
+                    self._idle(seat)
             case Broken():
                 self._break(f"a worker process cannot load the handlers: {content.text}")
 
@@ -208,31 +225,53 @@ class Pool:
         name = task.task.listener
         pace = self._paces.get(name, result.seconds)
         self._paces[name] = pace + _PACE_WEIGHT * (result.seconds - pace)
-        task.done(result)
+        self._done(task, result)
         self._hand_out()
         if not seat.given:
             self._idle(seat)
 
     def _idle(self, seat: _Seat) -> None:
         """`seat` has nothing to do: let it end if its time has come, else let it help the busiest other one."""
-        if seat.retiring:
+        if self._is_spent(seat):
             seat.process.close()
             self._leave(seat)
             return
-        others = [other for other in self._open_seats() if len(other.given) > 1 and not other.releasing]
-        if others and not self._waiting:
-            busiest = max(others, key=lambda other: len(other.given))
-            busiest.releasing = True
-            busiest.process.send(Release(len(busiest.given) // 2))
+        busiest = max(self._seats, key=lambda other: len(other.given))
+        if len(busiest.given) > 1 and not self._waiting:
+            self._take_back(busiest)
 
-    def _take_back(self, seat: _Seat, numbers: Sequence[int]) -> None:
-        seat.releasing = False
-        self._requeue([task for number in numbers if (task := seat.given.pop(number, None))])
+    def _take_back(self, seat: _Seat) -> None:
+        """Hand out again what waits behind the task that `seat` runs."""
+        seat.process.revoke(seat.places)
+        number, _ = seat.process.running()
+        taken = [task for task in seat.given.values() if task.task.number != number]
+        for task in taken:
+            del seat.given[task.task.number]
+        seat.handed -= len(taken)
+        self._requeue(taken)
+
+    def _skipped(self, seat: _Seat, skipped: Skipped) -> None:
+        """The worker did not run a task that was taken for the running one."""
+        task = seat.given.get(skipped.number)
+        if task is not None and task.task.place == skipped.place:
+            del seat.given[skipped.number]
+            seat.handed -= 1
+            self._requeue([task])
 
     def _requeue(self, tasks: list[PoolTask]) -> None:
         tasks.sort(key=lambda task: task.task.number, reverse=True)
         self._waiting.extendleft(tasks)
         self._hand_out()
+
+    def _set_timer(self, seat: _Seat, seconds: float) -> None:
+        """Look at what `seat` runs in `seconds`, unless that is done before."""
+        due = self._loop.time() + seconds
+        if seat.timer is not None:
+            if seat.due <= due:
+                return
+            seat.timer.cancel()
+        seat.due = due
+        seat.timer = self._loop.call_at(due, self._keep_time, seat)
 
     def _keep_time(self, seat: _Seat) -> None:
         seat.timer = None
@@ -249,23 +288,24 @@ class Pool:
                 seat.process.kill()
                 return
             wait = min(wait, left)
-        seat.timer = self._loop.call_later(max(wait, 0.001), self._keep_time, seat)
+        self._set_timer(seat, max(wait, 0.001))
 
     def _replace(self, seat: _Seat, process: WorkerProcess) -> None:
         """The process of `seat` is gone: blame the task it ran, give the others to a new one."""
         if self._closed or seat not in self._seats:
             return
         number, _ = process.running()
-        guilty = seat.given.pop(number, None)
+        # A worker that the pump killed for its last task may have begun the next one meanwhile.
+        guilty = seat.given.pop(number, None) if seat.timed_out in (0, number) else None
         spared = list(seat.given.values())
         if not seat.ready:
             self._failed_starts += 1
         self._leave(seat)
-        if self._failed_starts >= MAX_FAILED_STARTS:
+        if self._is_hopeless():
             self._break(f"worker processes do not start: the last one {process.how_it_ended()}; see its output above")
             return
         if guilty is not None:
-            guilty.done(self._blame(seat, guilty, process))
+            self._done(guilty, self._blame(seat, guilty, process))
         self._requeue(spared)
 
     def _blame(self, seat: _Seat, task: PoolTask, process: WorkerProcess) -> Result:
@@ -279,8 +319,11 @@ class Pool:
             seat.timer.cancel()
         self._seats.remove(seat)
         self.restarts += 1
-        if not self._closed and self._failed_starts < MAX_FAILED_STARTS:
+        if not self._closed and not self._is_hopeless():
             self._seat()
+
+    def _is_hopeless(self) -> bool:
+        return self._failed_starts >= (MAX_FAILED_RESTARTS if self._proven else MAX_FAILED_STARTS)
 
     def _break(self, text: str) -> None:
         if not self._closed:

@@ -22,6 +22,7 @@ from xpipe.runtime.frames import (
     decode_from_worker,
     frame,
     read_mark,
+    write_revoked,
 )
 
 _CHUNK = 1 << 20
@@ -59,6 +60,10 @@ class WorkerProcess:
     def running(self) -> tuple[int, float]:
         """The number of the task in its handler, or 0, and when it began (time.monotonic)."""
         return read_mark(self._mark)
+
+    def revoke(self, place: int) -> None:
+        """Take back the tasks given up to `place`; the one that is running by then goes on."""
+        write_revoked(self._mark, place)
 
     def send(self, content: ToWorker) -> None:
         """Send `content`, now or as soon as the worker reads. Raises OverflowError beyond 4 GiB."""
@@ -151,6 +156,11 @@ class WorkerProcess:
 
 def _start(connection: int, mark: int) -> subprocess.Popen[bytes]:
     code = _CODE.format(path=sys.path, fd=connection, mark=mark, pump=os.getpid())
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=(connection, mark), close_fds=True
-    )
+    # Blocked until the worker has its own handlers: a Ctrl-C meanwhile is not for it.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=(connection, mark), close_fds=True
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

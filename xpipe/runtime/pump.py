@@ -17,7 +17,7 @@ from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
 from xpipe.core.messages import Event, Injection, Step, decode_message
 from xpipe.core.payloads import Fault
-from xpipe.ports import SharedBackend
+from xpipe.ports import Advanced, SharedBackend
 from xpipe.runtime.dispatch import Dispatcher
 from xpipe.runtime.hop import Hop
 from xpipe.runtime.primitives.base import Primitive
@@ -205,7 +205,7 @@ class Pump:
             self._running[hop.claim.listener] -= 1
         room = self._room() if self._claiming else {}
         advanced = self._backend.advance(self.id, steps, room, BATCH, now)
-        self._count(advanced.late, advanced.unanswered, steps, hops)
+        self._count(advanced, steps, hops)
         for position, reason in advanced.refused.items():
             self._refused(hops[position], reason)
         for event in advanced.events:
@@ -218,11 +218,13 @@ class Pump:
         self._set_timer(advanced.due, now)
         self._on_progress()
 
-    def _count(self, late: int, unanswered: int, steps: list[Step], hops: list[Hop]) -> None:
+    def _count(self, advanced: Advanced, steps: list[Step], hops: list[Hop]) -> None:
         stats = self.stats
-        stats.late += late
-        stats.unanswered += unanswered
-        for step, hop in zip(steps, hops, strict=True):
+        stats.late += advanced.late
+        stats.unanswered += advanced.unanswered
+        for position, (step, hop) in enumerate(zip(steps, hops, strict=True)):
+            if position in advanced.refused:
+                continue
             if step.dropped:
                 stats.dropped += step.dropped
                 log.warning("%s answered a call that has its answer; the second one is dropped", hop.claim.listener)
@@ -279,12 +281,15 @@ class Pump:
     def _settle(self, hop: Hop, outcome: list[Outgoing] | Failure) -> None:
         """The handler of `hop` ended: decide its step. Called once for each hop."""
         if isinstance(outcome, Failure):
+            self.stats.timeouts += outcome.code == "timeout"
+            self.stats.workers_lost += outcome.code == "worker_lost"
             fault = self._router.fault(hop.claim, hop.message, outcome.code, outcome.text, outcome.traceback)
             step = self._fail(hop, fault)
         else:
             step = self._router.route(hop.claim, hop.message, outcome)
             if step.failed:
                 self._note_failure(hop, step)
+                self._note_own_fault(hop, step)
         self._finish(hop, step)
 
     def _fail(self, hop: Hop, fault: Fault) -> Step:
@@ -297,6 +302,11 @@ class Pump:
         """Note the fault that `step` carries, if it began here."""
         if step.dead is not None:
             self._note(hop, self._types.decode("Fault", step.dead.fault))
+
+    def _note_own_fault(self, hop: Hop, step: Step) -> None:
+        """Note the fault that a handler ended its thread with by answering (R13)."""
+        if step.dead is None and step.answer is not None:
+            self._note(hop, self._types.decode("Fault", decode_message(step.answer.message).payload))
 
     def _note(self, hop: Hop, fault: Fault) -> None:
         self.stats.of(hop.claim.listener).faults += 1

@@ -87,7 +87,7 @@ class Router:
 
     def fault(self, claim: Claim, message: Message, code: str, text: str, traceback: str = "") -> Fault:
         """A fault that happened at the claim's listener."""
-        retryable = code in ("timeout", "worker_lost")
+        retryable = code in ("timeout", "worker_lost", "no_thread")
         return Fault(code, text, claim.listener, message.hop, message.attempt, retryable, traceback)
 
     def route(self, claim: Claim, message: Message, responses: Sequence[Outgoing]) -> Step:
@@ -153,26 +153,30 @@ class Router:
             step.dropped += 1  # R3
             return
         is_fault = self._topology.is_fault(response.type)
-        fault = self._over_limit(routing, response)
-        if fault is None and (is_fault or claim.initial):
-            fault = self._undecodable(routing, response, is_fault)
-        if fault is not None:
-            routing.fault = fault
+        routing.fault = self._over_limit(routing, response)
+        if routing.fault is not None:
             return
-        step.answer = self.answer(claim, message, response.type, response.payload, is_fault)
+        type, payload = response.type, response.payload
+        try:
+            if is_fault:
+                type, payload = self._own_fault(routing, response)
+            elif claim.initial:
+                self.types.decode(type, payload)  # An output has no handler that would.
+        except PayloadError as error:
+            routing.fault = self.fault(claim, message, error.code, str(error))
+            return
+        step.answer = self.answer(claim, message, type, payload, is_fault)
         step.call = ""
         if is_fault:
             step.ends = step.failed = True  # R13
 
-    def _undecodable(self, routing: _Routing, response: Outgoing, is_fault: bool) -> Fault | None:
-        """Outputs and faults have no handler that would decode them, so their sender is held to the declared type."""
-        try:
-            self.types.decode(response.type, response.payload)
-            if is_fault:
-                self.types.decode("Fault", response.payload)
-        except PayloadError as error:
-            return self.fault(routing.claim, routing.message, error.code, str(error))
-        return None
+    def _own_fault(self, routing: _Routing, response: Outgoing) -> tuple[str, bytes]:
+        """A fault that a handler answers with, told where it happened as far as the handler left that out."""
+        fault = self.types.decode(response.type, response.payload)
+        self.types.decode("Fault", response.payload)
+        place = {"origin": routing.claim.listener, "hop": routing.message.hop, "attempt": routing.message.attempt}
+        missing = {name: value for name, value in place.items() if not getattr(fault, name)}
+        return self.types.encode(replace(fault, **missing))
 
     def _call(self, routing: _Routing, response: Outgoing, to: str) -> None:
         claim, message = routing.claim, routing.message

@@ -9,9 +9,8 @@ MAX_FAULTS = 1_000
 
 @dataclass(slots=True)
 class ListenerStats:
-    """Messages of one listener: `running` now, `done` and of these `faults`."""
+    """Messages of one listener: how many are done, and how many of these ended with a fault."""
 
-    running: int = 0
     done: int = 0
     faults: int = 0
 

@@ -30,6 +30,11 @@ class ThreadWorkers:
         """How many more calls would start at once."""
         return max(0, self._size + min(self.abandoned, MAX_ABANDONED) - self.busy)
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether all threads are held by calls that were abandoned: nobody knows when there will be room."""
+        return self.busy == self.abandoned and not self.room
+
     def submit(self, call: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         """Run `call` in a thread; then `done` with its result or its exception, in the event loop."""
         self.busy += 1

@@ -99,16 +99,16 @@ class Topology:
         target = self._listeners.get(to)
         return target is not None and target.broadcast and to.rpartition(".")[0] in listener.peers
 
-    def refusal(self, caller: str, to: str, type: str) -> tuple[str, str] | None:
-        """Why `caller` cannot send a `type` to `to`: a fault code and a sentence; None when it can (R5 to R7)."""
-        targets = self.members(to)
+    def refusal(self, caller: str | None, to: str, type: str) -> tuple[str, str] | None:
+        """Why `caller`, None for outside, cannot send a `type` to `to`: fault code and sentence; None if it can."""
+        targets, who = self.members(to), caller or "a message from outside"
         if not targets:
-            return "unknown_target", f"{caller} sends to {to}, and there is no listener of that name{self._near(to)}"
-        if to not in SYSTEM and not self.may_call(caller, to):
+            return "unknown_target", f"{who} sends to {to}, and there is no listener of that name{self._near(to)}"
+        if caller is not None and to not in SYSTEM and not self.may_call(caller, to):
             peers = ", ".join(sorted(self._listeners[caller].peers or ())) or "nobody"
-            return "forbidden_peer", f"{caller} sends to {to}, and its peers are {peers}; add {to} to its peers"
+            return "forbidden_peer", f"{who} sends to {to}, and its peers are {peers}; add {to} to its peers"
         if not all(self.accepts(target, type) for target in targets):
-            return "bad_payload", f"{caller} sends a {type} to {to}, which accepts {self.accepted(targets[0])}"
+            return "bad_payload", f"{who} sends a {type} to {to}, which accepts {self.accepted(targets[0])}"
         return None
 
     def _near(self, name: str) -> str:

@@ -1,13 +1,14 @@
 """A worker process: loads the user's code once, then runs CPU-bound handlers until the pump goes away.
 
 Started as `python -c "...; main(socket, mark)"`, so the user's `__main__` is never run again. The main thread runs
-handlers; a second one listens to the pump, so that tasks can be given back and a vanished pump is noticed meanwhile.
+handlers; a second one listens to the pump, so that what it sends is taken in and its end is noticed meanwhile.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import io
 import mmap
 import os
 import signal
@@ -31,19 +32,20 @@ from xpipe.runtime.frames import (
     FromWorker,
     History,
     Ready,
-    Release,
-    Released,
     Result,
     Setup,
+    Skipped,
     Task,
     decode_to_worker,
     frame,
+    read_revoked,
     write_mark,
 )
 from xpipe.runtime.history import read_slots
 from xpipe.runtime.responses import Failure, describe, encode_responses
 
 _PR_SET_PDEATHSIG = 1
+_PUMPS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CHUNK = 1 << 20
 
 
@@ -96,6 +98,10 @@ class Worker:
     def _run(self, task: Task) -> None:
         started = time.monotonic()
         write_mark(self._mark, task.number, started)
+        if task.place <= read_revoked(self._mark):
+            write_mark(self._mark, 0, 0.0)
+            self._send(Skipped(task.number, task.place))
+            return
         failure, responses = None, []
         try:
             handler, usage = self._handlers[task.listener]
@@ -152,36 +158,51 @@ class Worker:
         except OSError:
             return b""
 
-    def _take(self, content: Setup | Task | Release | History) -> None:
+    def _take(self, content: Setup | Task | History) -> None:
         match content:
             case Task():
                 self._tasks.append(content)
-            case Release():
-                self._release(content.count)
             case History():
                 self._histories.put(content.slots)
             case Setup():
                 self._setup.put(content)
 
-    def _release(self, count: int) -> None:
-        numbers: list[int] = []
-        while len(numbers) < count:
-            try:
-                numbers.append(self._tasks.pop().number)
-            except IndexError:
-                break
-        self._send(Released(numbers))
-
 
 def main(connection: int, mark: int, pump: int) -> None:
     """Be a worker of the process `pump`, on the inherited file descriptors of a socket and of a mark."""
     _die_with(pump)
-    # The pump decides when its workers end: a Ctrl-C or a SIGTERM to the whole process group is the pump's to handle.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _leave_signals_to_the_pump()
     os.dup2(2, 1)  # What handlers print is talk, never data.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # A worker may be killed at any time.
     os.set_inheritable(connection, False)
     Worker(socket.socket(fileno=connection), mmap.mmap(mark, MARK_SIZE)).run()
+
+
+def _leave_signals_to_the_pump() -> None:
+    """A Ctrl-C or a SIGTERM to the whole process group is the pump's to handle: it decides when its workers end.
+
+    Caught, not ignored: programs that a handler starts inherit what is ignored, and could not be ended with SIGTERM.
+    """
+    for number in _PUMPS_SIGNALS:
+        signal.signal(number, lambda *_: None)
+    os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_take_signals_again)
+    _unblock()  # The pump has blocked them while it started this process, see `process._start`.
+
+
+def _block() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PUMPS_SIGNALS)
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PUMPS_SIGNALS)
+
+
+def _take_signals_again() -> None:
+    """Be a process like any, in one that a handler forks."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _unblock()
 
 
 def _die_with(pump: int) -> None:

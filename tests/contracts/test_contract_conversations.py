@@ -1,0 +1,224 @@
+"""Injections, the ends of conversations and of calls that nobody answers, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from contract_kit import FAULT_BYTES, PUMP, Driver, answered, done, failed, kind, payload
+
+from xpipe.core import chains
+from xpipe.core.messages import Injection, decode_message
+from xpipe.ports import SharedBackend
+
+
+def test_the_initiators_of_each_source_are_numbered_from_one(drive: Driver) -> None:
+    for source in ("cli", "in", "cli", "api", "cli-1", "in"):
+        drive.inject("a", source=source)
+
+    initiators = [one.listener for one in drive.backend.threads() if one.listener != "a"]
+    assert initiators == ["cli-1", "in-1", "cli-2", "api-1", "cli-1-1", "in-2"]
+
+
+def test_messages_injected_together_are_conversations_of_their_own(drive: Driver) -> None:
+    ids = drive.inject_many(3)
+
+    assert len(set(ids)) == 3
+    assert [one.conversation for one in drive.backend.threads()] == [id for id in ids for _ in range(2)]
+    assert len({one.thread for one in drive.advance().claims}) == 3
+
+
+def test_a_conversation_is_named_by_the_thread_of_its_initiator(drive: Driver) -> None:
+    id = drive.inject("a")
+
+    assert id == chains.thread_id(drive.backend.secret(), "system.org.cli-1")
+    assert [(one.thread, one.chain) for one in drive.backend.threads(id)] == [
+        (id, "system.org.cli-1"),
+        (chains.thread_id(drive.backend.secret(), "system.org.cli-1.a"), "system.org.cli-1.a"),
+    ]
+
+
+def test_an_injected_message_is_a_request_of_the_initiator(drive: Driver) -> None:
+    id = drive.inject("a", payload=b"\x00\xff")
+
+    message = decode_message(drive.claim().message)
+    assert (message.kind, message.conversation, message.sender, message.to) == ("request", id, "cli-1", "a")
+    assert (message.type, message.payload, message.call, message.hop) == ("Ping", b"\x00\xff", message.id, 1)
+
+
+def test_a_message_for_several_listeners_is_one_conversation_with_a_call_for_each(drive: Driver) -> None:
+    id = drive.inject("a", "b", "c.d")
+
+    assert [one.chain for one in drive.backend.threads(id)] == [
+        f"system.org.cli-1{name}" for name in ("", ".a", ".b", ".c%2Ed")
+    ]
+    drive.commit(answered(drive.claim("b"), b"b"), answered(drive.claim("a"), b"a"))
+    drive.advance()
+    assert (drive.outputs(), drive.kinds_of_events()) == ([b"b", b"a"], ["output", "output"])
+    drive.commit(answered(drive.claim("c.d"), b"c"))
+    drive.advance()
+    assert drive.kinds_of_events()[2:] == ["output", "ended"]
+
+
+def test_a_message_that_could_not_be_read_is_a_conversation_that_has_failed(drive: Driver) -> None:
+    [id] = drive.backend.inject(PUMP, [Injection("in", [], fault=FAULT_BYTES)], drive.now)
+
+    assert drive.advance().claims == []
+    assert [(event.conversation, event.kind, event.state) for event in drive.events] == [
+        (id, "output", ""),
+        (id, "ended", "failed"),
+    ]
+    assert drive.outputs() == [FAULT_BYTES]
+    assert drive.backend.totals().conversations_active == 0
+
+
+def test_a_conversation_for_nobody_is_over_at_once(drive: Driver) -> None:
+    drive.backend.inject(PUMP, [Injection("in", [], "Ping", b"")], drive.now)
+
+    drive.advance()
+    assert [(event.kind, event.state) for event in drive.events] == [("ended", "done")]
+
+
+def test_a_conversation_ends_with_its_last_message_and_not_before(drive: Driver) -> None:
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(answered(claim, sends=[drive.send(claim, "b")]))
+    callee = drive.claim("b")
+    drive.advance()
+    assert drive.kinds_of_events() == ["output"]
+
+    drive.commit(done(callee, call="", own=[drive.own(callee)]))
+    drive.advance(most=0)
+    assert drive.kinds_of_events() == ["output"]
+
+    drive.commit(done(drive.claim("b")))
+    drive.advance()
+    assert drive.kinds_of_events() == ["output", "ended"]
+
+
+@pytest.mark.parametrize(("fault", "state"), [(False, "done"), (True, "failed")])
+def test_a_conversation_has_failed_when_a_fault_reached_its_initiator(drive: Driver, fault: bool, state: str) -> None:
+    drive.inject("a")
+    claim = drive.claim()
+
+    drive.commit(failed(claim) if fault else answered(claim))
+
+    drive.advance()
+    assert [event.state for event in drive.events if event.kind == "ended"] == [state]
+    assert drive.states() == {"": "done", "a": "failed" if fault else "done"}
+
+
+def test_a_call_that_nobody_can_answer_any_more_is_closed_and_counted(drive: Driver) -> None:
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, own=[drive.own(claim)], sends=[drive.send(claim, "b")]))
+
+    assert drive.commit(done(drive.claim("b"))).unanswered == 1
+
+    again = drive.claim()
+    assert again.open == []
+    assert drive.commit(done(again)).unanswered == 1
+    drive.advance()
+    assert drive.kinds_of_events() == ["ended"]
+
+
+def test_a_thread_that_asked_to_be_told_gets_a_fault_for_a_call_nobody_answers(drive: Driver) -> None:
+    drive.inject("a")
+    claim = drive.claim()
+    send = drive.send(claim, "b")
+    drive.commit(done(claim, sends=[send], no_answer=True))
+
+    drive.commit(done(drive.claim("b")))
+
+    reply = drive.claim()
+    message = decode_message(reply.message)
+    assert (message.kind, message.call, message.sender, message.to, message.type) == (
+        "fault",
+        send.call,
+        "b",
+        "a",
+        "Fault",
+    )
+    assert b"no_answer" in message.payload
+    drive.advance(answered(reply))
+    assert drive.kinds_of_events() == ["output", "ended"]
+
+
+def test_deep_chains_become_quiet_all_the_way_up(drive: Driver) -> None:
+    drive.inject("a")
+    claim = drive.claim()
+    for depth in range(300):
+        name = "b" if depth % 2 else "a"
+        drive.commit(done(claim, sends=[drive.send(claim, name)]))
+        claim = drive.claim(name)
+
+    assert drive.commit(done(claim)).unanswered == 301
+
+    drive.advance()
+    assert drive.kinds_of_events() == ["ended"]
+    assert set(drive.states().values()) == {"done"}
+
+
+def finish(drive: Driver) -> None:
+    for claim in drive.advance().claims:
+        drive.commit(answered(claim))
+
+
+def test_finished_conversations_beyond_the_bound_are_forgotten_oldest_first(
+    make_backend: Callable[..., SharedBackend],
+) -> None:
+    drive = Driver(make_backend(max_threads=6))
+    ids = []
+    for _ in range(3):
+        ids.append(drive.inject("a"))
+        finish(drive)
+    assert drive.backend.totals().threads == 6
+
+    ids.append(drive.inject("a"))
+
+    assert {one.conversation for one in drive.backend.threads()} == set(ids[1:])
+    totals = drive.backend.totals()
+    assert (totals.threads, totals.conversations, totals.slots) == (6, 3, 5)
+    assert list(drive.backend.threads(ids[0])) == []
+    assert drive.backend.slots(ids[0]) == []
+    assert len(list(drive.backend.registry())) == 7
+
+
+def test_live_conversations_are_never_forgotten(make_backend: Callable[..., SharedBackend]) -> None:
+    drive = Driver(make_backend(max_threads=2))
+    waiting, claimed, ready = drive.inject("a"), drive.inject("b"), drive.inject("c")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "buffer")]))
+    busy = drive.claim("b")
+
+    drive.inject_many(20, "c")
+
+    assert {waiting, claimed, ready} <= {one.conversation for one in drive.backend.threads()}
+    drive.commit(answered(busy))
+    drive.commit(answered(drive.claim("buffer"), b"still here"))
+    assert payload(drive.claim().message) == b"still here"
+
+
+def test_the_numbers_of_initiators_are_not_used_again_for_forgotten_conversations(
+    make_backend: Callable[..., SharedBackend],
+) -> None:
+    drive = Driver(make_backend(max_threads=2))
+    ids = []
+    for _ in range(5):
+        ids.append(drive.inject("a"))
+        finish(drive)
+
+    assert len(set(ids)) == 5
+    assert [one.listener for one in drive.backend.threads()] == ["cli-5", "a"]
+
+
+def test_events_of_a_forgotten_conversation_are_still_told(make_backend: Callable[..., SharedBackend]) -> None:
+    drive = Driver(make_backend(max_threads=2))
+    drive.inject("a")
+    Driver(drive.backend, "pump-2").commit(answered(Driver(drive.backend, "pump-2").claim()))
+
+    Driver(drive.backend, "pump-3").inject("a")
+    drive.advance(most=0)
+
+    assert drive.kinds_of_events() == ["output", "ended"]
+    assert kind(drive.events[0].message) == "response"

@@ -1,0 +1,150 @@
+"""What can be seen of a backend from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+from contract_kit import SLOTS, Driver, answered, done, failed, payload
+
+from xpipe.core import chains
+from xpipe.ports import BackendTotals, Capabilities, SharedBackend, ThreadRecord
+
+
+def test_a_backend_is_one_by_the_port(backend: SharedBackend) -> None:
+    assert isinstance(backend, SharedBackend)
+    assert backend.ping() is True
+    assert isinstance(backend.capabilities, Capabilities)
+    assert {type(getattr(backend.capabilities, one.name)) for one in fields(Capabilities)} == {bool}
+
+
+def test_a_fresh_backend_is_empty_but_for_the_root(backend: SharedBackend) -> None:
+    assert list(backend.threads()) == []
+    assert list(backend.registry()) == [(chains.thread_id(backend.secret(), "system.org"), "system.org")]
+    assert backend.totals() == BackendTotals(0, 0, 0, 0, 0, 0, 0)
+    assert (backend.in_flight(), list(backend.joins())) == (0, [])
+
+
+def test_opening_again_changes_nothing(drive: Driver) -> None:
+    secret, id = drive.backend.secret(), drive.inject("a")
+
+    drive.backend.open("org", SLOTS)
+
+    assert drive.backend.secret() == secret
+    assert [one.conversation for one in drive.backend.threads()] == [id, id]
+
+
+def test_every_organism_has_a_secret_of_its_own(make_backend: Callable[..., SharedBackend]) -> None:
+    one, other = make_backend(), make_backend()
+
+    assert one.secret() != other.secret()
+    assert len(one.secret()) >= 16
+    assert Driver(one).inject("a") != Driver(other).inject("a")
+
+
+def test_the_name_of_the_organism_is_one_segment(make_backend: Callable[..., SharedBackend]) -> None:
+    backend = make_backend()
+
+    assert dict(backend.registry()) == {chains.thread_id(backend.secret(), "system.org"): "system.org"}
+
+
+def test_the_registry_is_one_to_one(drive: Driver) -> None:
+    drive.inject("a", source="cli")
+    drive.inject("b", source="in")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b"), drive.send(claim, "b", "b~2")]))
+
+    pairs = list(drive.backend.registry())
+
+    assert len({uuid for uuid, _ in pairs}) == len({chain for _, chain in pairs}) == len(pairs) == 7
+    assert all(uuid == chains.thread_id(drive.backend.secret(), chain) for uuid, chain in pairs)
+    assert pairs[0][1] == "system.org"
+    assert set(pairs[1:]) == {(one.thread, one.chain) for one in drive.backend.threads()}
+
+
+def test_a_thread_record_tells_how_it_stands(drive: Driver) -> None:
+    id = drive.inject("a", payload=b"x" * 100)
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b", payload=b"y" * 1000)]))
+
+    initiator, caller, callee = drive.backend.threads()
+
+    assert initiator == ThreadRecord(id, id, "system.org.cli-1", "cli-1", "waiting", 0, 0, "", "")
+    sizes = [len(one) for one in drive.backend.slots(caller.thread)]
+    assert caller == ThreadRecord(
+        claim.thread, id, claim.chain, "a", "waiting", 1, sum(sizes), last_from="cli-1", last_to="a"
+    )
+    assert (callee.state, callee.slots, callee.last_from, callee.last_to) == ("active", 1, "a", "b")
+    assert callee.bytes > 1000 > caller.bytes > 100
+
+
+def test_the_states_of_a_thread_follow_what_is_under_way(drive: Driver) -> None:
+    drive.inject("a")
+    assert drive.states() == {"": "waiting", "a": "active"}
+    claim = drive.claim()
+    assert drive.states() == {"": "waiting", "a": "active"}
+    drive.commit(done(claim, sends=[drive.send(claim, "b")]))
+    assert drive.states() == {"": "waiting", "a": "waiting", "a.b": "active"}
+    drive.commit(failed(drive.claim("b")))
+    assert drive.states() == {"": "waiting", "a": "active", "a.b": "failed"}
+    drive.commit(answered(drive.claim()))
+    assert drive.states() == {"": "done", "a": "done", "a.b": "failed"}
+
+
+def test_threads_are_listed_oldest_first_and_by_conversation(drive: Driver) -> None:
+    first, second = drive.inject("a"), drive.inject("b")
+    claim = drive.claim("a")
+    drive.commit(done(claim, sends=[drive.send(claim, "c")]))
+
+    assert [one.chain for one in drive.backend.threads()] == [
+        "system.org.cli-1",
+        "system.org.cli-1.a",
+        "system.org.cli-2",
+        "system.org.cli-2.b",
+        "system.org.cli-1.a.c",
+    ]
+    assert [one.listener for one in drive.backend.threads(first)] == ["cli-1", "a", "c"]
+    assert [one.listener for one in drive.backend.threads(second)] == ["cli-2", "b"]
+    assert list(drive.backend.threads("nothing")) == []
+
+
+def test_slots_are_the_messages_of_a_thread_oldest_first(drive: Driver) -> None:
+    drive.inject("a", payload=b"0")
+    claim = drive.claim()
+    for number in (b"1", b"2", b"3"):
+        drive.commit(done(claim, own=[drive.own(claim, number)]))
+        claim = drive.claim()
+
+    read = drive.backend.slots
+    assert [payload(one) for one in read(claim.thread)] == [b"0", b"1", b"2", b"3"]
+    assert [payload(one) for one in read(claim.thread, 1)] == [b"1", b"2", b"3"]
+    assert [payload(one) for one in read(claim.thread, 1, 3)] == [b"1", b"2"]
+    assert read(claim.thread, 4) == read(claim.thread, 2, 2) == read("nothing") == []
+
+
+def test_what_is_read_is_a_copy(drive: Driver) -> None:
+    drive.inject("a")
+    claim = drive.claim()
+
+    drive.backend.slots(claim.thread).clear()
+
+    assert len(drive.backend.slots(claim.thread)) == 1
+    records = drive.backend.threads()
+    next(records)
+    drive.commit(done(claim, sends=[drive.send(claim, "b")]))
+    assert len(list(records)) >= 1
+
+
+def test_totals_count_everything(drive: Driver) -> None:
+    drive.inject_many(2)
+    first, second = drive.advance().claims
+    drive.commit(answered(second))
+    drive.commit(done(first, sends=[drive.send(first, "b")], join=drive.join(first, 1)))
+
+    assert drive.backend.totals() == BackendTotals(
+        threads=5, conversations=2, conversations_active=1, in_flight=1, slots=4, joins=1, dead_letters=0
+    )
+    drive.commit(failed(drive.claim("b")))
+    assert drive.backend.totals() == BackendTotals(
+        threads=5, conversations=2, conversations_active=1, in_flight=1, slots=5, joins=0, dead_letters=1
+    )

@@ -1,0 +1,75 @@
+"""Call chains: prune always returns to the true caller, ids tell nothing and never meet."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xpipe.core import chains
+
+NAMES = st.text(alphabet=st.sampled_from("ab.%~27E-ä😀\u200b "), max_size=12) | st.text(max_size=12)
+PATHS = st.lists(NAMES, min_size=1, max_size=5)
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@given(PATHS, NAMES)
+def test_prune_is_the_inverse_of_extend(path: list[str], name: str) -> None:
+    chain = chains.extend("system.org", *path)
+
+    assert chains.prune(chains.extend(chain, name)) == (chain, name)
+
+
+@given(PATHS)
+def test_the_names_of_a_chain_are_those_it_was_made_of(path: list[str]) -> None:
+    chain = chains.extend(chains.root("o.r~g%"), *path)
+
+    assert chains.names(chain) == ["system", "o.r~g%", *path]
+    assert chains.depth(chain) == 2 + len(path)
+
+
+@given(PATHS, PATHS)
+def test_different_paths_are_different_chains_and_threads(one: list[str], other: list[str]) -> None:
+    first, second = chains.extend("system", *one), chains.extend("system", *other)
+
+    assert (first == second) == (one == other)
+    assert (chains.thread_id(b"key", first) == chains.thread_id(b"key", second)) == (one == other)
+
+
+@given(NAMES, st.integers(2, 9))
+def test_an_instance_is_one_segment_that_no_name_has(name: str, number: int) -> None:
+    segment = chains.instance(name, number)
+
+    assert "." not in segment
+    assert segment != chains.escape(f"{name}~{number}")
+
+
+@given(NAMES)
+def test_a_thread_id_is_a_stable_uuid_that_depends_on_the_key(name: str) -> None:
+    chain = chains.extend("system.org", name)
+    id = chains.thread_id(b"one", chain)
+
+    assert UUID.fullmatch(id)
+    assert chains.thread_id(b"one", chain) == id
+    assert chains.thread_id(b"two", chain) != id
+
+
+def test_a_thread_id_is_the_same_in_every_version() -> None:
+    assert chains.thread_id(b"key", "system.org.cli-1.a") == "e12a6f6e-7862-a70e-572c-90d7b87b8086"
+
+
+@pytest.mark.parametrize(
+    ("chain", "caller"),
+    [
+        ("system.org.cli-1.a.system%2Ebuffer~m1", "a"),
+        ("system.org.cli-1.a~2.system%2Ebuffer~m1", "a"),
+        ("system.org.cli-1.c%2Ed.system%2Ebuffer~m1.0.system%2Esequence", "c.d"),
+        ("system.org.cli-1.a.system%2Esequence~m1.0.system%2Ebuffer.12.system%2Esequence", "a"),
+        ("system.org.cli-1.system%2Ebuffer.0.system%2Ebuffer", "cli-1"),
+        ("system.org.cli-1.0.system%2Ebuffer~m1.0.system%2Ebuffer", "0"),
+    ],
+)
+def test_the_outer_caller_is_who_asked_through_all_primitives(chain: str, caller: str) -> None:
+    assert chains.outer_caller(chain, ("system.buffer", "system.sequence")) == caller

@@ -1,0 +1,43 @@
+"""Whatever handlers do, in whatever order: nothing is lost, nothing hangs, everything ends once (see random_trees)."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_trees import RandomTree
+
+from xpipe.core.limits import Limits
+
+RANDOM = st.randoms(use_true_random=False)
+small = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@small
+@given(RANDOM, st.integers(1, 3), st.sampled_from([2, 6, 15]))
+def test_random_trees_end_with_every_call_accounted_for(random: Random, conversations: int, budget: int) -> None:
+    RandomTree(random, budget).run(conversations)
+
+
+@small
+@given(
+    RANDOM,
+    st.builds(
+        Limits,
+        hops=st.sampled_from([3, 8, 10_000]),
+        depth=st.sampled_from([5, 8, 100]),
+        payload_bytes=st.sampled_from([60, 200, 10_000]),
+        slots_per_thread=st.sampled_from([1, 2, 4, 10_000]),
+        fan_out=st.sampled_from([1, 100]),
+    ),
+)
+def test_random_trees_end_with_every_call_accounted_for_under_tight_limits(random: Random, limits: Limits) -> None:
+    RandomTree(random, 10, limits).run()
+
+
+@pytest.mark.parametrize("first", range(0, 400, 100))
+def test_large_random_trees_end_with_every_call_accounted_for(first: int) -> None:
+    for seed in range(first, first + 100):
+        RandomTree(Random(seed), budget=40).run(conversations=4)
