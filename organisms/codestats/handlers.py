@@ -95,7 +95,7 @@ def analyse(source: SourceFile, _metadata: HandlerMetadata) -> HandlerResponse:
         tree = parse(code, source.path)
     except Exception as error:
         # The survey sees only this text of a failed item, so it has to name the file.
-        raise ValueError(f"{source.path}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{source.path}: {type(error).__name__}: {error}") from None
     return HandlerResponse.respond(measure(tree, source.path, lines=len(code.splitlines())))
 
 

@@ -123,7 +123,8 @@ class Bench:
     def start(self, *arguments: object, **settings: object) -> subprocess.Popen[bytes]:
         """The executable with `arguments`, under way, in a session of its own."""
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        given = {**pipes, "env": self.environment(), "cwd": self.folder, "start_new_session": True, **settings}
+        own = {"env": self.environment(), "cwd": self.folder, "start_new_session": True, "preexec_fn": heed_signals}
+        given = {**pipes, **own, **settings}
         process = subprocess.Popen(self.command(*arguments), **given)  # type: ignore[call-overload]  # mixed settings
         self._running.append(process)
         assert isinstance(process, subprocess.Popen)
@@ -140,6 +141,12 @@ class Bench:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
+
+
+def heed_signals() -> None:
+    """Whoever runs the tests may ignore signals, as nohup and shells in the background do; xpipe would inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -87,6 +87,8 @@ def test_1_when_a_message_fits_no_listener_and_the_others_still_run(bench: Bench
         (["--input", "-", "--send", "echo=-"], "both read stdin"),
         (["--workers", "0"], "--workers '0' is not a number of processes"),
         (["--workers", "two"], "--workers 'two' is not a number of processes"),
+        (["--timeout", "0"], "--timeout 0 leaves no time to run"),
+        (["--out", ""], "--out names no file"),
         (["--timeout", "soon"], "--timeout: 'soon' is not a duration"),
         (["--grace", "-1"], "--grace: '-1' is not a duration"),
         (["--format", "csv"], "--format 'csv' is none of"),
@@ -110,6 +112,15 @@ def test_2_when_the_output_would_overwrite_the_input(bench: Bench) -> None:
     run = bench.run("run", bench.organism("echo"), "--input", "in.jsonl", "--out", "./in.jsonl")
     assert run.returncode == 2
     assert (bench.folder / "in.jsonl").read_text() == '{"text": "kept"}\n'
+
+
+def test_2_when_the_output_would_overwrite_the_organism(bench: Bench) -> None:
+    organism = bench.organism("echo")
+    before = organism.read_text()
+    run = bench.run("run", organism, "--send", "echo={}", "--out", "./organism.yaml")
+    assert (run.returncode, run.stdout) == (2, b"")
+    assert b"--out ./organism.yaml is the organism itself" in run.stderr
+    assert organism.read_text() == before
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["walk"], ["--loud"]])
@@ -151,6 +162,13 @@ def test_5_when_time_is_up_and_the_tables_are_still_printed(bench: Bench) -> Non
     assert b"not finished within 0.5 s; 1 conversation unfinished: " in run.stderr
 
 
+def test_5_when_input_has_not_ended(bench: Bench) -> None:
+    process = bench.start("run", bench.organism("echo"), "--input", "-", "--timeout", "300ms")
+    assert process.wait(20) == 5
+    assert process.stderr is not None
+    assert b"and more was to come; every conversation that was begun is finished" in process.stderr.read()
+
+
 def test_5_even_when_a_handler_blocks_the_event_loop(bench: Bench) -> None:
     run = bench.run("run", bench.organism("blocker"), "--send", 'blocker={"seconds": 60}', "--timeout", "100ms")
     assert run.returncode == 5
@@ -163,5 +181,5 @@ def test_1_when_workers_cannot_load_the_handlers(bench: Bench) -> None:
     run = bench.run("run", bench.organism("busy"), "--send", "busy={}")
     assert run.returncode == 1
     assert b"a worker process cannot load the handlers: " in run.stderr
-    assert b"not in a worker" in run.stderr
+    assert b"\n    raise RuntimeError('not in a worker')\n" in run.stderr
     assert b"1 unfinished" in run.stdout

@@ -91,6 +91,18 @@ def test_formatted_data_on_stdout_is_alone_there_and_the_summary_on_stderr(bench
     assert run.stderr.startswith(b"xpipe: 1 conversation, 1 hop in ")
 
 
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
+def test_stdout_is_meant_by_all_its_names(bench: Bench, name: str) -> None:
+    run = bench.run("run", bench.organism("echo"), "--send", 'echo={"text": "x"}', "--out", name)
+    assert json.loads(run.stdout)["payload"] == {"text": "x"}
+
+
+def test_more_faults_than_json_shows_are_said_to_be_more(bench: Bench) -> None:
+    (bench.folder / "in.jsonl").write_text('{"to": "nobody", "payload": {}}\n' * 1_100)
+    run = bench.run("run", bench.organism("echo"), "--input", "in.jsonl", "--no-messages")
+    assert b"and 1 080 more; --json shows the first 1 000\n" in run.stdout
+
+
 @pytest.mark.parametrize("format", ["xml", "json", "jsonl"])
 def test_no_outputs_are_a_valid_document_too(bench: Bench, format: str) -> None:
     (bench.folder / "empty.jsonl").write_text("")
@@ -105,6 +117,7 @@ def test_an_answer_that_xml_cannot_carry_is_a_fault_in_its_place(bench: Bench) -
     (fault,) = etree.fromstring(run.stdout)
     assert fault.tag == "Fault"
     assert "text" in str(fault.findtext("text"))
+    assert b"xpipe: 1 answer could not be written; a fault stands in the place of each" in run.stderr
 
 
 def test_json_and_out_give_both(bench: Bench) -> None:

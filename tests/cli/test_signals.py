@@ -57,6 +57,21 @@ def test_handlers_that_outlast_the_grace_are_named_unfinished(bench: Bench) -> N
     assert b"1 conversation unfinished: " in stderr
 
 
+def test_a_signal_that_whoever_started_xpipe_ignores_is_ignored(bench: Bench) -> None:
+    mark = bench.folder / "mark"
+    send = ["--send", f'sleeper={{"text": "{mark}", "seconds": 0.5}}']
+    process = bench.start("run", bench.organism("sleeper"), *send, preexec_fn=ignore_hang_up)
+    wait_until(mark.exists)
+    process.send_signal(signal.SIGHUP)
+    stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (0, b"")
+    assert b"text: slept" in stdout
+
+
+def ignore_hang_up() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 @pytest.mark.parametrize("listener", ["sleeper", "busy", "blocker"])
 def test_the_second_signal_ends_at_once_and_leaves_no_worker(bench: Bench, listener: str) -> None:
     process = started(bench, listener, 60, "--grace", "50s")

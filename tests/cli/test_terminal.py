@@ -95,6 +95,17 @@ def test_lines_fit_the_terminal_and_fold_instead_of_being_cut(bench: Bench) -> N
     assert "…" not in shown
 
 
+@pytest.mark.parametrize("columns", [25, 40, 48])
+def test_a_narrow_terminal_loses_no_column(bench: Bench, columns: int) -> None:
+    terminal = Terminal(columns)
+    environ = bench.environment(TERM="xterm", NO_COLOR="1")
+    process = bench.start("run", bench.organism("echo"), "--send", "echo={}", env=environ, stdout=terminal.theirs)
+    shown = terminal.read(process).decode()
+    registry = shown[shown.index("Thread registry") : shown.index("Context buffers")].splitlines()
+    assert all(len(line) <= columns for line in registry)
+    assert sum(line.count(".") for line in registry) == 1 + 2 + 3, registry
+
+
 def test_no_color_on_a_terminal_means_no_escape_codes_in_the_tables(bench: Bench) -> None:
     terminal = Terminal(80)
     environ = bench.environment(TERM="xterm", NO_COLOR="1")
@@ -117,3 +128,11 @@ def test_help_imports_no_runtime_and_ends_with_examples(bench: Bench) -> None:
         text = run.stdout.decode()
         assert text.index("Messages") < text.index("Running") < text.index("Results") < text.index("Examples")
         assert "xpipe run organism.yaml --input orders.xml --out invoices.xml" in text
+
+
+def test_help_folds_its_sentences_and_flags_take_no_value(bench: Bench) -> None:
+    lines = [line.strip() for line in bench.run("run", "--help", COLUMNS="80").stdout.decode().splitlines()]
+    first = next(index for index, line in enumerate(lines) if line.startswith("Exit codes"))
+    assert len(lines[first]) > 60
+    assert lines[first + 2] == ""
+    assert not any("--json" in line and "<bool>" in line for line in lines)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xpipe.cli.text import counted, fold, payload_lines, safe_json, safe_xml, size, visible
+from xpipe.cli.text import columns, counted, fold, payload_lines, safe_json, safe_xml, size, visible
 
 
 @given(st.text())
@@ -25,12 +26,24 @@ def test_control_characters_are_written_out() -> None:
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Z")) | st.just(" ")), st.integers(10, 40))
 def test_a_folded_line_fits_and_keeps_every_character(line: str, width: int) -> None:
     pieces = list(fold(line, width))
-    assert all(len(piece) <= width for piece in pieces)
+    assert all(columns(piece) <= width for piece in pieces)
     assert "".join(pieces).replace(" ", "") == line.replace(" ", "")
 
 
 def test_a_folded_line_goes_on_under_its_own_indentation() -> None:
     assert list(fold("  - one two three", 12)) == ["  - one two", "    three"]
+
+
+def test_wide_characters_take_two_columns_and_marks_none() -> None:
+    assert [columns("ab"), columns("漢字"), columns("e\u0301")] == [2, 4, 1]
+    assert list(fold("漢字漢字 漢字", 10)) == ["漢字漢字", "漢字"]
+    assert list(fold("漢字漢字漢字", 5)) == ["漢字"] * 3
+
+
+def test_a_long_line_is_folded_in_one_pass() -> None:
+    began = time.monotonic()
+    assert sum(map(len, fold("x" * 5_000_000, 80))) == 5_000_000
+    assert time.monotonic() - began < 10
 
 
 @given(st.text())

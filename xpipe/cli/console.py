@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 REFRESHES = 10
 """Of a live display, a second."""
+LEAST_COLUMN = 3
+"""Characters a line that the cells of a column must have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +84,29 @@ class Printer:
         """A table, aligned; what does not fit is folded. It leaves room for an `indent`."""
         from rich.table import Table
 
+        width = max(20, (self.medium.width or 100_000) - indent)
+        keep = _least_width(columns, rows) <= width
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for column in columns:
-            table.add_column(column.title, justify=column.align, overflow="fold", no_wrap=column.whole, vertical="top")
+            whole = column.whole and keep
+            table.add_column(column.title, justify=column.align, overflow="fold", no_wrap=whole, vertical="top")
         for row in rows:
             table.add_row(*(_text(cell) for cell in row))
-        return self._render(table, max(20, (self.medium.width or 100_000) - indent))
+        return self._render(table, width)
 
     def _render(self, what: RenderableType, width: int) -> str:
         buffer = io.StringIO()
         _console(buffer, self.medium.color, width).print(what)
         return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip("\n").split("\n"))
+
+
+def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
+    """The width below which Rich would leave out columns to keep the whole ones whole."""
+    widths = [
+        max((len(row[index]) for row in rows), default=0) if column.whole else LEAST_COLUMN
+        for index, column in enumerate(columns)
+    ]
+    return sum(widths) + 2 * (len(columns) - 1)
 
 
 def _text(cell: str) -> Text:

@@ -12,6 +12,7 @@ from xpipe.core.errors import (
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
     ConfigError,
+    PoolError,
     XpipeError,
 )
 
@@ -37,7 +38,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ConfigError):
         return _explain_findings(error)
     if isinstance(error, XpipeError):
-        return f"xpipe: {visible(str(error))}"
+        # What a worker process says ends with its traceback.
+        return f"xpipe: {visible(str(error), keep_lines=isinstance(error, PoolError))}"
     if isinstance(error, KeyboardInterrupt):
         return "xpipe: interrupted"
     trace = "".join(traceback.format_exception(error))

@@ -52,7 +52,7 @@ class Harvest:
     """Takes what happens. `keep`: the outputs can be read again with `lines`; `stream`: they go there."""
 
     def __init__(self, types: PayloadTypes, keep: bool, stream: OutputStream | None) -> None:
-        self.outputs = self.fault_outputs = self.done = self.failed = self.unheard = 0
+        self.outputs = self.fault_outputs = self.unwritable = self.done = self.failed = self.unheard = 0
         self.first_unheard: list[Unheard] = []
         self._types = types
         self._kept = spool() if keep else None
@@ -85,6 +85,7 @@ class Harvest:
             fault = Fault(error.code, f"the answer cannot be written: {error}", output.sender)
             output = Output(output.conversation, "fault", output.sender, "Fault", fault)
             self._write(output)
+            self.unwritable += 1
         self.outputs += 1
         self.fault_outputs += output.kind == "fault"
 

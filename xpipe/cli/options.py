@@ -16,6 +16,8 @@ from xpipe.core.durations import parse_duration
 from xpipe.core.errors import UsageError
 
 _INPUT, _LIMITS, _OUTPUT = "Messages", "Running", "Results"
+# While a run lasts, fd 1 is stderr: these paths would not lead to the stdout that the user means.
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 OrganismFile = Annotated[Path, typer.Argument(metavar="ORGANISM.YAML", help="The organism to run.", show_default=False)]
 Inputs = Annotated[
@@ -44,6 +46,7 @@ Messages = Annotated[
     bool,
     typer.Option(
         "--messages/--no-messages",
+        metavar="",
         help="Send the messages that the file itself lists.",
         rich_help_panel=_INPUT,
     ),
@@ -82,6 +85,7 @@ Json = Annotated[
     bool,
     typer.Option(
         "--json",
+        metavar="",
         help="Print one JSON document: outputs, faults, threads, registry, totals, timings.",
         rich_help_panel=_OUTPUT,
         show_default=False,
@@ -126,6 +130,16 @@ def parse_time(option: str, text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
+
+
+def parse_timeout(text: str | None) -> float | None:
+    """The seconds given to `--timeout`, None for no bound. Raises UsageError."""
+    if text is None:
+        return None
+    seconds = parse_time("--timeout", text)
+    if not seconds:
+        raise UsageError(f"--timeout {text} leaves no time to run; give more, or leave it out for no bound")
+    return seconds
 
 
 def check_inputs(names: Sequence[str]) -> None:
@@ -211,8 +225,19 @@ def choose_format(name: str | None, out: str | None) -> str | None:
     return name or format_of(out or "")
 
 
-def check_out(out: str, inputs: Sequence[str]) -> None:
+def out_file(text: str | None, organism: Path, inputs: Sequence[str]) -> str | None:
+    """What `--out` names, checked: a file, `-` for stdout under any of its names, or None. Raises UsageError."""
+    if text in _STDOUT:
+        return "-"
+    if text is not None:
+        _check_out(text, organism, inputs)
+    return text
+
+
+def _check_out(out: str, organism: Path, inputs: Sequence[str]) -> None:
     """That `out` can be written and is not read at the same time. Raises UsageError."""
+    if not out:
+        raise UsageError("--out names no file; give one, or - for stdout")
     path = Path(out)
     if path.is_dir():
         raise UsageError(f"--out {out} is a folder; name a file in it")
@@ -221,6 +246,8 @@ def check_out(out: str, inputs: Sequence[str]) -> None:
     target = path if path.exists() else path.absolute().parent
     if not os.access(target, os.W_OK):
         raise UsageError(f"--out {out} cannot be written: Permission denied")
+    if path.exists() and organism.exists() and os.path.samefile(organism, path):
+        raise UsageError(f"--out {out} is the organism itself; write to another file")
     same = [name for name in inputs if name != "-" and path.exists() and os.path.samefile(name, path)]
     if same and path.is_file():
         raise UsageError(f"--out {out} is also read by --input {same[0]}; write to another file")

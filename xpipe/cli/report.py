@@ -108,7 +108,9 @@ class Report:
         for fault in self._account.faults[:MOST_ROWS]:
             yield from self._fault(fault)
         if total > MOST_ROWS:
-            yield f"  and {number(total - MOST_ROWS)} more; --json shows them"
+            kept = len(self._account.faults)
+            which = "them all" if kept == total else f"the first {number(kept)}"
+            yield f"  and {number(total - MOST_ROWS)} more; --json shows {which}"
         yield ""
 
     def _fault(self, fault: FaultRecord) -> Iterator[str]:

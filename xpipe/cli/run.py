@@ -60,11 +60,11 @@ def run(
 ) -> int:
     """Load an organism, send it messages, and show what happened.
 
-    It ends when everything that was sent is done. Exit codes: 0 fine, 1 something failed, 2 wrong options, 3 the
-    organism is invalid, 4 no backend, 5 out of time, 130 or 143 interrupted.
+    It ends when everything that was sent is done.
+
+    Exit codes: 0 fine, 1 a failure, 2 wrong options, 3 bad organism.yaml, 4 no backend, 5 out of time, 130/143 signal.
     """
-    if out not in (None, "-"):
-        options.check_out(out, input or [])
+    out = options.out_file(out, organism, input or [])
     options.check_inputs(input or [])
     options.check_one_stdin(input or [], send or [])
     plan = Plan(
@@ -72,7 +72,7 @@ def run(
         messages=messages,
         inputs=tuple(input or ()),
         workers=options.parse_workers(workers),
-        timeout=None if timeout is None else options.parse_time("--timeout", timeout),
+        timeout=options.parse_timeout(timeout),
         grace=options.parse_time("--grace", grace),
         json=json,
         out=Path(out) if out not in (None, "-") else None,

@@ -84,6 +84,9 @@ def _remarks(plan: Plan, result: Result) -> Iterator[str]:
     if result.harvest.unheard > len(result.harvest.first_unheard):
         more = result.harvest.unheard - len(result.harvest.first_unheard)
         yield f"xpipe: and of {counted(more, 'more fault')}"
+    if result.harvest.unwritable:
+        answers = counted(result.harvest.unwritable, "answer")
+        yield f"xpipe: {answers} could not be written; a fault stands in the place of each and says why"
     if result.account is not None and result.end.reason is not Reason.FINISHED:
         yield _unfinished(plan, result.end, result.account)
     if result.error is not None:
@@ -95,7 +98,8 @@ def _unfinished(plan: Plan, end: End, account: Account) -> str:
     why = f"not finished within {timeout}" if end.reason is Reason.TIMED_OUT else "interrupted"
     count = account.totals.unfinished
     if not count:
-        return f"xpipe: {why}; every conversation that was begun is finished"
+        more = ", and more was to come" if end.reason is Reason.TIMED_OUT else ""
+        return f"xpipe: {why}{more}; every conversation that was begun is finished"
     ids = ", ".join(account.unfinished)
     more = f" and {count - len(account.unfinished)} more" if count > len(account.unfinished) else ""
     return f"xpipe: {why}; {counted(count, 'conversation')} unfinished: {ids}{more}"

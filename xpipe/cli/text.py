@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,21 +76,53 @@ def _scalar(value: Any) -> str:
 
 def fold(line: str, width: int | None) -> Iterator[str]:
     """`line` in pieces of at most `width` columns, continued under its own indentation; whole without a width."""
-    if width is None or len(line) <= width:
+    if width is None or columns(line) <= width:
         yield line
         return
     indent = line[: len(line) - len(line.lstrip(" -"))].replace("-", " ")[: width // 2]
-    room = width
-    prefix = ""
-    while line:
-        cut = line.rfind(" ", 1, room + 1) if len(line) > room else len(line)
-        cut = cut if cut > len(indent) and line[:cut].strip() else room
-        yield f"{prefix}{line[:cut].rstrip()}"
-        line, prefix, room = line[cut:].lstrip(" "), indent, width - len(indent)
+    at, prefix, room = 0, "", width
+    while at < len(line):
+        end = _end_of_piece(line, at, room, len(indent))
+        yield f"{prefix}{line[at:end].rstrip()}"
+        at, prefix, room = end, indent, width - len(indent)
+        while line.startswith(" ", at):
+            at += 1
+
+
+def _end_of_piece(line: str, start: int, room: int, indent: int) -> int:
+    """Where the piece ends that starts at `start`: at a space if there is one, beyond the `indent`, within `room`."""
+    end = _reach(line, start, room)
+    if end == len(line):
+        return end
+    space = line.rfind(" ", start + 1, end + 1)
+    return space if space - start > indent and line[start:space].strip() else end
+
+
+def _reach(line: str, start: int, room: int) -> int:
+    """The end of what fits into `room` columns from `start` on; one character at least."""
+    if line.isascii():
+        return min(len(line), start + room)
+    used = 0
+    for index in range(start, len(line)):
+        used += _columns_of(line[index])
+        if used > room and index > start:
+            return index
+    return len(line)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal `text` takes: two for a wide character, none for one that joins the one before."""
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def number(count: int) -> str:
-    """`12 345` for people, with a narrow space that no terminal breaks at."""
+    """`12 345` for people."""
     return f"{count:,}".replace(",", " ")
 
 

@@ -25,13 +25,20 @@ _NOT_PLAIN = frozenset("\"'|>")
 
 
 def compose(text: str, environ: Mapping[str, str], report: Report) -> Node | None:
-    """The root node of the only document in `text`, variables replaced; None if there is none. Raises Unreadable."""
+    """The root node of the only document in `text`, variables replaced; None if there is none.
+
+    After a syntax error it is a mapping of what came before it. Raises Unreadable if nothing did.
+    """
     composer = _Composer(Expander(environ), report)
     try:
         for event in _events(text):
             composer.take(event)
     except (yaml.YAMLError, RecursionError) as error:
-        raise explain(error, text, report) from None
+        unreadable, readable = explain(error, text, report), composer.readable()
+        if readable is None:
+            raise unreadable from None
+        report.note(unreadable.finding)
+        return readable
     return composer.root
 
 
@@ -75,6 +82,17 @@ class _Composer:
         action = self._actions.get(type(event))
         if action is not None:
             action(event)
+
+    def readable(self) -> MapNode | None:
+        """The outermost mapping with the entries that are complete, if there are any."""
+        outermost = self._open[0].node if self._open else self.root
+        if not isinstance(outermost, MapNode):
+            return None
+        outermost.whole = False
+        between = len(self._open) < 2 and not (self._open and self._open[0].key)
+        if between and outermost.entries:
+            outermost.entries.popitem()  # Perhaps it goes on where the text cannot be read any more.
+        return outermost if outermost.entries else None
 
     def _document(self, event: Any) -> None:
         self._documents += 1

@@ -39,9 +39,7 @@ def complain_about_handler(handler: object, name: str) -> Complaint | None:
         return Complaint("handler-generator", f"{name} is a generator, not a handler.", hint)
     signature = signature_of(handler)
     if signature is not None and not _takes_two(signature):
-        message = (
-            f"{name} must take two arguments, payload and metadata, but is {name.rpartition('.')[2]}{_bare(signature)}."
-        )
+        message = f"{name} must take two arguments, payload and metadata, but is {_last_name(name)}{_bare(signature)}."
         return Complaint("handler-signature", message)
     return None
 
@@ -123,6 +121,10 @@ def _takes_two(signature: inspect.Signature) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _last_name(reference: str) -> str:
+    return reference.replace(":", ".").rpartition(".")[2]
 
 
 def _bare(signature: inspect.Signature) -> str:

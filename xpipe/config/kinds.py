@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, data_of
+from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, data_of, is_unknown
 from xpipe.core.durations import parse_duration
 
 LONGEST_DURATION = 36_500 * 86_400.0
@@ -17,10 +17,13 @@ _UNITS = {"b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10
 
 
 class Mismatch(Exception):
-    """`node` is not what its key takes. `wrong_type`: not even the right sort of YAML value."""
+    """`node` is not what its key takes. `wrong_type`: not even the right sort of YAML value. `more`: other items."""
 
-    def __init__(self, node: Node, wrong_type: bool, expected: str = "", hint: str = "") -> None:
+    def __init__(
+        self, node: Node, wrong_type: bool, expected: str = "", hint: str = "", more: tuple[Mismatch, ...] = ()
+    ) -> None:
         self.node = node
+        self.more = more
         self.wrong_type = wrong_type
         self.expected = expected
         self.hint = hint
@@ -64,16 +67,24 @@ def _flag(node: Node) -> bool:
 def _texts(node: Node) -> list[str]:
     if not isinstance(node, ListNode):
         raise Mismatch(node, True)
-    for item in node.items:
-        _check_item(item)
+    wrong = [mismatch for item in node.items if (mismatch := _mismatch_of_item(item))]
+    if wrong:
+        raise Mismatch(wrong[0].node, wrong[0].wrong_type, wrong[0].expected, wrong[0].hint, tuple(wrong[1:]))
     return [text_of(item) for item in node.items]
 
 
-def _check_item(item: Node) -> None:
+def _mismatch_of_item(item: Node) -> Mismatch | None:
     try:
         _filled_text(item)
     except Mismatch as mismatch:
-        raise Mismatch(item, mismatch.wrong_type, "a list of text", mismatch.hint) from None
+        return Mismatch(item, mismatch.wrong_type, "a list of text", mismatch.hint)
+    return None
+
+
+def texts_in(node: Node) -> list[tuple[Node, str]]:
+    """The texts of a list, or the one text that stands for it, each with its place; what is no text is left out."""
+    items = node.items if isinstance(node, ListNode) else [node]
+    return [(item, text_of(item)) for item in items if not is_unknown(item) and _mismatch_of_item(item) is None]
 
 
 def _text_or_texts(node: Node) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from xpipe.config.composing import compose
 from xpipe.config.groups import check_groups
 from xpipe.config.names import check_names
-from xpipe.config.nodes import is_empty
+from xpipe.config.nodes import MapNode, is_empty
 from xpipe.config.reporting import Report, Unreadable
 from xpipe.config.resolving import Resolver
 from xpipe.config.shape import Entry, Shape, read_shape
@@ -48,7 +48,10 @@ def check_definition(
             raise report.unreadable(
                 1, 1, "file-empty", "The file is empty.", "It needs the keys organism and listeners."
             )
-        definition = _define(read_shape(root, report), path, imports, report)
+        shape = read_shape(root, report)
+        if "listeners" not in shape and isinstance(root, MapNode) and not root.whole:
+            shape.pop("messages", None)  # Nobody knows which targets there are.
+        definition = _define(shape, path, imports, report)
     except Unreadable as error:
         return None, [error.finding]
     findings = report.findings()

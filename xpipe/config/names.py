@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from xpipe.config.kinds import texts_in
 from xpipe.config.nodes import ListNode, Node
 from xpipe.config.reporting import Report
 from xpipe.config.shape import Entry
@@ -94,9 +95,7 @@ def _check_peers(entry: Entry, valid: frozenset[str], options: list[str], report
             entry.place("agent"), "agent-without-peers", message, "List its peers, or write peers: [].", "warning"
         )
     node = entry.nodes.get("peers")
-    if not isinstance(node, ListNode) or "peers" not in entry.values:
-        return
-    for item, peer in zip(node.items, entry.values["peers"], strict=True):
+    for item, peer in texts_in(node) if isinstance(node, ListNode) else ():
         if peer not in valid:
             _report_unknown(item, "unknown-peer", f"The peer {quote(peer)} is no listener", peer, options, report)
 

@@ -48,13 +48,17 @@ class ListNode:
 
 @dataclass(slots=True, eq=False)
 class MapNode:
-    """A mapping from the text of a key to the key's and the value's node."""
+    """A mapping from the text of a key to the key's and the value's node.
+
+    Not `whole` if the file cannot be read to its end: then more keys may follow.
+    """
 
     line: int
     column: int
     entries: dict[str, tuple[ScalarNode, Node]] = field(default_factory=dict)
     size: int = 1
     height: int = 1
+    whole: bool = True
 
 
 Node: TypeAlias = ScalarNode | ListNode | MapNode

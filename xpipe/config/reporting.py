@@ -49,7 +49,11 @@ class Report:
             self._left_out += 1
             return
         text = hint if isinstance(hint, str) else hint()
-        self._findings.append(Finding(self.file, place.line, place.column, code, message, text, severity))
+        self.note(Finding(self.file, place.line, place.column, code, message, text, severity))
+
+    def note(self, finding: Finding) -> None:
+        """Note a finding that is worded already."""
+        self._findings.append(finding)
 
     def findings(self) -> list[Finding]:
         """All findings in the order of the file, those beyond the first 500 as a number."""

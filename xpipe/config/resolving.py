@@ -13,7 +13,8 @@ from xpipe.config.handlers import (
     complain_about_worker,
     is_async,
 )
-from xpipe.config.nodes import ListNode, Node
+from xpipe.config.kinds import texts_in
+from xpipe.config.nodes import Node, is_empty
 from xpipe.config.payload_classes import complain_about_class, visible_classes
 from xpipe.config.reporting import Report
 from xpipe.config.shape import Entry
@@ -152,10 +153,8 @@ def _module_name(module: str) -> str:
 
 
 def _class_texts(entry: Entry) -> list[tuple[Node, str]]:
-    texts, node = entry.values.get("payload_class"), entry.place("payload_class")
-    if texts is None:
-        return []
-    return list(zip(node.items, texts, strict=True)) if isinstance(node, ListNode) else [(node, text) for text in texts]
+    node = entry.nodes.get("payload_class")
+    return [] if node is None or is_empty(node) else texts_in(node)
 
 
 def _listener(

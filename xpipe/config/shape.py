@@ -43,7 +43,7 @@ def read_shape(root: Node, report: Report) -> Shape:
         else:
             _unknown_key(key, "An organism file", list(known), report)
     for section in SECTIONS:
-        if section.required and section.name not in root.entries:
+        if section.required and section.name not in root.entries and root.whole:
             report.add(root, "missing-key", f"An organism file needs the key {quote(section.name)}.")
     return shape
 
@@ -121,6 +121,8 @@ def _read_value(key: Key, node: Node, values: dict[str, Any], report: Report, ca
 
 
 def _report_mismatch(key: Key, name: str, mismatch: Mismatch, report: Report) -> None:
+    for one in mismatch.more:
+        _report_mismatch(key, name, one, report)
     if is_unknown(mismatch.node):
         return
     code = "wrong-type" if mismatch.wrong_type else "wrong-value"

@@ -47,6 +47,11 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         "The text goes on after the end of the document.",
         "Check the indentation of this line.",
     ),
+    (
+        r"expected (?:the )?node content",
+        "A value is missing, or a bracket closes what it does not open.",
+        "Write the value, or the bracket that fits.",
+    ),
     (r"nest|recursion", "The file is nested too deeply.", ""),
 )
 

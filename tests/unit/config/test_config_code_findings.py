@@ -70,6 +70,8 @@ TOP = "Define it with def at the top level."
 
 CASES = {
     "m.one": "error[handler-signature]: m.one must take two arguments, payload and metadata, but is one(payload).",
+    "m.py:one": "error[handler-signature]: m.py:one must take two arguments, payload and metadata, "
+    "but is one(payload).",
     "m.three": "error[handler-signature]: m.three must take two arguments, "
     "payload and metadata, but is three(a, b, c).",
     "m.keyword": "error[handler-signature]: m.keyword must take two arguments, payload and metadata, "

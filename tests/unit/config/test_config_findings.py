@@ -243,6 +243,21 @@ case(
     "5:16: error[wrong-type]: peers must be a list of text, not 5. Put it in quotes.",
 )
 case(
+    "some peers that are wrong and some that are not there",
+    HEAD + "    peers: [5, b, '', '${GONE}', c]",
+    "5:13: error[wrong-type]: peers must be a list of text, not 5. Put it in quotes.",
+    '5:16: error[unknown-peer]: The peer "b" is no listener or broadcast group of this organism.',
+    '5:19: error[wrong-value]: peers must be a list of text, not "".',
+    "5:23: error[unset-variable]: The variable GONE is not set. Set it in the environment, or write ${GONE:-default}.",
+    '5:34: error[unknown-peer]: The peer "c" is no listener or broadcast group of this organism.',
+)
+case(
+    "some payload classes that are wrong and some that are not there",
+    HEAD + "    payload_class: [5, handlers.greeting]",
+    "5:21: error[wrong-type]: payload_class must be a list of text, not 5. Put it in quotes.",
+    '5:24: error[no-attribute]: handlers has no greeting. Did you mean "Greeting"?',
+)
+case(
     "peers without a value",
     HEAD + "    peers:",
     "5:11: error[missing-value]: peers has no value. Write [] for nobody, or leave peers out for anybody.",
@@ -269,6 +284,12 @@ case(
     "a: b: c",
     "1:5: error[yaml-syntax]: A colon with a space after it is not allowed here. "
     "Put the value in quotes, or check the indentation.",
+)
+case(
+    "a bracket that does not fit",
+    "a: {b: [}",
+    "1:9: error[yaml-syntax]: A value is missing, or a bracket closes what it does not open. "
+    "Write the value, or the bracket that fits.",
 )
 case(
     "a broken indentation",
@@ -345,8 +366,29 @@ def test_ten_mistakes_in_one_file_are_ten_findings_in_its_order(findings):
     ]
 
 
-def test_a_syntax_error_is_the_only_finding(findings):
-    assert findings("organism: 8\ncolour: red\na: b: c") == [
-        "3:5: error[yaml-syntax]: A colon with a space after it is not allowed here. "
-        "Put the value in quotes, or check the indentation."
+def test_what_comes_before_a_syntax_error_is_checked(findings):
+    text = """\
+        organism: 8
+        backend: {redis_url: "${GONE}"}
+        listeners:
+          - {name: a, handler: handlers.gret}
+        messages:
+          - {to: b, payload: {}}
+        limits: {hops: }]
+    """
+    assert findings(text) == [
+        "1:11: error[wrong-type]: organism must be text that is not empty, not 8. Put it in quotes.",
+        "2:22: error[unset-variable]: The variable GONE is not set. "
+        "Set it in the environment, or write ${GONE:-default}.",
+        '4:24: error[no-attribute]: handlers has no gret. Did you mean "greet"?',
+        '6:10: error[unknown-target]: The target "b" is no listener or broadcast group of this organism.',
+        "7:17: error[yaml-syntax]: The line does not fit those before it. "
+        "Check its indentation, and that quotes and brackets are closed.",
+    ]
+
+
+def test_what_comes_after_a_syntax_error_is_not_missed(findings):
+    assert findings("messages:\n  - {to: a, payload: {}}\nlisteners:\n  - {name: a]\norganism: x\n") == [
+        "4:5: error[yaml-syntax]: A list or mapping in brackets is not closed. "
+        "Close it, or separate its parts with commas."
     ]
