@@ -25,34 +25,45 @@ if TYPE_CHECKING:
     from xpipe.core.payloads import SequenceStart as SequenceStart
     from xpipe.core.payloads import Slot as Slot
 
-_HOMES = {
+__all__ = [
+    "BufferComplete",
+    "BufferDispatched",
+    "BufferError",
+    "BufferItemResult",
+    "BufferStart",
+    "ConfigError",
+    "Fault",
+    "HandlerMetadata",
+    "HandlerResponse",
+    "Organism",
+    "Output",
+    "PayloadError",
+    "SequenceComplete",
+    "SequenceError",
+    "SequenceStart",
+    "Slot",
+    "XpipeError",
+    "__version__",
+]
+
+_ELSEWHERE = {
     "Organism": "xpipe.assembly",
     "Output": "xpipe.assembly",
     "ConfigError": "xpipe.core.errors",
     "PayloadError": "xpipe.core.errors",
     "XpipeError": "xpipe.core.errors",
-    "BufferComplete": "xpipe.core.payloads",
-    "BufferDispatched": "xpipe.core.payloads",
-    "BufferError": "xpipe.core.payloads",
-    "BufferItemResult": "xpipe.core.payloads",
-    "BufferStart": "xpipe.core.payloads",
-    "Fault": "xpipe.core.payloads",
-    "HandlerMetadata": "xpipe.core.payloads",
-    "HandlerResponse": "xpipe.core.payloads",
-    "SequenceComplete": "xpipe.core.payloads",
-    "SequenceError": "xpipe.core.payloads",
-    "SequenceStart": "xpipe.core.payloads",
-    "Slot": "xpipe.core.payloads",
 }
-
-__all__ = ["__version__", *_HOMES]
+"""The homes of the names that do not live in `xpipe.core.payloads`."""
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for only then: a worker process needs no pump, `--version` needs nothing."""
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in __all__:
         raise AttributeError(f"module 'xpipe' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(_ELSEWHERE.get(name, "xpipe.core.payloads")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -82,7 +82,8 @@ class Organism:
             conversation = await organism.inject("greeter", Greeting("Ada"))
             outputs = await organism.outputs(conversation)
 
-    With `on_happening` set, outputs and endings are given to it as they happen and are not kept.
+    Outputs are kept until they are asked for. With `on_happening` set, outputs and endings are given to it as they
+    happen and are not kept.
     """
 
     def __init__(
@@ -101,19 +102,23 @@ class Organism:
         self._on_happening = on_happening
         self._pump: Pump | None = None
         self._outputs: dict[str, list[Output]] = {}
-        self._ended: dict[str, asyncio.Event] = {}
         self._running: set[str] = set()
-        self._changed: asyncio.Event = asyncio.Event()
+        self._begin_anew()
 
     @classmethod
     def load(
-        cls, path: str | Path, *, workers: int | None = None, environ: Mapping[str, str] | None = None
+        cls,
+        path: str | Path,
+        *,
+        workers: int | None = None,
+        environ: Mapping[str, str] | None = None,
+        on_happening: Callable[[Happening], None] | None = None,
     ) -> Organism:
         """The organism that the YAML file `path` declares. Raises ConfigError with all that is wrong with it."""
         definition = load_definition(path, environ)
         if workers is not None:
             definition = replace(definition, pool=replace(definition.pool, workers=workers))
-        return cls(definition)
+        return cls(definition, on_happening=on_happening)
 
     async def __aenter__(self) -> Organism:
         await self.start()
@@ -140,7 +145,7 @@ class Organism:
         """Open the backend, start the pump and, if a listener is CPU-bound, the worker processes."""
         if self._pump is not None:
             raise UsageError("the organism is started already; stop it first")
-        self._running.clear()  # What an earlier stop left unfinished ends with nobody waiting.
+        self._begin_anew()
         loop = asyncio.get_running_loop()
         limits = self.definition.limits
         slots = self.definition.backend.options.get("max_slots_per_thread") or limits.slots_per_thread
@@ -167,7 +172,15 @@ class Organism:
             self._take,
             self._changed.set,
         )
-        self._pump.failed.add_done_callback(lambda _: self._changed.set())
+        self._pump.failed.add_done_callback(lambda _: self._wake_all())
+
+    def _begin_anew(self) -> None:
+        """Forget who waited for what, in an event loop that may have been another one."""
+        self._running.clear()  # What an earlier stop left unfinished ends with nobody waiting.
+        # Those who wait for one conversation are told of its end only: thousands may wait.
+        self._endings: dict[str, asyncio.Event] = {}
+        self._changed = asyncio.Event()
+        self._injecting = asyncio.Lock()
 
     def _make_pool(self, loop: asyncio.AbstractEventLoop) -> Pool | None:
         listeners = [
@@ -185,8 +198,8 @@ class Organism:
         return pool
 
     def _fail(self, error: XpipeError) -> None:
-        if self._pump is not None and not self._pump.failed.done():
-            self._pump.failed.set_exception(error)
+        if self._pump is not None:
+            self._pump.fail(error)
 
     async def inject(self, to: str, payload: Any, *, source: str = "api") -> str:
         """Start a conversation with a message to the listener or group `to`; its id.
@@ -198,17 +211,18 @@ class Organism:
 
     async def inject_all(self, injections: list[Injection]) -> list[str]:
         """Start a conversation for each of `injections`, in one commit; their ids. Waits as `inject` does."""
-        pump = self.pump
-        while self.backend.in_flight() >= self.definition.limits.in_flight:
-            await self._next_change()
-        ids = pump.inject(injections)
-        self._running.update(ids)
-        return ids
+        async with self._injecting:  # One looks whether there is room, however many want to inject.
+            pump = self.pump
+            while self.backend.in_flight() >= self.definition.limits.in_flight:
+                await self._next_change()
+            ids = pump.inject(injections)
+            self._running.update(ids)
+            return ids
 
     async def outputs(self, conversation: str) -> list[Output]:
         """Wait until `conversation` is over; what reached its initiator, in order. May be asked once."""
         while conversation in self._running:
-            await self._next_change()
+            await self._next_change(self._endings.setdefault(conversation, asyncio.Event()))
         return self._outputs.pop(conversation, [])
 
     async def idle(self) -> None:
@@ -230,7 +244,7 @@ class Organism:
         """Stop the pump and end the worker processes. Handlers under way are cancelled."""
         if self._pump is not None:
             pump, self._pump = self._pump, None
-            self._changed.set()  # Whoever waits is told.
+            self._wake_all()
             await pump.close()
             self.backend.close()
 
@@ -244,12 +258,19 @@ class Organism:
         """The conversations injected here that are not over."""
         return frozenset(self._running)
 
-    async def _next_change(self) -> None:
-        pump = self.pump
+    def _wake_all(self) -> None:
+        """Whoever waits for something is to look how things are now."""
+        self._changed.set()
+        for event in self._endings.values():
+            event.set()
+
+    async def _next_change(self, event: asyncio.Event | None = None) -> None:
+        """Wait for `event`, else for a commit. Raises UsageError on a stop meanwhile, and what ended the pump."""
+        pump, event = self.pump, event or self._changed
         if pump.failed.done():
             pump.failed.result()
-        self._changed.clear()
-        await self._changed.wait()
+        event.clear()
+        await event.wait()
         if self._pump is not pump:
             raise UsageError("the organism was stopped before what was waited for came about")
         if pump.failed.done():
@@ -259,6 +280,8 @@ class Organism:
         happening = self._happening(event)
         if isinstance(happening, Ending):
             self._running.discard(event.conversation)
+            if (ending := self._endings.pop(event.conversation, None)) is not None:
+                ending.set()
         if self._on_happening is not None:
             self._on_happening(happening)
         elif isinstance(happening, Output):

@@ -227,6 +227,14 @@ def test_what_cannot_be_parsed_or_read_is_a_failed_item_that_names_its_file(
     assert_failures_name(report(nasty_run)["failures"], BAD.keys() | BAD_LINKS.keys())
 
 
+def test_a_fault_shows_the_handler_and_not_how_python_parses(
+    nasty_run: subprocess.CompletedProcess[str],
+) -> None:
+    tracebacks = [fault["traceback"] for fault in json.loads(nasty_run.stdout)["faults"]]
+    assert len(tracebacks) == len(BAD) + len(BAD_LINKS)
+    assert all(", in analyse\n" in one and "ast.py" not in one for one in tracebacks)
+
+
 def test_the_most_complex_functions_come_first_and_equal_ones_by_place(
     nasty_run: subprocess.CompletedProcess[str],
 ) -> None:

@@ -437,3 +437,40 @@ def test_an_organism_of_a_broken_file_is_one_error_with_all_findings(tmp_path: P
     with pytest.raises(XpipeError) as caught:
         Organism.load(path)
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_an_organism_can_be_started_again_in_another_event_loop(path: Path) -> None:
+    organism = Organism.load(path)
+
+    async def run() -> None:
+        async with asyncio.timeout(20), organism:
+            assert (await answer(organism, "echo", n=3)).n == 3
+            waiting = [asyncio.create_task(ask(organism, "echo")) for _ in range(20)]
+            await organism.idle()
+            await asyncio.gather(*waiting)
+
+    asyncio.run(run())
+    asyncio.run(run())
+
+
+def test_a_loaded_organism_can_tell_its_outputs_instead_of_keeping_them(path: Path) -> None:
+    told: list[Any] = []
+
+    async def run() -> None:
+        async with asyncio.timeout(20), Organism.load(path, on_happening=told.append) as organism:
+            conversation = await organism.inject("echo", payload(organism, n=3))
+            assert await organism.outputs(conversation) == []
+
+    asyncio.run(run())
+    assert [type(one).__name__ for one in told] == ["Output", "Ending"]
+
+
+def test_more_wait_to_inject_than_may_be_in_flight(tmp_path: Path) -> None:
+    path = write(tmp_path, CODE, {"echo": {}}, limits={"in_flight": 3})
+
+    async def scenario(organism: Organism) -> None:
+        answers = await asyncio.gather(*(answer(organism, "echo", n=n) for n in range(2_000)))
+        assert [one.n for one in answers] == list(range(2_000))
+        assert_nothing_left(organism)
+
+    live(path, scenario)

@@ -671,3 +671,78 @@ async def busy(ask: Ask, m: HandlerMetadata):
         return longest
 
     assert live(path, scenario) < 0.5
+
+
+@pytest.mark.parametrize("where", ["on_loop", "in_thread", "in_worker"])
+def test_a_fault_that_cannot_be_completed_is_a_fault_of_its_handler(tmp_path: Path, where: str) -> None:
+    code = """
+@dataclass
+class Odd(Fault):
+    def __post_init__(self):
+        if self.hop:
+            raise ValueError("no hops, please")
+
+async def on_loop(ask: Ask, m: HandlerMetadata):
+    return respond(Odd("mine", "text"))
+
+def in_thread(ask: Ask, m: HandlerMetadata):
+    return respond(Odd("mine", "text"))
+
+in_worker = in_thread
+"""
+    path = write(tmp_path, code, {where: {"cpu_bound": where == "in_worker"}}, process_pool={"workers": 1})
+
+    async def scenario(organism: Organism) -> None:
+        told = await fault(organism, where)
+        assert (told.code, told.text, told.origin) == ("bad_payload", "Odd: ValueError: no hops, please", where)
+        assert_nothing_left(organism)
+
+    live(path, scenario)
+
+
+@pytest.mark.parametrize("where", ["on_loop", "in_thread", "in_worker"])
+def test_a_bug_in_the_pump_is_told_to_who_waits_wherever_the_handler_ran(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+async def on_loop(ask: Ask, m: HandlerMetadata):
+    return respond(Answer())
+
+def in_thread(ask: Ask, m: HandlerMetadata):
+    return respond(Answer())
+
+in_worker = in_thread
+"""
+    path = write(tmp_path, code, {where: {"cpu_bound": where == "in_worker"}}, process_pool={"workers": 1})
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("xpipe.runtime.router.Router.route", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        live(path, lambda organism: fault(organism, where), deadline=10)
+
+
+def test_slow_plain_handlers_in_all_threads_hold_up_no_other_listener(tmp_path: Path) -> None:
+    code = """
+def slow(ask: Ask, m: HandlerMetadata):
+    while not (HERE / "go").exists():
+        time.sleep(0.01)
+    return respond(Answer(threading.active_count()))
+
+def quick(ask: Ask, m: HandlerMetadata):
+    return respond(Answer(ask.n))
+"""
+    path = write(tmp_path, code, {"slow": {"timeout": 0}, "quick": {}})
+
+    async def scenario(organism: Organism) -> None:
+        ids = await inject_many(organism, "slow", 100)
+        await asyncio.sleep(0.1)
+        for n in range(3):
+            assert (await answer(organism, "quick", n=n)).n == n
+        (tmp_path / "go").touch()
+        most = max([(await organism.outputs(one))[0].payload.n for one in ids])
+        assert most < 40  # 32 for handlers, one for `quick`, those of this process.
+        assert_nothing_left(organism)
+
+    live(path, scenario)

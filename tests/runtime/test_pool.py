@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import xpipe.runtime.process
 from runtime.living import (
     answer,
     assert_nothing_left,
@@ -25,6 +28,7 @@ from runtime.living import (
     write,
 )
 from xpipe import Organism, XpipeError
+from xpipe.core.errors import PoolError
 
 CPU: dict[str, Any] = {"cpu_bound": True}
 
@@ -270,6 +274,27 @@ def long_in_c(ask: Ask, m: HandlerMetadata):
     re.match("(a+)+$", "a" * 28 + "b")  # Seconds without the interpreter's lock.
     return respond(Answer(ask.n))
 """
+
+
+def test_no_task_runs_twice_unless_its_worker_died(tmp_path: Path) -> None:
+    code = (
+        CODE
+        + """
+RUNS = os.open(HERE / "runs", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+def noted(ask: Ask, m: HandlerMetadata):
+    os.write(RUNS, b".")
+    return respond(Answer(ask.n))
+"""
+    )
+    path = write(tmp_path, code, {"fan": {}, "noted": CPU}, process_pool={"workers": 3})
+
+    async def scenario(organism: Organism) -> None:
+        complete = await fan_out(organism, "noted", [""] * 5_000)
+        assert complete.successful == 5_000
+        assert (tmp_path / "runs").stat().st_size == 5_000
+
+    live(path, scenario)
 
 
 def test_a_long_task_holds_back_no_tiny_ones(tmp_path: Path) -> None:
@@ -531,3 +556,42 @@ def test_stop_ends_a_worker_that_is_stuck_in_c(tmp_path: Path) -> None:
     workers = live(path, scenario, workers=1)
     assert time.monotonic() - started < 5
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+NO_ROOM = "a worker process cannot be started: [Errno 24] Too many open files; lower process_pool.workers"
+
+
+def test_a_worker_that_cannot_be_replaced_is_a_pool_error_and_no_hang(tmp_path: Path) -> None:
+    path = write(tmp_path, CODE, {"work": CPU}, process_pool={"workers": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def scenario(organism: Organism) -> None:
+        await answer(organism, "work")
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+            await answer(organism, "work", text="exit")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    with pytest.raises(PoolError, match=re.escape(NO_ROOM)):
+        live(path, scenario)
+
+
+def test_an_organism_whose_workers_cannot_all_be_started_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, CODE, {"work": CPU}, process_pool={"workers": 2})
+    pids: list[int] = []
+    real = xpipe.runtime.process._start
+
+    def start_one(connection: int, mark: int) -> Any:
+        if pids:
+            raise OSError(24, "Too many open files")
+        process = real(connection, mark)
+        pids.append(process.pid)
+        return process
+
+    monkeypatch.setattr(xpipe.runtime.process, "_start", start_one)
+    with pytest.raises(PoolError, match=re.escape(NO_ROOM)):
+        live(path, lambda organism: answer(organism, "work"))
+    until_true(lambda: not is_alive(pids[0]))

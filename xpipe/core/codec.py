@@ -13,6 +13,7 @@ from xpipe.core.errors import PayloadError
 from xpipe.core.payloads import (
     SYSTEM_PAYLOADS,
     BufferComplete,
+    BufferItemResult,
     BufferStart,
     Fault,
     SequenceComplete,
@@ -38,6 +39,7 @@ class PayloadTypes:
         self._classes: dict[str, type] = {}
         self._decoders: dict[str, Callable[[bytes], Any]] = {}
         self._encode = msgspec.msgpack.Encoder().encode
+        self._plain: dict[type, bool] = {}
         for cls, name in _unique_names([*SYSTEM_PAYLOADS, *classes]):
             self._names[cls] = name
             self._classes[name] = cls
@@ -67,7 +69,8 @@ class PayloadTypes:
             raise _unknown(cls.__name__, self._classes)
         pack = _PACK.get(cls)
         try:
-            return name, self._encode(pack(payload, self.pack) if pack else payload)
+            packed = pack(payload, self.pack) if pack else payload
+            return name, self._encode(packed if self._is_plain(cls) else _with_offsets(packed))
         except (TypeError, OverflowError, UnicodeEncodeError, msgspec.MsgspecError, RecursionError) as error:
             raise PayloadError(_explain_encoding(name, payload, error)) from None
 
@@ -99,6 +102,12 @@ class PayloadTypes:
         """The inverse of `pack`."""
         return self.decode(packed.type, packed.data) if isinstance(packed, Packed) else packed
 
+    def _is_plain(self, cls: type) -> bool:
+        plain = self._plain.get(cls)
+        if plain is None:
+            plain = self._plain[cls] = cls in SYSTEM_PAYLOADS or not holds_datetime(cls)
+        return plain
+
     def _decoder(self, name: str) -> Callable[[bytes], Any]:
         cls = self.class_of(name)
         try:
@@ -107,6 +116,39 @@ class PayloadTypes:
             raise PayloadError(f"{name} cannot be a payload: {error}") from None
         self._decoders[name] = decoder
         return decoder
+
+
+def _with_offsets(payload: Any) -> Any:
+    """`payload` as plain data with its times as text: MessagePack's own times are UTC and would lose the offset."""
+    return msgspec.to_builtins(payload, builtin_types=(bytes, bytearray, memoryview))
+
+
+def holds_datetime(cls: type) -> bool:
+    """Whether a field of `cls`, or of a class in it, may be a datetime or a time."""
+    try:
+        return any(isinstance(one, _TIMES) for one in _types_in(msgspec.inspect.type_info(cls), set()))
+    except (TypeError, NameError):
+        return False  # It cannot be a payload, which decoding tells.
+
+
+_TIMES = (msgspec.inspect.DateTimeType, msgspec.inspect.TimeType)
+
+
+def _types_in(info: Any, seen: set[type]) -> Iterator[msgspec.inspect.Type]:
+    """`info` and all types inside it; classes that contain themselves are looked into once."""
+    if isinstance(info, tuple | list):
+        for one in info:
+            yield from _types_in(one, seen)
+    elif isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
+        cls = getattr(info, "cls", None)
+        if cls is not None:
+            if cls in seen:
+                return
+            seen.add(cls)
+        if isinstance(info, msgspec.inspect.Type):
+            yield info
+        for name in info.__struct_fields__:
+            yield from _types_in(getattr(info, name), seen)
 
 
 def is_payload_class(cls: object) -> bool:
@@ -141,7 +183,9 @@ def _map_first(start: SequenceStart, convert: _Convert) -> SequenceStart:
 
 
 def _map_results(complete: BufferComplete, convert: _Convert) -> BufferComplete:
-    results = [dataclasses.replace(one, result=convert(one.result)) for one in complete.results]
+    results = [
+        BufferItemResult(one.index, one.success, convert(one.result), one.code, one.error) for one in complete.results
+    ]
     return dataclasses.replace(complete, results=results)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from xpipe.core.limits import Limits
@@ -29,7 +31,8 @@ class Listener:
 
     accepts: the payload classes its handler takes, replies included; peers: the names it may call, or None for any;
     timeout: seconds from the handler's start, or None; concurrency: handlers of it at once in a process, or None.
-    `ref` is where the handler was loaded from, None for one registered by code.
+    `ref` is where the handler was loaded from, None for one registered by code. `asynchronous`: calling the handler
+    gives a coroutine.
     """
 
     name: str
@@ -44,6 +47,17 @@ class Listener:
     timeout: float | None = DEFAULT_TIMEOUT
     concurrency: int | None = None
     ref: CodeRef | None = None
+    asynchronous: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asynchronous", _is_coroutine_function(self.handler))
+
+
+def _is_coroutine_function(handler: Any) -> bool:
+    while isinstance(handler, partial):
+        handler = handler.func
+    call = getattr(handler, "__call__", None)  # noqa: B004  # asks whether an instance's call is async
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
 
 
 @dataclass(frozen=True, slots=True)

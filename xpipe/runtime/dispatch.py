@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
@@ -49,7 +48,6 @@ class Dispatcher:
         self._pool = pool
         self._threads = threads
         self._instructions = instructions
-        self._asynchronous: dict[str, tuple[Callable[..., Any], bool]] = {}
         self._closing = False
 
     def give_up(self) -> None:
@@ -68,15 +66,15 @@ class Dispatcher:
         for listener in listeners:
             if listener.cpu_bound and self._pool is not None:
                 room[listener.name] = min(room[listener.name], self._pool.room(listener.name))
-            elif not listener.inline and not self._is_async(listener):
+            elif not listener.inline and not listener.asynchronous:
                 # Without any thread left messages are claimed all the same, and told so: none waits for ever.
-                free = room[listener.name] if self._threads.exhausted else self._threads.room
+                free = room[listener.name] if self._threads.exhausted else self._threads.room(listener.name)
                 room[listener.name] = min(room[listener.name], free)
         return room
 
     def runs_on_loop(self, listener: Listener | None) -> bool:
         """Whether the handler of `listener` runs on the event loop."""
-        return listener is not None and not listener.cpu_bound and (listener.inline or self._is_async(listener))
+        return listener is not None and not listener.cpu_bound and (listener.inline or listener.asynchronous)
 
     def begin(self, hop: Hop, settle: Settle) -> Awaitable[None] | None:
         """Run the handler of `hop`; `settle` gets its outcome once.
@@ -91,7 +89,7 @@ class Dispatcher:
             return None
         payload = self._types.decode(hop.message.type, hop.message.payload)
         metadata = self._metadata(hop)
-        if self._is_async(listener):
+        if listener.asynchronous:
             return self._run_on_loop(hop, listener, partial(listener.handler, payload, metadata), settle)
         call = partial(self._call, listener.handler, payload, metadata)
         if listener.inline:
@@ -101,13 +99,6 @@ class Dispatcher:
         else:
             self._run_in_thread(hop, listener, call, settle)
         return None
-
-    def _is_async(self, listener: Listener) -> bool:
-        # By name, not by handler: a callable need not be hashable.
-        known = self._asynchronous.get(listener.name)
-        if known is None or known[0] is not listener.handler:
-            known = self._asynchronous[listener.name] = listener.handler, _is_coroutine_function(listener.handler)
-        return known[1]
 
     def _metadata(self, hop: Hop) -> HandlerMetadata:
         message, claim = hop.message, hop.claim
@@ -193,8 +184,7 @@ class Dispatcher:
         def done(outcome: Any, error: BaseException | None) -> None:
             if hop.timer is not None:
                 hop.timer.cancel()
-            if hop.over:
-                self._threads.returned()
+            self._threads.ended(listener.name, abandoned=hop.over)
             _settle_once(hop, describe(error) if error else outcome, settle)
 
         def timed_call() -> Outcome:
@@ -203,7 +193,7 @@ class Dispatcher:
 
         if listener.timeout is not None:
             hop.timer = self._loop.call_later(listener.timeout, self._check_thread, hop, listener, settle)
-        self._threads.submit(partial(copy_context().run, timed_call), done)
+        self._threads.submit(listener.name, partial(copy_context().run, timed_call), done)
 
     def _check_thread(self, hop: Hop, listener: Listener, settle: Settle) -> None:
         """Give up on a handler in a thread once its time, counted from its start, has passed."""
@@ -212,7 +202,7 @@ class Dispatcher:
         if left > 0:
             hop.timer = self._loop.call_later(left, self._check_thread, hop, listener, settle)
         else:
-            self._threads.abandon()
+            self._threads.abandon(listener.name)
             _settle_once(hop, _timed_out(listener), settle)
 
     def _run_in_pool(self, pool: Pool, hop: Hop, listener: Listener, settle: Settle) -> None:
@@ -236,13 +226,6 @@ class Dispatcher:
         pool.submit(
             PoolTask(task, listener.timeout, done, lambda: up_to(self._backend.slots(claim.thread), message.id))
         )
-
-
-def _is_coroutine_function(handler: Any) -> bool:
-    while isinstance(handler, partial):
-        handler = handler.func
-    call = getattr(handler, "__call__", None)  # noqa: B004  # asks whether an instance's call is async
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
 
 
 def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:

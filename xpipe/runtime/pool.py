@@ -104,9 +104,15 @@ class Pool:
         self.restarts = 0
 
     def start(self) -> None:
-        """Start the workers; they load the user's code while the pump goes on."""
-        for _ in range(self.size):
-            self._seat()
+        """Start the workers; they load the user's code while the pump goes on. Raises PoolError."""
+        try:
+            for _ in range(self.size):
+                self._seat()
+        except PoolError:
+            self._closed = True
+            for seat in self._seats:
+                seat.process.close()
+            raise
 
     def pids(self) -> list[int]:
         """The process ids of the workers."""
@@ -153,11 +159,14 @@ class Pool:
 
     def _seat(self) -> None:
         seat = _Seat()
-        seat.process = WorkerProcess(
-            self._loop,
-            lambda _, content: self._take(seat, content),
-            lambda process: self._replace(seat, process),
-        )
+        try:
+            seat.process = WorkerProcess(
+                self._loop,
+                lambda _, content: self._take(seat, content),
+                lambda process: self._replace(seat, process),
+            )
+        except OSError as error:
+            raise PoolError(f"a worker process cannot be started: {error}; lower process_pool.workers") from None
         self._seats.append(seat)
         seat.process.send(self._setup)
 
@@ -231,20 +240,28 @@ class Pool:
             self._idle(seat)
 
     def _idle(self, seat: _Seat) -> None:
-        """`seat` has nothing to do: let it end if its time has come, else let it help the busiest other one."""
+        """`seat` has nothing to do: let it end if its time has come, else let it help the others."""
         if self._is_spent(seat):
             seat.process.close()
             self._leave(seat)
+        else:
+            self._loop.call_soon(self._share)  # Not amid the frames of a process, more of which are read then.
+
+    def _share(self) -> None:
+        """Let those that have nothing to do help the busiest one."""
+        if self._closed or self._waiting or all(seat.given for seat in self._open_seats()):
             return
-        busiest = max(self._seats, key=lambda other: len(other.given))
-        if len(busiest.given) > 1 and not self._waiting:
+        busiest = max(self._seats, key=lambda seat: len(seat.given))
+        if len(busiest.given) > 1:
             self._take_back(busiest)
 
     def _take_back(self, seat: _Seat) -> None:
         """Hand out again what waits behind the task that `seat` runs."""
-        seat.process.revoke(seat.places)
+        places = seat.places
+        seat.process.revoke(places)
         number, _ = seat.process.running()
-        taken = [task for task in seat.given.values() if task.task.number != number]
+        seat.process.catch_up()  # What it had done by then must not run a second time.
+        taken = [task for task in seat.given.values() if task.task.number != number and task.task.place <= places]
         for task in taken:
             del seat.given[task.task.number]
         seat.handed -= len(taken)
@@ -319,8 +336,12 @@ class Pool:
             seat.timer.cancel()
         self._seats.remove(seat)
         self.restarts += 1
-        if not self._closed and not self._is_hopeless():
+        if self._closed or self._is_hopeless():
+            return
+        try:
             self._seat()
+        except PoolError as error:
+            self._break(str(error))
 
     def _is_hopeless(self) -> bool:
         return self._failed_starts >= (MAX_FAILED_RESTARTS if self._proven else MAX_FAILED_STARTS)

@@ -30,7 +30,10 @@ _CODE = "import sys; sys.path[:] = {path!r}; from xpipe.runtime.worker import ma
 
 
 class WorkerProcess:
-    """Starts a worker. `on_frame` gets what it says, `on_exit` is called once it is gone and all it said was read."""
+    """Starts a worker. `on_frame` gets what it says, `on_exit` is called once it is gone and all it said was read.
+
+    Raises OSError when the system has no room for another process.
+    """
 
     def __init__(
         self,
@@ -45,10 +48,14 @@ class WorkerProcess:
         self._unsent: deque[memoryview] = deque()
         self._exited = False
         self._connection, theirs = socket.socketpair()
-        with tempfile.TemporaryFile() as file, theirs:
-            file.truncate(MARK_SIZE)
-            self._mark = mmap.mmap(file.fileno(), MARK_SIZE)
-            self._process = _start(theirs.fileno(), file.fileno())
+        try:
+            with theirs, tempfile.TemporaryFile() as file:
+                file.truncate(MARK_SIZE)
+                self._mark = mmap.mmap(file.fileno(), MARK_SIZE)
+                self._process = _start(theirs.fileno(), file.fileno())
+        except BaseException:
+            self._connection.close()
+            raise
         self._connection.setblocking(False)
         loop.add_reader(self._connection, self._readable)
         threading.Thread(target=self._wait, name="xpipe-wait", daemon=True).start()
@@ -110,8 +117,7 @@ class WorkerProcess:
         if self._exited or self._connection.fileno() < 0:
             return
         self._exited = True
-        while self._read():
-            pass
+        self.catch_up()
         self._unwatch()
         self._connection.close()
         self._on_exit(self)
@@ -121,21 +127,30 @@ class WorkerProcess:
             self._loop.remove_reader(self._connection)
             self._loop.remove_writer(self._connection)
 
+    def catch_up(self) -> None:
+        """Take in all that the process has said by now. Not to be called from `on_frame`."""
+        while data := self._receive():
+            self._take_in(data)
+
     def _readable(self) -> None:
-        if not self._read():
+        data = self._receive()
+        if data:
+            self._take_in(data)
+        elif data is not None:
             self._loop.remove_reader(self._connection)
 
-    def _read(self) -> bool:
-        """Take in what there is; whether there may be more."""
+    def _receive(self) -> bytes | None:
+        """What there is to read; None when there is nothing yet, b"" when there will be nothing more."""
         try:
-            data = self._connection.recv(_CHUNK)
+            return self._connection.recv(_CHUNK)
         except BlockingIOError:
-            return not self._exited
+            return None
         except OSError:
-            return False
+            return b""
+
+    def _take_in(self, data: bytes) -> None:
         for content in self._frames.feed(data):
             self._on_frame(self, decode_from_worker(content))
-        return bool(data)
 
     def _writable(self) -> None:
         while self._unsent:

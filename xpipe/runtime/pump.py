@@ -87,10 +87,11 @@ class Pump:
     @property
     def running(self) -> dict[str, int]:
         """How many messages of each busy listener are under way."""
-        return {name: count for name, count in list(self._running.items()) if count}
+        return dict(self._running)
 
     def inject(self, messages: Sequence[Injection]) -> list[str]:
         """Start a conversation for each message; their ids."""
+        self._topology.expect(name for message in messages for name in message.to)
         ids = self._backend.inject(self.id, messages, time.time())
         self.wake()
         return ids
@@ -128,15 +129,19 @@ class Pump:
         await self._dispatcher.close()
 
     def _on_loop(self) -> str:
-        running = (name for name, count in list(self._running.items()) if count)
-        return " or ".join(name for name in running if self._dispatcher.runs_on_loop(self._topology.get(name)))
+        """The listeners one of whose handlers may be what blocks the event loop."""
+        handlers = [name for name in list(self._running) if name not in self._primitives]
+        return " or ".join(name for name in handlers if self._dispatcher.runs_on_loop(self._topology.get(name)))
 
     def _runner_ended(self, runner: asyncio.Task[None]) -> None:
         self._runners.discard(runner)
-        if runner.cancelled():
-            return
-        error = runner.exception()
-        if error is not None and not self.failed.done():
+        error = None if runner.cancelled() else runner.exception()
+        if error is not None:
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """The pump cannot go on; whoever waits for something is told `error`."""
+        if not self.failed.done():
             self.failed.set_exception(error)
 
     async def _run(self) -> None:
@@ -152,7 +157,7 @@ class Pump:
         assert runner is not None
         self._turn_began = time.monotonic()
         while not self._closed:
-            while self._queue:
+            while self._queue and not self._turn_is_over():
                 rest = self._begin(self._queue.popleft())
                 if rest is not None:
                     await self._see_through(rest)
@@ -161,9 +166,12 @@ class Pump:
                     return
             if self._steps or self._news:
                 self._advance()
+            elif not self._queue:
+                if not await self._sleep():
+                    return
+                continue
+            if not self._queue or self._turn_is_over():
                 await self._let_others_run()
-            elif not await self._sleep():
-                return
 
     async def _see_through(self, rest: Awaitable[None]) -> None:
         """Wait with a handler, while another runner goes on with the queue."""
@@ -175,10 +183,12 @@ class Pump:
         finally:
             self._awake += 1
 
+    def _turn_is_over(self) -> bool:
+        return time.monotonic() - self._turn_began > MAX_TURN
+
     async def _let_others_run(self) -> None:
-        if not self._queue or time.monotonic() - self._turn_began > MAX_TURN:
-            await asyncio.sleep(0)
-            self._turn_began = time.monotonic()
+        await asyncio.sleep(0)
+        self._turn_began = time.monotonic()
 
     async def _sleep(self) -> bool:
         """Wait to be woken; False when this runner is not needed any more."""
@@ -199,11 +209,13 @@ class Pump:
 
     def _advance(self) -> None:
         steps, hops = self._steps, self._hops
-        self._steps, self._hops, self._news = [], [], False
+        # Until a batch is through, threads and workers have not got all of it: what room they have is not known.
+        through = not self._queue
+        self._steps, self._hops, self._news = [], [], not through
         now = time.time()
         for hop in hops:
-            self._running[hop.claim.listener] -= 1
-        room = self._room() if self._claiming else {}
+            self._count_out(hop.claim.listener)
+        room = self._room() if self._claiming and through else {}
         advanced = self._backend.advance(self.id, steps, room, BATCH, now)
         self._count(advanced, steps, hops)
         for position, reason in advanced.refused.items():
@@ -213,10 +225,20 @@ class Pump:
         for claim in advanced.claims:
             message = decode_message(claim.message)
             self._queue.append(Hop(claim, message))
-            self._running[claim.listener] = self._running.get(claim.listener, 0) + 1
+            self._count_in(claim.listener)
         self._news = self._news or len(advanced.claims) == BATCH
+        if self._topology.gone and not self._running and not self._backend.in_flight():
+            self._topology.gone.clear()  # Nothing for them can still come.
         self._set_timer(advanced.due, now)
         self._on_progress()
+
+    def _count_in(self, listener: str) -> None:
+        self._running[listener] = self._running.get(listener, 0) + 1
+
+    def _count_out(self, listener: str) -> None:
+        self._running[listener] -= 1
+        if not self._running[listener]:
+            del self._running[listener]  # Listeners come and go, under ever new names.
 
     def _count(self, advanced: Advanced, steps: list[Step], hops: list[Hop]) -> None:
         stats = self.stats
@@ -248,7 +270,7 @@ class Pump:
         if reason == "slots":
             text = "a thread this hop writes to has as many messages as limits.slots_per_thread allows; "
             fault = self._router.fault(hop.claim, hop.message, "too_many_slots", f"{text}raise it or start another")
-            self._running[hop.claim.listener] += 1
+            self._count_in(hop.claim.listener)
             self._finish(hop, self._fail(hop, fault))
 
     def _set_timer(self, due: float, now: float) -> None:
@@ -280,17 +302,24 @@ class Pump:
 
     def _settle(self, hop: Hop, outcome: list[Outgoing] | Failure) -> None:
         """The handler of `hop` ended: decide its step. Called once for each hop."""
+        try:
+            step = self._decide(hop, outcome)
+        except Exception as error:  # Called from a thread's or worker's result, nobody else would hear of it.
+            self.fail(error)
+        else:
+            self._finish(hop, step)
+
+    def _decide(self, hop: Hop, outcome: list[Outgoing] | Failure) -> Step:
         if isinstance(outcome, Failure):
             self.stats.timeouts += outcome.code == "timeout"
             self.stats.workers_lost += outcome.code == "worker_lost"
             fault = self._router.fault(hop.claim, hop.message, outcome.code, outcome.text, outcome.traceback)
-            step = self._fail(hop, fault)
-        else:
-            step = self._router.route(hop.claim, hop.message, outcome)
-            if step.failed:
-                self._note_failure(hop, step)
-                self._note_own_fault(hop, step)
-        self._finish(hop, step)
+            return self._fail(hop, fault)
+        step = self._router.route(hop.claim, hop.message, outcome)
+        if step.failed:
+            self._note_failure(hop, step)
+            self._note_own_fault(hop, step)
+        return step
 
     def _fail(self, hop: Hop, fault: Fault) -> Step:
         step = self._router.route_failure(hop.claim, hop.message, fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
 from xpipe.core.payloads import HandlerResponse
 
-_OWN_CODE = str(Path(__file__).parent.parent)
+_NOT_THEIRS = (str(Path(__file__).parent.parent), str(Path(importlib.__file__).parent), "<frozen importlib")
+"""Where the frames come from that tell a user nothing: xpipe, and Python's import system."""
 MAX_TEXT = 10_000
 MAX_TRACEBACK = 20_000
 
@@ -83,12 +85,16 @@ def user_traceback(error: BaseException) -> str:
     """The traceback of `error` without the frames of xpipe itself, at most MAX_TRACEBACK characters."""
     try:
         summary = traceback.TracebackException.from_exception(error, limit=-30)
-        summary.stack = _user_frames(summary.stack)
+        _keep_user_frames(summary)
         return "".join(summary.format())[-MAX_TRACEBACK:]
     except Exception:
         return ""
 
 
-def _user_frames(stack: traceback.StackSummary) -> traceback.StackSummary:
-    frames = [frame for frame in stack if not frame.filename.startswith(_OWN_CODE)]
-    return traceback.StackSummary.from_list(frames)
+def _keep_user_frames(summary: traceback.TracebackException) -> None:
+    """Drop our own frames, and those of the import system, from an exception and from those that led to it."""
+    one: traceback.TracebackException | None = summary
+    while one is not None:
+        frames = [frame for frame in one.stack if not frame.filename.startswith(_NOT_THEIRS)]
+        one.stack = traceback.StackSummary.from_list(frames)
+        one = one.__cause__ or one.__context__

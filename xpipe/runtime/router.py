@@ -41,6 +41,29 @@ def message_ids() -> Callable[[], str]:
     return lambda: f"{prefix}-{next(numbers):x}"
 
 
+class _Segments:
+    """Free segments for the calls of a thread, one after the other; `open` are those of its open calls (A3)."""
+
+    __slots__ = ("_next", "_open", "_taken")
+
+    def __init__(self, open: Sequence[str]) -> None:
+        self._open = open
+        self._taken: set[str] | None = None
+        self._next: dict[str, int] = {}
+
+    def take(self, target: str) -> str:
+        """The first free segment for `target`, not free any more."""
+        if self._taken is None:
+            self._taken = set(self._open)
+        segment, number = chains.escape(target), self._next.get(target, 2)
+        while segment in self._taken:  # What was taken stays so: each number is looked at once.
+            segment = chains.instance(target, number)
+            number += 1
+        self._next[target] = number
+        self._taken.add(segment)
+        return segment
+
+
 @dataclass(slots=True)
 class _Routing:
     """A step under construction."""
@@ -50,6 +73,10 @@ class _Routing:
     step: Step
     fault: Fault | None = None
     refused: list[tuple[str, str, Fault]] = field(default_factory=list)
+    segments: _Segments = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.segments = _Segments(self.claim.open)
 
 
 class Router:
@@ -152,12 +179,12 @@ class Router:
         if not step.call:
             step.dropped += 1  # R3
             return
-        is_fault = self._topology.is_fault(response.type)
         routing.fault = self._over_limit(routing, response)
         if routing.fault is not None:
             return
         type, payload = response.type, response.payload
         try:
+            is_fault = self._topology.is_fault(type)
             if is_fault:
                 type, payload = self._own_fault(routing, response)
             elif claim.initial:
@@ -176,7 +203,12 @@ class Router:
         self.types.decode("Fault", response.payload)
         place = {"origin": routing.claim.listener, "hop": routing.message.hop, "attempt": routing.message.attempt}
         missing = {name: value for name, value in place.items() if not getattr(fault, name)}
-        return self.types.encode(replace(fault, **missing))
+        try:
+            return self.types.encode(replace(fault, **missing))
+        except PayloadError:
+            raise
+        except Exception as error:  # A user's __post_init__ may raise anything.
+            raise PayloadError(f"{response.type}: {type(error).__name__}: {error}") from None
 
     def _call(self, routing: _Routing, response: Outgoing, to: str) -> None:
         claim, message = routing.claim, routing.message
@@ -212,10 +244,8 @@ class Router:
     def _send(self, routing: _Routing, response: Outgoing, target: str) -> Send:
         claim, message = routing.claim, routing.message
         call = self.new_id()
-        if target in SYSTEM:  # Its items and steps must not meet those of an earlier one.
-            segment = chains.instance(target, call)
-        else:
-            segment = _free_segment(target, claim.open, routing.step.sends)
+        # The items and steps of a primitive must not meet those of an earlier one.
+        segment = chains.instance(target, call) if target in SYSTEM else routing.segments.take(target)
         return self.request(claim, message, target, response.type, response.payload, segment, call=call)
 
     def request(
@@ -290,13 +320,3 @@ class Router:
 def open_call(claim: Claim, message: Message) -> str:
     """The call that an answer of this hop ends: the one this request opens, else the thread's."""
     return message.call if message.kind == REQUEST else claim.call
-
-
-def _free_segment(target: str, open: Sequence[str], sends: Sequence[Send]) -> str:
-    segment = chains.escape(target)
-    if not open and not sends:
-        return segment
-    taken = {*open, *(send.segment for send in sends)}
-    if segment not in taken:
-        return segment
-    return next(name for name in (chains.instance(target, k) for k in count(2)) if name not in taken)

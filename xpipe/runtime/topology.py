@@ -14,7 +14,10 @@ SYSTEM = (BUFFER, SEQUENCE)
 
 
 class Topology:
-    """The listeners by name. They may come and go while the organism runs; `gone` names those that went."""
+    """The listeners by name. They may come and go while the organism runs.
+
+    `gone` names those that went and may still have messages, which are to become faults.
+    """
 
     def __init__(self, listeners: Iterable[Listener], types: PayloadTypes) -> None:
         self._types = types
@@ -58,6 +61,10 @@ class Topology:
             self._groups[group].remove(name)
             if not self._groups[group]:
                 del self._groups[group]
+
+    def expect(self, names: Iterable[str]) -> None:
+        """There will be messages for `names`; those that are no listeners went after the message was made."""
+        self.gone.update(name for name in names if name not in self._listeners)
 
     def members(self, name: str) -> Sequence[str]:
         """The listeners that `name` reaches: those of a group, else itself; none when it is unknown."""
