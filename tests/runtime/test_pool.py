@@ -441,9 +441,7 @@ def test_no_worker_and_no_zombie_is_left_after_stop(tmp_path: Path) -> None:
         await until(lambda: pids(organism) != found)
         return [*found, *pids(organism)]
 
-    before = time.monotonic()
     workers = live(path, scenario, workers=3)
-    assert time.monotonic() - before < 10
     assert len(set(workers)) == 4
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
@@ -552,9 +550,7 @@ def test_stop_ends_a_worker_that_is_stuck_in_c(tmp_path: Path) -> None:
         await until((tmp_path / "began0").exists)
         return pids(organism)
 
-    started = time.monotonic()
     workers = live(path, scenario, workers=1)
-    assert time.monotonic() - started < 5
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
