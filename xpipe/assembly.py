@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from xpipe.backends.memory import InMemoryBackend
 from xpipe.config.loading import load_definition
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import BackendError, PayloadError, UsageError, XpipeError
-from xpipe.core.messages import DEAD, ENDED, FAULT, Event, Injection, decode_message
+from xpipe.core.messages import DEAD, ENDED, FAULT, ConversationRecord, Event, Injection, Message, decode_message
 from xpipe.core.organism import CodeRef, Listener, OrganismDefinition
 from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, Fault, SequenceStart
 from xpipe.ports import SharedBackend
@@ -24,6 +25,7 @@ from xpipe.runtime.dispatch import Dispatcher
 from xpipe.runtime.frames import WorkerListener
 from xpipe.runtime.instructions import usage_instructions
 from xpipe.runtime.intake import Intake
+from xpipe.runtime.lease import Lease, living
 from xpipe.runtime.pool import Pool
 from xpipe.runtime.primitives.buffer import Buffer
 from xpipe.runtime.primitives.sequence import Sequence
@@ -32,6 +34,7 @@ from xpipe.runtime.router import Router
 from xpipe.runtime.stats import Stats
 from xpipe.runtime.threads import ThreadWorkers
 from xpipe.runtime.topology import Topology
+from xpipe.state import BackendConfig, get_shared_backend
 from xpipe.wire.inbound import Inbound
 
 
@@ -66,12 +69,8 @@ Happening = Output | Ending | Unheard
 
 
 def make_backend(definition: OrganismDefinition) -> SharedBackend:
-    """The backend that `definition` asks for. Raises BackendError when this version has none of that type."""
-    settings = definition.backend
-    if settings.type != "memory":
-        hint = "set backend.type to memory"
-        raise BackendError(f"{definition.file}: the backend {settings.type} is not available yet; {hint}")
-    return InMemoryBackend(**({"max_threads": most} if (most := settings.options.get("max_threads")) else {}))
+    """The backend that `definition` asks for. Raises BackendError."""
+    return get_shared_backend(BackendConfig.from_settings(definition.backend, definition.folder, definition.file))
 
 
 class Organism:
@@ -103,6 +102,7 @@ class Organism:
         self._pump: Pump | None = None
         self._outputs: dict[str, list[Output]] = {}
         self._running: set[str] = set()
+        self._told: dict[str, int] = {}
         self._begin_anew()
 
     @classmethod
@@ -173,6 +173,20 @@ class Organism:
             self._changed.set,
         )
         self._pump.failed.add_done_callback(lambda _: self._wake_all())
+        await self._take_lease(self._pump, loop)
+
+    async def _take_lease(self, pump: Pump, loop: asyncio.AbstractEventLoop) -> None:
+        def from_thread(call: Callable[..., None], *args: Any) -> None:
+            # The loop may be closed by the time a thread has something to tell.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(call, *args)
+
+        self._lease = Lease(self.backend, pump.id, partial(from_thread, pump.wake), partial(from_thread, self._fail))
+        await pump.line.call(self._lease.take)
+        for thread in self.backend.threads():
+            if thread.state == "active" and self.topology.get(thread.listener) is None:
+                self.topology.gone.add(thread.listener)  # Left by an earlier version of the organism.
+        pump.wake()  # For what an earlier run, or another one, has left.
 
     def _begin_anew(self) -> None:
         """Forget who waited for what, in an event loop that may have been another one."""
@@ -213,9 +227,9 @@ class Organism:
         """Start a conversation for each of `injections`, in one commit; their ids. Waits as `inject` does."""
         async with self._injecting:  # One looks whether there is room, however many want to inject.
             pump = self.pump
-            while self.backend.in_flight() >= self.definition.limits.in_flight:
+            while await pump.line.call(self.backend.in_flight) >= self.definition.limits.in_flight:
                 await self._next_change()
-            ids = pump.inject(injections)
+            ids = await pump.inject(injections)
             self._running.update(ids)
             return ids
 
@@ -241,12 +255,59 @@ class Organism:
                 return
 
     async def stop(self) -> None:
-        """Stop the pump and end the worker processes. Handlers under way are cancelled."""
+        """Stop the pump, end the worker processes and close the backend. Handlers under way are cancelled.
+
+        What they worked on stays unfinished in the backend.
+        """
         if self._pump is not None:
-            pump, self._pump = self._pump, None
-            self._wake_all()
-            await pump.close()
+            await self.halt()
             self.backend.close()
+
+    async def halt(self) -> None:
+        """As `stop`, but the backend stays open: for `confirm`, and to look at it."""
+        if self._pump is None:
+            return
+        pump, self._pump = self._pump, None
+        self._wake_all()
+        await pump.close()
+        # What cannot be handed back now is free when the lease ends.
+        with contextlib.suppress(BackendError):
+            await pump.line.call(self._lease.give_back)
+        pump.line.close()
+
+    def unserved(self) -> list[ConversationRecord]:
+        """The unfinished conversations in the backend that no live pump serves."""
+        alive = living(self.backend.pumps())
+        return [one for one in self.backend.conversations(running=True) if one.owner not in alive]
+
+    async def resume(self) -> list[str]:
+        """Take over every unfinished conversation that no live pump serves; their ids.
+
+        First the outputs that no run has printed happen again, those of finished conversations included.
+        """
+        pump = self.pump
+        adopted = []
+        alive = living(self.backend.pumps())
+        for one in self.backend.conversations():
+            if one.owner in alive:
+                continue
+            if one.state == "running" and await pump.line.call(self.backend.adopt, pump.id, one.id):
+                self._running.add(one.id)
+                adopted.append(one.id)
+            self._tell_undelivered(one)
+        pump.wake()
+        return adopted
+
+    def _tell_undelivered(self, one: ConversationRecord) -> None:
+        self._told[one.id] = one.delivered
+        for data in self.backend.buffer_get_thread(one.id, one.delivered, one.outputs):
+            self._tell(self._output(decode_message(data)), one.id)
+
+    def confirm(self) -> None:
+        """What has happened so far has been printed, and need not happen again on a `resume`. Also after `halt`."""
+        for conversation, count in self._told.items():
+            self.backend.delivered(conversation, count)
+        self._told.clear()
 
     @property
     def unfinished(self) -> int:
@@ -282,23 +343,30 @@ class Organism:
             self._running.discard(event.conversation)
             if (ending := self._endings.pop(event.conversation, None)) is not None:
                 ending.set()
+        self._tell(happening, event.conversation)
+
+    def _tell(self, happening: Happening, conversation: str) -> None:
+        if isinstance(happening, Output) and self.backend.capabilities.persistent:
+            self._told[conversation] = self._told.get(conversation, 0) + 1
         if self._on_happening is not None:
             self._on_happening(happening)
         elif isinstance(happening, Output):
-            self._outputs.setdefault(event.conversation, []).append(happening)
+            self._outputs.setdefault(conversation, []).append(happening)
 
     def _happening(self, event: Event) -> Happening:
         if event.kind == ENDED:
             return Ending(event.conversation, event.state)
         if event.kind == DEAD:
             return Unheard(event.conversation, self.types.decode("Fault", event.cause))
-        message = decode_message(event.message)
+        return self._output(decode_message(event.message))
+
+    def _output(self, message: Message) -> Output:
         try:
             payload = self.types.decode(message.type, message.payload)
         except PayloadError as error:
             fault = Fault(error.code, str(error), message.sender, message.hop)
-            return Output(event.conversation, FAULT, message.sender, "Fault", fault)
-        return Output(event.conversation, message.kind, message.sender, message.type, payload)
+            return Output(message.conversation, FAULT, message.sender, "Fault", fault)
+        return Output(message.conversation, message.kind, message.sender, message.type, payload)
 
     def register_generic_listener(
         self,

@@ -62,7 +62,7 @@ def threads(backend: SharedBackend, conversation: str | None = None) -> Iterator
 
 def registry(backend: SharedBackend) -> Iterator[RegistryEntry]:
     """Every pair of the thread registry, the root first."""
-    return (RegistryEntry(uuid, chain) for uuid, chain in backend.registry())
+    return (RegistryEntry(uuid, chain) for uuid, chain in backend.registry_list_all())
 
 
 def buffers(backend: SharedBackend) -> Iterator[FanOut]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from xpipe.core.messages import Claim, Event, Injection, Step
+from xpipe.core.messages import Claim, ConversationRecord, DeadLetter, Event, Injection, PumpRecord, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,11 @@ class SharedBackend(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    def open(self, organism: str, slots_per_thread: int) -> None:
-        """Be the state of the organism named `organism`: bind its root chain, make its secret. Idempotent."""
+    def open(self, organism: str | None, slots_per_thread: int) -> None:
+        """Be the state of the organism named `organism`: bind its root chain, make its secret. Idempotent.
+
+        With None, of whatever organism it holds. Raises BackendError when it holds another one, or none.
+        """
 
     def secret(self) -> bytes:
         """The key of the organism's thread ids; never shown to a handler."""
@@ -111,8 +114,47 @@ class SharedBackend(Protocol):
     def in_flight(self) -> int:
         """Messages ready, parked or claimed."""
 
-    def slots(self, thread: str, start: int = 0, stop: int | None = None) -> list[bytes]:
-        """The messages recorded in `thread`, oldest first; [] for an unknown thread."""
+    def buffer_append(self, thread: str, slot: bytes) -> int:
+        """Record a slot in `thread`, known or not; its index, from 0. Raises LimitError when the thread is full."""
+
+    def buffer_get_thread(self, thread: str, start: int = 0, stop: int | None = None) -> list[bytes]:
+        """The slots of `thread`, oldest first; [] for an unknown thread."""
+
+    def buffer_get_slot(self, thread: str, index: int) -> bytes | None:
+        """The slot `index` of `thread`, counted from 0, if there is one."""
+
+    def buffer_thread_len(self, thread: str) -> int:
+        """How many slots `thread` has; 0 for an unknown thread."""
+
+    def buffer_thread_exists(self, thread: str) -> bool:
+        """Whether `thread` has a slot."""
+
+    def buffer_delete_thread(self, thread: str) -> bool:
+        """Forget the slots of `thread`; whether there were any. Refused (False) while its conversation runs."""
+
+    def buffer_list_threads(self) -> Iterator[str]:
+        """The threads that have a slot."""
+
+    def buffer_clear(self) -> None:
+        """Forget all slots but those of running conversations."""
+
+    def registry_set(self, chain: str, uuid: str) -> str:
+        """Bind `chain` to `uuid` unless one of them is bound; the uuid that `chain` is bound to now.
+
+        Raises LimitError when `uuid` is bound to another chain.
+        """
+
+    def registry_get_uuid(self, chain: str) -> str | None:
+        """The uuid that `chain` is bound to."""
+
+    def registry_get_chain(self, uuid: str) -> str | None:
+        """The chain that `uuid` is bound to."""
+
+    def registry_delete(self, uuid: str) -> bool:
+        """Undo a `registry_set` in both directions; False if there was none, or a thread has that id by now."""
+
+    def registry_clear(self) -> None:
+        """Undo every `registry_set` whose id no thread has; threads go with their conversation (`forget`)."""
 
     def join_results(self, thread: str) -> list[bytes | None]:
         """The results of the Buffer of `thread` by index, None where there is none (yet)."""
@@ -135,11 +177,47 @@ class SharedBackend(Protocol):
     def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
         """The threads of one conversation or of all, without the root pair, oldest first."""
 
-    def registry(self) -> Iterator[tuple[str, str]]:
+    def registry_list_all(self) -> Iterator[tuple[str, str]]:
         """(uuid, chain) of every registered thread and the root."""
 
     def totals(self) -> BackendTotals:
         """Counts over everything."""
+
+    def enroll(self, pump: PumpRecord) -> None:
+        """Make `pump` known, so that others can tell whether what it has claimed is still in good hands."""
+
+    def retire(self, pump: str) -> None:
+        """Forget `pump` and hand back at once what it has claimed."""
+
+    def renew(self, pump: str, expires: float) -> bool:
+        """Its leases now end at `expires`; False when they are lost: others have taken it for dead."""
+
+    def pumps(self) -> list[PumpRecord]:
+        """The pumps that are known."""
+
+    def bury_pump(self, pump: str) -> int:
+        """Forget a pump that is dead; what it had claimed is ready again, one delivery more. How many messages."""
+
+    def wait(self, pump: str, seconds: float) -> bool:
+        """Block until another process may have done something that concerns `pump`; False after `seconds`."""
+
+    def conversations(self, running: bool = False) -> Iterator[ConversationRecord]:
+        """All conversations, or only those that run, oldest first."""
+
+    def adopt(self, pump: str, conversation: str) -> bool:
+        """`pump` is told of what happens in `conversation` from now on; False if that is over or unknown."""
+
+    def delivered(self, conversation: str, outputs: int) -> None:
+        """The first `outputs` outputs of `conversation` have been printed."""
+
+    def forget(self, conversation: str) -> bool:
+        """Remove a conversation that is over, with its threads and their slots; False if it runs or is unknown."""
+
+    def dead_letters(self) -> Iterator[DeadLetter]:
+        """The dead letters, oldest first."""
+
+    def info(self) -> dict[str, Any]:
+        """What it is, for people: type, buffer_threads, registry_entries, ttl_seconds (0: none), place."""
 
     def ping(self) -> bool:
         """Whether the backend answers."""

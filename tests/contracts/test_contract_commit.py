@@ -15,8 +15,15 @@ from xpipe.ports import SharedBackend
 def snapshot(backend: SharedBackend) -> tuple[object, ...]:
     """All that can be seen of `backend`."""
     threads = list(backend.threads())
-    slots = [backend.slots(one.thread) for one in threads]
-    return threads, slots, list(backend.registry()), backend.totals(), list(backend.joins()), backend.in_flight()
+    slots = [backend.buffer_get_thread(one.thread) for one in threads]
+    return (
+        threads,
+        slots,
+        list(backend.registry_list_all()),
+        backend.totals(),
+        list(backend.joins()),
+        backend.in_flight(),
+    )
 
 
 def test_a_step_moves_everything_at_once(drive: Driver) -> None:
@@ -58,7 +65,7 @@ def test_a_step_of_an_earlier_claim_of_the_thread_is_refused(drive: Driver) -> N
     # given: a thread that was claimed, tried again, and claimed again
     drive.inject("a")
     first = drive.claim()
-    drive.commit(Step(first.thread, first.fence, again=first.message))
+    drive.commit(Step(first.thread, first.fence, again=2))
     second = drive.claim()
     before = snapshot(drive.backend)
 
@@ -118,7 +125,7 @@ def test_a_message_tried_again_is_the_same_message_in_the_same_place(drive: Driv
     claim = drive.claim()
     before = drive.backend.totals()
 
-    drive.commit(Step(claim.thread, claim.fence, again=claim.message))
+    drive.commit(Step(claim.thread, claim.fence, again=2))
 
     assert drive.backend.totals() == before
     again = drive.claim()
@@ -198,7 +205,7 @@ def test_ending_gives_up_open_calls_whose_replies_are_late(drive: Driver) -> Non
 
     assert (advanced.late, advanced.claims, advanced.refused) == (1, [], {})
     [thread] = [one for one in drive.backend.threads() if one.listener == "a"]
-    last = drive.backend.slots(thread.thread)[-1]
+    last = drive.backend.buffer_get_thread(thread.thread)[-1]
     assert (kind(last), payload(last)) == ("late-response", b"late")
     assert drive.states()["a"] == "failed"
 
@@ -256,11 +263,11 @@ def test_a_thread_is_bound_by_the_step_that_first_calls_it(drive: Driver) -> Non
     claim = drive.claim()
     chain = f"{claim.chain}.b"
     id = chains.thread_id(drive.backend.secret(), chain)
-    assert (id, chain) not in list(drive.backend.registry())
+    assert (id, chain) not in list(drive.backend.registry_list_all())
 
     drive.commit(done(claim, sends=[drive.send(claim, "b")]))
 
-    assert (id, chain) in list(drive.backend.registry())
+    assert (id, chain) in list(drive.backend.registry_list_all())
 
 
 def test_an_answer_is_an_output_even_if_other_answers_wait_for_other_threads(drive: Driver) -> None:

@@ -59,16 +59,16 @@ def test_a_step_committed_by_several_threads_is_committed_once(backend: SharedBa
     steps = [answered(claim) for claim in drive.advance().claims]
     barrier = Barrier(PUMPS)
 
-    def commit(number: int) -> int:
+    def commit(_: int) -> int:
         barrier.wait()
-        return sum(len(backend.advance(f"other-{number}", [step], {}, 0, 0.0).refused) for step in steps)
+        return sum(len(backend.advance(drive.pump, [step], {}, 0, 0.0).refused) for step in steps)
 
     with ThreadPoolExecutor(PUMPS) as pool:
         refused = sum(pool.map(commit, range(PUMPS)))
 
     assert refused == (PUMPS - 1) * len(steps)
-    drive.advance()
-    assert len(drive.outputs()) == 50
+    assert backend.totals().in_flight == 0
+    assert sum(one.slots for one in backend.threads() if one.listener.startswith("cli")) == 50
 
 
 def test_reading_while_others_write_sees_whole_commits(backend: SharedBackend) -> None:
@@ -80,7 +80,7 @@ def test_reading_while_others_write_sees_whole_commits(backend: SharedBackend) -
         for _ in range(100):
             by_conversation = Counter(one.conversation for one in backend.threads())
             seen.append(set(by_conversation.values()) <= {2, 3})
-            list(backend.registry())
+            list(backend.registry_list_all())
             list(backend.joins())
             backend.totals()
 

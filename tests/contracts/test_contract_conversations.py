@@ -180,8 +180,8 @@ def test_finished_conversations_beyond_the_bound_are_forgotten_oldest_first(
     totals = drive.backend.totals()
     assert (totals.threads, totals.conversations, totals.slots) == (6, 3, 5)
     assert list(drive.backend.threads(ids[0])) == []
-    assert drive.backend.slots(ids[0]) == []
-    assert len(list(drive.backend.registry())) == 7
+    assert drive.backend.buffer_get_thread(ids[0]) == []
+    assert len(list(drive.backend.registry_list_all())) == 7
 
 
 def test_live_conversations_are_never_forgotten(make_backend: Callable[..., SharedBackend]) -> None:

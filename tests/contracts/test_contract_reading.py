@@ -20,7 +20,7 @@ def test_a_backend_is_one_by_the_port(backend: SharedBackend) -> None:
 
 def test_a_fresh_backend_is_empty_but_for_the_root(backend: SharedBackend) -> None:
     assert list(backend.threads()) == []
-    assert list(backend.registry()) == [(chains.thread_id(backend.secret(), "system.org"), "system.org")]
+    assert list(backend.registry_list_all()) == [(chains.thread_id(backend.secret(), "system.org"), "system.org")]
     assert backend.totals() == BackendTotals(0, 0, 0, 0, 0, 0, 0)
     assert (backend.in_flight(), list(backend.joins())) == (0, [])
 
@@ -45,7 +45,7 @@ def test_every_organism_has_a_secret_of_its_own(make_backend: Callable[..., Shar
 def test_the_name_of_the_organism_is_one_segment(make_backend: Callable[..., SharedBackend]) -> None:
     backend = make_backend()
 
-    assert dict(backend.registry()) == {chains.thread_id(backend.secret(), "system.org"): "system.org"}
+    assert dict(backend.registry_list_all()) == {chains.thread_id(backend.secret(), "system.org"): "system.org"}
 
 
 def test_the_registry_is_one_to_one(drive: Driver) -> None:
@@ -54,7 +54,7 @@ def test_the_registry_is_one_to_one(drive: Driver) -> None:
     claim = drive.claim()
     drive.commit(done(claim, sends=[drive.send(claim, "b"), drive.send(claim, "b", "b~2")]))
 
-    pairs = list(drive.backend.registry())
+    pairs = list(drive.backend.registry_list_all())
 
     assert len({uuid for uuid, _ in pairs}) == len({chain for _, chain in pairs}) == len(pairs) == 7
     assert all(uuid == chains.thread_id(drive.backend.secret(), chain) for uuid, chain in pairs)
@@ -70,7 +70,7 @@ def test_a_thread_record_tells_how_it_stands(drive: Driver) -> None:
     initiator, caller, callee = drive.backend.threads()
 
     assert initiator == ThreadRecord(id, id, "system.org.cli-1", "cli-1", "waiting", 0, 0, "", "")
-    sizes = [len(one) for one in drive.backend.slots(caller.thread)]
+    sizes = [len(one) for one in drive.backend.buffer_get_thread(caller.thread)]
     assert caller == ThreadRecord(
         claim.thread, id, claim.chain, "a", "waiting", 1, sum(sizes), last_from="cli-1", last_to="a"
     )
@@ -115,7 +115,7 @@ def test_slots_are_the_messages_of_a_thread_oldest_first(drive: Driver) -> None:
         drive.commit(done(claim, own=[drive.own(claim, number)]))
         claim = drive.claim()
 
-    read = drive.backend.slots
+    read = drive.backend.buffer_get_thread
     assert [payload(one) for one in read(claim.thread)] == [b"0", b"1", b"2", b"3"]
     assert [payload(one) for one in read(claim.thread, 1)] == [b"1", b"2", b"3"]
     assert [payload(one) for one in read(claim.thread, 1, 3)] == [b"1", b"2"]
@@ -126,9 +126,9 @@ def test_what_is_read_is_a_copy(drive: Driver) -> None:
     drive.inject("a")
     claim = drive.claim()
 
-    drive.backend.slots(claim.thread).clear()
+    drive.backend.buffer_get_thread(claim.thread).clear()
 
-    assert len(drive.backend.slots(claim.thread)) == 1
+    assert len(drive.backend.buffer_get_thread(claim.thread)) == 1
     records = drive.backend.threads()
     next(records)
     drive.commit(done(claim, sends=[drive.send(claim, "b")]))

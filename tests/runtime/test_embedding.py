@@ -472,3 +472,25 @@ def test_more_wait_to_inject_than_may_be_in_flight(tmp_path: Path) -> None:
         assert_nothing_left(organism)
 
     live(path, scenario)
+
+
+def test_what_was_under_way_at_a_stop_goes_on_after_the_next_start(tmp_path: Path) -> None:
+    code = """
+async def waits(ask: Ask, m: HandlerMetadata):
+    (HERE / f"began-{ask.n}").touch()
+    while not (HERE / "go").exists():
+        await asyncio.sleep(0.01)
+    return respond(Answer(ask.n))
+"""
+    path = write(tmp_path, code, {"waits": {}}, limits={"in_flight": 3})
+
+    async def scenario(organism: Organism) -> None:
+        await inject_many(organism, "waits", 3)
+        await until((tmp_path / "began-0").exists)
+        await organism.stop()
+        (tmp_path / "go").touch()
+        await organism.start()
+        assert (await answer(organism, "waits", n=7)).n == 7
+        assert_nothing_left(organism)
+
+    live(path, scenario)

@@ -10,7 +10,17 @@ from router_kit import PUMP, Other, Ping, Pong, World, call, listener, respond
 
 from xpipe.backends.ledger import Ledger
 from xpipe.core.limits import Limits
-from xpipe.core.messages import FAULT, JOINED, RESPONSE, Claim, Injection, Message, Step, decode_message
+from xpipe.core.messages import (
+    FAULT,
+    JOINED,
+    RESPONSE,
+    Claim,
+    Injection,
+    Message,
+    Step,
+    claimed_message,
+    decode_message,
+)
 from xpipe.core.payloads import (
     BUFFER,
     SEQUENCE,
@@ -117,7 +127,7 @@ class RandomTree:
         injection = Injection("cli", list(self.world.topology.members(to)), type, data)
         [id] = self.world.backend.inject(PUMP, [injection], self.world.now)
         self.injected.append(id)
-        self.calls.open |= dict.fromkeys(self.ledger.threads[id].open, id)
+        self.calls.open |= dict.fromkeys(self.ledger.store.threads[id].open, id)
 
     def turn(self) -> bool:
         """Finish some of the hops under way and claim some of what is ready; False when nothing is left."""
@@ -133,7 +143,7 @@ class RandomTree:
         assert {at for at in advanced.refused if advanced.refused[at] == "stale"} >= set(range(len(steps), len(batch)))
         self.done += [step for at, step in enumerate(steps) if at not in advanced.refused]
         for at, step in enumerate(steps):
-            if at not in advanced.refused and step.again is None:
+            if at not in advanced.refused and not step.again:
                 self.calls.commit(step)
         self.calls.expire(self.world.now)
         self.held = [claim for claim in self.held if claim not in finished]
@@ -156,7 +166,7 @@ class RandomTree:
     def take(self, claim: Claim) -> None:
         assert claim.thread not in {one.thread for one in self.held}, "two messages of a thread at a time"
         self.held.append(claim)
-        message = decode_message(claim.message)
+        message = claimed_message(claim)
         if message.attempt == 1:
             self.claimed.setdefault(claim.thread, []).append(message.id)
         if message.kind == JOINED:
@@ -238,7 +248,7 @@ class RandomTree:
         assert set(self.injected) - set(ended) == active, "a conversation ends in the commit of its last hop"
 
     def check_counts(self) -> None:
-        ledger = self.ledger
+        ledger = self.ledger.store
         boxes = {id: len(thread.mailbox or ()) for id, thread in ledger.threads.items()}
         below = Counter(one.parent.id for one in ledger.threads.values() if one.parent is not None and one.pending)
         for id, thread in ledger.threads.items():
@@ -247,13 +257,13 @@ class RandomTree:
         assert ledger.in_flight == sum(boxes.values()) == self.world.backend.totals().in_flight
         assert ledger.slot_count == sum(len(thread.slots) for thread in ledger.threads.values())
         ready = [thread.id for lane in ledger.lanes.values() for thread in lane]
-        claimed = [id for id, thread in ledger.threads.items() if thread.claimed]
+        claimed = [id for id, thread in ledger.threads.items() if thread.owner]
         assert sorted(ready + claimed) == sorted(id for id in boxes if boxes[id]), "ready or claimed, once"
         assert sorted(claimed) == sorted(one.thread for one in self.held)
         assert all(join.thread is not None and join.missing for join in ledger.joins.values())
 
     def check_the_end(self) -> None:
-        world, ledger = self.world, self.ledger
+        world, ledger = self.world, self.ledger.store
         assert self.held == []
         assert ledger.in_flight == 0, "nothing is claimable, so nothing may be in flight"
         assert {one.pending for one in ledger.threads.values()} == {0}
@@ -276,7 +286,7 @@ class RandomTree:
     def check_answers(self) -> None:
         """No call is answered twice, nothing is handed out that nobody could read, every Buffer is whole."""
         types, answered = self.world.types, Counter()
-        for thread in self.ledger.threads.values():
+        for thread in self.ledger.store.threads.values():
             for message in map(decode_message, thread.slots):
                 if message.kind in (RESPONSE, FAULT):
                     answered[message.call] += 1
@@ -292,7 +302,7 @@ class RandomTree:
 
     def check_order(self) -> None:
         """Every message of a thread was handled, once and in the order of their commits."""
-        for thread in self.ledger.threads.values():
+        for thread in self.ledger.store.threads.values():
             if thread.parent is None:
                 continue
             messages = [decode_message(one) for one in thread.slots]

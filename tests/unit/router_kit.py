@@ -23,6 +23,7 @@ from xpipe.core.messages import (
     Message,
     Send,
     Step,
+    claimed_message,
     decode_message,
     encode_message,
 )
@@ -194,7 +195,7 @@ class World(Rig):
 
     def step(self, claim: Claim, outcome: Any = None) -> Step:
         """The step of `claim` when its handler, if it may run, returns or raises `outcome`, or what it returns."""
-        message = decode_message(claim.message)
+        message = claimed_message(claim)
         primitive = self.primitives.get(claim.listener)
         if primitive is not None:
             return primitive.take(claim, message)
@@ -251,7 +252,7 @@ class World(Rig):
 
     def history(self, tail: str) -> list[tuple[str, Any]]:
         """Kind and payload of each slot of the thread whose chain ends in `tail`."""
-        slots = self.backend.slots(self.thread(tail).thread)
+        slots = self.backend.buffer_get_thread(self.thread(tail).thread)
         return [(decode_message(one).kind, self.payload_of(one)) for one in slots]
 
 

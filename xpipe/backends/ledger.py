@@ -1,12 +1,11 @@
-"""The rules of a commit, on records in memory. docs/semantics.md names them; the ids in comments are its rows."""
+"""The rules of a commit. docs/semantics.md names them; the ids in comments are its rows."""
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
 from collections.abc import Mapping
 
 from xpipe.backends.records import Conversation, JoinState, Thread
+from xpipe.backends.store import Store
 from xpipe.core import chains
 from xpipe.core.messages import (
     DEAD,
@@ -28,39 +27,30 @@ from xpipe.core.messages import (
     no_answer,
 )
 
-MAX_DEAD_LETTERS = 10_000
 _NONE_OPEN: list[str] = []
+ALONE_FROM = 2
+"""A message whose lease was lost this often is claimed alone, so that it takes no others down with it."""
 
 
 class Ledger:
-    """All records of one organism, and the transitions between them. Not thread-safe; each method is one commit."""
+    """The transitions between the records in `store`. Not thread-safe; each public method is one commit."""
 
-    def __init__(self, organism: str, secret: bytes, slots_per_thread: int, max_threads: int) -> None:
+    def __init__(self, store: Store, organism: str, secret: bytes, slots_per_thread: int, max_threads: int) -> None:
+        self.store = store
         self.secret = secret
         self.root = chains.root(organism)
         self.root_id = chains.thread_id(secret, self.root)
         self.slots_per_thread = slots_per_thread
         self.max_threads = max_threads
-        self.threads: dict[str, Thread] = {}
-        self.conversations: dict[str, Conversation] = {}
-        self.counters: dict[str, int] = {}
-        self.lanes: dict[str, deque[Thread]] = {}
-        self.inboxes: dict[str, list[Event]] = {}
-        self.dead: deque[DeadLetter] = deque(maxlen=MAX_DEAD_LETTERS)
-        self.deadlines: list[tuple[float, str]] = []
-        self.finished: deque[str] = deque()
-        self.joins: dict[str, JoinState] = {}
-        self.in_flight = 0
-        self.slot_count = 0
         self.late = 0
         self.unanswered = 0
 
-    def refusal(self, step: Step) -> str:
-        """Why `step` cannot be committed: stale, slots, or "" when it can."""
-        thread = self.threads.get(step.thread)
-        if thread is None or not thread.claimed or thread.fence != step.fence:
+    def refusal(self, pump: str, step: Step) -> str:
+        """Why `pump` cannot commit `step`: stale, slots, or "" when it can."""
+        thread = self.store.thread(step.thread)
+        if thread is None or thread.owner != pump or thread.fence != step.fence:
             return "stale"
-        if step.again is not None:
+        if step.again:
             return ""
         return "slots" if self._overfills(thread, step) else ""
 
@@ -71,20 +61,22 @@ class Ledger:
         answered = thread.parent if step.answer and not step.answer.fault else None
         if answered is not None and not answered.join and len(answered.slots) >= most:
             return True
-        targets = (self.threads.get(send.binding.thread) for send in step.sends)
+        targets = (self.store.thread(send.binding.thread) for send in step.sends)
         return any(target is not None and len(target.slots) >= most for target in targets)
 
-    def commit(self, step: Step) -> None:
+    def commit(self, step: Step, now: float) -> None:
         """Apply `step`, which `refusal` has found nothing against."""
-        thread = self.threads[step.thread]
-        thread.claimed = False
-        mailbox = thread.mailbox
-        assert mailbox
-        if step.again is not None:
-            mailbox[0] = step.again
-            self._make_ready(thread)
+        thread = self.store.thread(step.thread)
+        assert thread is not None
+        thread.owner = ""
+        thread.deliveries = 0
+        if step.again:
+            thread.attempt = step.again
+            self.store.make_ready(thread)
             return
-        mailbox.pop(0)
+        assert thread.mailbox
+        thread.mailbox.pop(0)
+        thread.attempt = 1
         thread.call = step.call
         answerable = step.call or step.answer is not None or step.delegate is not None
         thread.failed = step.failed or (thread.failed and not answerable)  # until it gets another call
@@ -95,11 +87,11 @@ class Ledger:
         if step.dead is not None:
             self._bury(thread.conversation, step.dead)
         if thread.mailbox:
-            self._make_ready(thread)
+            self.store.make_ready(thread)
         else:
             thread.mailbox = None
-        self.in_flight -= 1
-        self._lower(thread)
+        self.store.in_flight -= 1
+        self._lower(thread, now)
 
     def _begin(self, thread: Thread, step: Step) -> None:
         if step.state is not None:
@@ -109,9 +101,7 @@ class Ledger:
         if step.join is not None:
             thread.join = JoinState(step.join, thread)
             if step.join.collect:
-                self.joins[step.join.id] = thread.join
-            if step.join.expires:
-                heapq.heappush(self.deadlines, (step.join.expires, step.join.id))
+                self.store.add_join(thread.join)
 
     def _send_all(self, thread: Thread, step: Step) -> None:
         # The own mailbox is filled before anything is made ready, so that A10 sees the messages of this step in order.
@@ -129,10 +119,11 @@ class Ledger:
             self._delegate(thread, step.delegate)
 
     def _bind(self, binding: Binding, parent: Thread) -> Thread:
-        thread = self.threads.get(binding.thread)
+        id = self.store.bound_id(binding.chain) or binding.thread
+        thread = self.store.thread(id)
         if thread is None:
-            thread = Thread(
-                binding.thread,
+            thread = self.store.add_thread(
+                id,
                 binding.chain,
                 binding.listener,
                 binding.caller,
@@ -140,30 +131,19 @@ class Ledger:
                 parent.conversation,
                 binding.index,
             )
-            self.threads[binding.thread] = thread
-            parent.conversation.threads.append(binding.thread)
         return thread
 
-    def _record(self, thread: Thread, data: bytes) -> None:
-        thread.slots.append(data)
-        self.slot_count += 1
-
     def _deliver(self, thread: Thread, data: bytes, ready: bool = True) -> None:
-        self._record(thread, data)
-        self.in_flight += 1
+        index = len(thread.slots)
+        self.store.record(thread, data)
+        self.store.in_flight += 1
         self._raise(thread)
         if thread.mailbox is None:
-            thread.mailbox = [data]
+            thread.mailbox = [index]
             if ready:
-                self._make_ready(thread)
+                self.store.make_ready(thread)
         else:
-            thread.mailbox.append(data)  # A10
-
-    def _make_ready(self, thread: Thread) -> None:
-        lane = self.lanes.get(thread.listener)
-        if lane is None:
-            lane = self.lanes[thread.listener] = deque()
-        lane.append(thread)
+            thread.mailbox.append(index)  # A10
 
     def _answer(self, thread: Thread, answer: Answer, dead: DeadLetter | None = None) -> None:
         parent = thread.parent
@@ -182,16 +162,16 @@ class Ledger:
         if parent.state == b"" and len(parent.slots) < self.slots_per_thread:
             message = decode_message(data)
             message.kind = f"late-{message.kind}"
-            self._record(parent, encode_message(message))
+            self.store.record(parent, encode_message(message))
 
     def _output(self, initiator: Thread, data: bytes, fault: bool) -> None:
         conversation = initiator.conversation
         conversation.faulted = conversation.faulted or fault
-        self._record(initiator, data)
+        self.store.record(initiator, data)
         self._tell(Event(conversation.id, OUTPUT, data), conversation)
 
     def _tell(self, event: Event, conversation: Conversation) -> None:
-        self.inboxes.setdefault(conversation.owner, []).append(event)
+        self.store.tell(conversation.owner, event)
 
     def _collect(self, parent: Thread, join: JoinState, index: int, answer: Answer, dead: DeadLetter | None) -> None:
         if not join.terms.collect:
@@ -207,7 +187,7 @@ class Ledger:
 
     def _join(self, thread: Thread, join: JoinState) -> None:
         join.missing = 0
-        self.joins.pop(join.terms.id, None)
+        self.store.drop_join(join.terms.id)
         self._deliver(thread, join.terms.joined)
 
     def _delegate(self, thread: Thread, send: Send) -> None:
@@ -224,11 +204,11 @@ class Ledger:
     def _give_up(self, thread: Thread) -> None:
         thread.open = None
         if thread.join is not None:
-            self.joins.pop(thread.join.terms.id, None)
+            self.store.drop_join(thread.join.terms.id)
             thread.join = None
 
     def _bury(self, conversation: Conversation, letter: DeadLetter) -> None:
-        self.dead.append(letter)
+        self.store.bury(letter)
         if not letter.told:
             self._tell(Event(conversation.id, DEAD, letter.message, cause=letter.fault), conversation)
 
@@ -240,7 +220,7 @@ class Ledger:
                 return
             node = node.parent
 
-    def _lower(self, thread: Thread) -> None:
+    def _lower(self, thread: Thread, now: float) -> None:
         node: Thread | None = thread
         while node is not None:
             if node.pending == 1 and node.call:
@@ -249,7 +229,7 @@ class Ledger:
             if node.pending:
                 return
             if node.parent is None:
-                self._end(node.conversation)
+                self._end(node.conversation, now)
             node = node.parent
 
     def _end_unanswered(self, thread: Thread) -> None:
@@ -265,49 +245,42 @@ class Ledger:
         elif parent.open is not None:
             parent.open.pop(call, None)
 
-    def _end(self, conversation: Conversation) -> None:
-        if not conversation.running:
+    def _end(self, conversation: Conversation, now: float) -> None:
+        if conversation.ended:
             return
-        conversation.running = False
-        state = "failed" if conversation.faulted else "done"
-        self._tell(Event(conversation.id, ENDED, state=state), conversation)
-        self.finished.append(conversation.id)
+        conversation.ended = now
+        self._tell(Event(conversation.id, ENDED, state=conversation.state), conversation)
+        self.store.note_end(conversation)
 
     def expire(self, now: float) -> None:
         """Complete every join whose time has passed; what is missing stays None (B6)."""
-        while self.deadlines:
-            expires, id = self.deadlines[0]
-            join = self.joins.get(id)
-            if join is not None and join.thread is not None:
-                if expires > now:
-                    return
+        for join in self.store.expired_joins(now):
+            if join.thread is not None:
                 self._join(join.thread, join)
-            heapq.heappop(self.deadlines)
 
-    def claim(self, room: Mapping[str, int], most: int) -> list[Claim]:
-        """Lease up to `most` ready messages, at most `room[name]` of each listener."""
+    def claim(self, pump: str, room: Mapping[str, int], most: int) -> list[Claim]:
+        """Lease up to `most` ready messages to `pump`, at most `room[name]` of each listener."""
         claims: list[Claim] = []
-        for name in list(self.lanes):
-            lane = self.lanes[name]
-            count = min(len(lane), room.get(name, 0), most - len(claims))
-            if count <= 0:
-                continue
-            claims.extend(self._claim(lane.popleft()) for _ in range(count))
-            # What was served goes behind the others, even if it fills up again: none is starved when `most` is reached.
-            del self.lanes[name]
-            if lane:
-                self.lanes[name] = lane
+        rest: list[Thread] = []
+        for thread in self.store.take_ready(room, most):
+            alone = thread.deliveries >= ALONE_FROM or (claims and claims[0].deliveries >= ALONE_FROM)
+            if rest or (claims and alone):
+                rest.append(thread)
+            else:
+                claims.append(self._claim(pump, thread))
+        for thread in reversed(rest):
+            self.store.make_ready(thread, first=True)
         return claims
 
-    def _claim(self, thread: Thread) -> Claim:
+    def _claim(self, pump: str, thread: Thread) -> Claim:
         assert thread.mailbox
-        thread.claimed = True
+        thread.owner = pump
         thread.fence += 1
         parent = thread.parent
         return Claim(
             thread.id,
             thread.fence,
-            thread.mailbox[0],
+            thread.slots[thread.mailbox[0]],
             thread.chain,
             thread.listener,
             thread.caller,
@@ -315,26 +288,34 @@ class Ledger:
             parent is not None and parent.parent is None,
             list(thread.open.values()) if thread.open else _NONE_OPEN,
             thread.state,
+            thread.attempt,
+            thread.deliveries,
         )
+
+    def release(self, pump: str, lost: bool) -> int:
+        """Make what `pump` has claimed ready again, first in its queues; `lost`: with its lease, not handed back."""
+        threads = list(self.store.claimed_by(pump))
+        for thread in threads:
+            thread.owner = ""
+            thread.deliveries += lost
+            self.store.make_ready(thread, first=True)
+        return len(threads)
 
     def inject(self, pump: str, injection: Injection, now: float) -> str:
         """Start the conversation of `injection`; its id."""
-        number = self.counters[injection.source] = self.counters.get(injection.source, 0) + 1
+        number = self.store.next_number(injection.source)
         initiator = f"{injection.source}-{number}"
         chain = chains.extend(self.root, initiator)
         id = chains.thread_id(self.secret, chain)
-        conversation = Conversation(id, pump, now)
-        thread = Thread(id, chain, initiator, "system", None, conversation)
-        self.threads[id] = thread
-        conversation.threads.append(id)
-        self.conversations[id] = conversation
+        conversation = self.store.add_conversation(id, pump, now)
+        thread = self.store.add_thread(id, chain, initiator, "system", None, conversation)
         if injection.fault is not None:
             message = Message(id, FAULT, id, "system", initiator, "Fault", injection.fault, id, 0)
             self._output(thread, encode_message(message), fault=True)  # F10
         self._request_all(thread, injection)
         if not thread.pending:
-            self._end(conversation)
-        self._make_room()
+            self._end(conversation, now)
+        self.store.forget_oldest(self.max_threads)
         return id
 
     def _request_all(self, initiator: Thread, injection: Injection) -> None:
@@ -348,11 +329,3 @@ class Ledger:
             initiator.open = initiator.open or {}
             initiator.open[call] = to
             self._deliver(self._bind(binding, initiator), encode_message(message))
-
-    def _make_room(self) -> None:
-        """Forget the oldest finished conversations beyond `max_threads`; live ones are never touched."""
-        while len(self.threads) > self.max_threads and self.finished:
-            conversation = self.conversations.pop(self.finished.popleft())
-            for id in conversation.threads:
-                thread = self.threads.pop(id)
-                self.slot_count -= len(thread.slots)

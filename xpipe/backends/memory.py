@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from xpipe.backends.ledger import Ledger
-from xpipe.backends.records import JoinState, Thread
-from xpipe.core.errors import BackendError
-from xpipe.core.messages import Injection, Join, Step, decode_message
+from xpipe.backends.records import Conversation, JoinState, Thread
+from xpipe.backends.store import MemoryStore
+from xpipe.core import chains
+from xpipe.core.errors import BackendError, LimitError
+from xpipe.core.messages import ConversationRecord, DeadLetter, Injection, Join, PumpRecord, Step, decode_message
 from xpipe.ports import Advanced, BackendTotals, Capabilities, JoinRecord, ThreadRecord
 
 CAPABILITIES = Capabilities(cross_process=False, persistent=False, cross_host=False, expiry=False, blocking=False)
@@ -21,12 +25,19 @@ class InMemoryBackend:
     def __init__(self, max_threads: int = 100_000) -> None:
         self._max_threads = max_threads
         self._lock = threading.Lock()
+        self._store = MemoryStore()
         self._state: Ledger | None = None
 
-    def open(self, organism: str, slots_per_thread: int) -> None:
+    def open(self, organism: str | None, slots_per_thread: int) -> None:
         with self._lock:
-            if self._state is None:
-                self._state = Ledger(organism, secrets.token_bytes(32), slots_per_thread, self._max_threads)
+            if self._state is not None:
+                if organism is not None and chains.root(organism) != self._state.root:
+                    raise BackendError(f"this backend holds {self._state.root}, not {organism}; give each its own")
+                return
+            if organism is None:
+                raise BackendError("a memory backend lives only inside a run; look at it with `xpipe run --json`")
+            secret = secrets.token_bytes(32)
+            self._state = Ledger(self._store, organism, secret, slots_per_thread, self._max_threads)
 
     @property
     def _ledger(self) -> Ledger:
@@ -43,15 +54,14 @@ class InMemoryBackend:
             late, unanswered = ledger.late, ledger.unanswered
             refused = {}
             for position, step in enumerate(finished):
-                reason = ledger.refusal(step)
+                reason = ledger.refusal(pump, step)
                 if reason:
                     refused[position] = reason
                 else:
-                    ledger.commit(step)
+                    ledger.commit(step, now)
             ledger.expire(now)
-            claims = ledger.claim(room, most)
-            due = ledger.deadlines[0][0] if ledger.deadlines else 0.0
-            events = ledger.inboxes.pop(pump, [])
+            claims = ledger.claim(pump, room, most)
+            due, events = self._store.next_expiry(), self._store.take_events(pump)
             return Advanced(claims, events, refused, due, ledger.late - late, ledger.unanswered - unanswered)
 
     def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
@@ -59,26 +69,77 @@ class InMemoryBackend:
             return [self._ledger.inject(pump, message, now) for message in messages]
 
     def in_flight(self) -> int:
-        return self._ledger.in_flight
+        return self._store.in_flight
 
-    def slots(self, thread: str, start: int = 0, stop: int | None = None) -> list[bytes]:
+    def _slots(self, thread: str) -> MutableSequence[bytes]:
+        found = self._store.threads.get(thread)
+        return found.slots if found else self._store.loose.get(thread, [])
+
+    def buffer_append(self, thread: str, slot: bytes) -> int:
         with self._lock:
-            found = self._ledger.threads.get(thread)
-            return found.slots[start:stop] if found else []
+            slots = self._slots(thread)
+            if len(slots) >= self._ledger.slots_per_thread:
+                raise LimitError(f"the thread {thread} is full ({len(slots)} slots); raise limits.slots_per_thread")
+            if thread not in self._store.threads:
+                slots = self._store.loose.setdefault(thread, slots)
+            slots.append(slot)
+            self._store.slot_count += 1
+            return len(slots) - 1
+
+    def buffer_get_thread(self, thread: str, start: int = 0, stop: int | None = None) -> list[bytes]:
+        with self._lock:
+            return list(self._slots(thread)[start:stop])
+
+    def buffer_get_slot(self, thread: str, index: int) -> bytes | None:
+        with self._lock:
+            slots = self._slots(thread)
+            return slots[index] if 0 <= index < len(slots) else None
+
+    def buffer_thread_len(self, thread: str) -> int:
+        with self._lock:
+            return len(self._slots(thread))
+
+    def buffer_thread_exists(self, thread: str) -> bool:
+        return self.buffer_thread_len(thread) > 0
+
+    def buffer_delete_thread(self, thread: str) -> bool:
+        with self._lock:
+            return self._drop_slots(thread)
+
+    def _drop_slots(self, thread: str) -> bool:
+        found = self._store.threads.get(thread)
+        slots = self._slots(thread)
+        if not slots or (found is not None and not found.conversation.ended):
+            return False
+        self._store.slot_count -= len(slots)
+        slots.clear()
+        self._store.loose.pop(thread, None)
+        return True
+
+    def buffer_list_threads(self) -> Iterator[str]:
+        with self._lock:
+            store = self._store
+            found = [*(id for id, thread in store.threads.items() if thread.slots), *store.loose]
+        yield from found
+
+    def buffer_clear(self) -> None:
+        with self._lock:
+            for thread in [*self._store.threads, *self._store.loose]:
+                self._drop_slots(thread)
 
     def join_results(self, thread: str) -> list[bytes | None]:
         with self._lock:
-            found = self._ledger.threads.get(thread)
+            found = self._store.threads.get(thread)
             return list(found.join.results) if found and found.join else []
 
     def joins(self) -> Iterator[tuple[str, int, int]]:
         with self._lock:
-            open = [(id, join.terms.total - join.missing, join.terms.total) for id, join in self._ledger.joins.items()]
+            open = [(id, join.terms.total - join.missing, join.terms.total) for id, join in self._store.joins.items()]
         yield from open
 
     def join_create(self, id: str, total: int) -> bool:
         with self._lock:
-            joins = self._ledger.joins
+            joins = self._store.joins
             if id in joins:
                 return False
             joins[id] = JoinState(Join(id, total, b""), None)
@@ -86,20 +147,20 @@ class InMemoryBackend:
 
     def join_get(self, id: str) -> JoinRecord | None:
         with self._lock:
-            join = self._ledger.joins.get(id)
+            join = self._store.joins.get(id)
             return JoinRecord(id, join.terms.total, list(join.results)) if join else None
 
     def join_record(self, id: str, index: int, result: bytes) -> bool:
         with self._lock:
-            join = self._ledger.joins.get(id)
+            join = self._store.joins.get(id)
             return join is not None and join.thread is None and join.record(index, result)
 
     def join_remove(self, id: str) -> bool:
         with self._lock:
-            join = self._ledger.joins.get(id)
+            join = self._store.joins.get(id)
             if join is None or join.thread is not None:
                 return False
-            del self._ledger.joins[id]
+            del self._store.joins[id]
             return True
 
     def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
@@ -109,31 +170,156 @@ class InMemoryBackend:
             yield _record(thread)
 
     def _find(self, conversation: str | None) -> list[Thread]:
-        ledger = self._ledger
+        store = self._store
         if conversation is None:
-            return list(ledger.threads.values())
-        known = ledger.conversations.get(conversation)
-        return [ledger.threads[id] for id in known.threads] if known else []
+            return list(store.threads.values())
+        known = store.conversations.get(conversation)
+        return [store.threads[id] for id in known.threads] if known else []
 
-    def registry(self) -> Iterator[tuple[str, str]]:
+    def registry_set(self, chain: str, uuid: str) -> str:
         with self._lock:
-            ledger = self._ledger
-            pairs = [(ledger.root_id, ledger.root)]
-            pairs += [(thread.id, thread.chain) for thread in ledger.threads.values()]
-        yield from pairs
+            bound = self._uuid_of(chain)
+            if bound is not None:
+                return bound
+            other = self._chain_of(uuid)
+            if other is not None:
+                raise LimitError(f"the id {uuid} is bound to the chain {other} already; take another id")
+            self._store.ids[chain], self._store.chains[uuid] = uuid, chain
+            return uuid
+
+    def _uuid_of(self, chain: str) -> str | None:
+        ledger = self._ledger
+        if chain == ledger.root:
+            return ledger.root_id
+        id = self._store.ids.get(chain) or chains.thread_id(ledger.secret, chain)
+        return id if id in self._store.chains or id in self._store.threads else None
+
+    def _chain_of(self, uuid: str) -> str | None:
+        if uuid == self._ledger.root_id:
+            return self._ledger.root
+        thread = self._store.threads.get(uuid)
+        return thread.chain if thread else self._store.chains.get(uuid)
+
+    def registry_get_uuid(self, chain: str) -> str | None:
+        with self._lock:
+            return self._uuid_of(chain)
+
+    def registry_get_chain(self, uuid: str) -> str | None:
+        with self._lock:
+            return self._chain_of(uuid)
+
+    def registry_delete(self, uuid: str) -> bool:
+        with self._lock:
+            return self._unbind(uuid)
+
+    def _unbind(self, uuid: str) -> bool:
+        """A thread of a conversation that is over goes with that; only a binding from outside can go alone."""
+        chain = self._store.chains.get(uuid)
+        thread = self._store.threads.get(uuid)
+        return chain is not None and thread is None and self._store.unbind(chain)
+
+    def registry_clear(self) -> None:
+        with self._lock:
+            for uuid in list(self._store.chains):
+                self._unbind(uuid)
+
+    def registry_list_all(self) -> Iterator[tuple[str, str]]:
+        with self._lock:
+            ledger, store = self._ledger, self._store
+            pairs = {ledger.root_id: ledger.root} | store.chains
+            pairs |= {thread.id: thread.chain for thread in store.threads.values()}
+        yield from pairs.items()
 
     def totals(self) -> BackendTotals:
         with self._lock:
-            ledger = self._ledger
+            store = self._store
             return BackendTotals(
-                threads=len(ledger.threads),
-                conversations=len(ledger.conversations),
-                conversations_active=sum(one.running for one in ledger.conversations.values()),
-                in_flight=ledger.in_flight,
-                slots=ledger.slot_count,
-                joins=len(ledger.joins),
-                dead_letters=len(ledger.dead),
+                threads=len(store.threads),
+                conversations=len(store.conversations),
+                conversations_active=sum(not one.ended for one in store.conversations.values()),
+                in_flight=store.in_flight,
+                slots=store.slot_count,
+                joins=len(store.joins),
+                dead_letters=len(store.dead),
             )
+
+    def enroll(self, pump: PumpRecord) -> None:
+        with self._lock:
+            self._store.put_pump(pump)
+
+    def retire(self, pump: str) -> None:
+        with self._lock:
+            self._ledger.release(pump, lost=False)
+            self._store.drop_pump(pump)
+
+    def renew(self, pump: str, expires: float) -> bool:
+        with self._lock:
+            for record in self._store.pumps():
+                if record.id == pump:
+                    record.expires = expires
+                    return True
+            return False
+
+    def pumps(self) -> list[PumpRecord]:
+        with self._lock:
+            return list(self._store.pumps())
+
+    def bury_pump(self, pump: str) -> int:
+        with self._lock:
+            released = self._ledger.release(pump, lost=True)
+            self._store.drop_pump(pump)
+            return released
+
+    def wait(self, pump: str, seconds: float) -> bool:
+        del pump
+        threading.Event().wait(seconds)  # There is no other process.
+        return False
+
+    def conversations(self, running: bool = False) -> Iterator[ConversationRecord]:
+        with self._lock:
+            found = [self._conversation(one) for one in self._store.conversations.values()]
+        yield from (one for one in found if not running or one.state == "running")
+
+    def _conversation(self, one: Conversation) -> ConversationRecord:
+        initiator = self._store.threads[one.id]
+        outputs = len(initiator.slots)
+        return ConversationRecord(
+            one.id, initiator.chain, one.state, one.owner, one.started, one.ended, outputs, one.delivered
+        )
+
+    def adopt(self, pump: str, conversation: str) -> bool:
+        with self._lock:
+            found = self._store.conversations.get(conversation)
+            if found is None or found.ended:
+                return False
+            found.owner = pump
+            return True
+
+    def delivered(self, conversation: str, outputs: int) -> None:
+        with self._lock:
+            found = self._store.conversations.get(conversation)
+            if found is not None:
+                found.delivered = max(found.delivered, outputs)
+
+    def forget(self, conversation: str) -> bool:
+        with self._lock:
+            found = self._store.conversations.get(conversation)
+            if found is None or not found.ended:
+                return False
+            self._store.forget(found)
+            return True
+
+    def dead_letters(self) -> Iterator[DeadLetter]:
+        with self._lock:
+            letters = list(self._store.dead)
+        yield from letters
+
+    def info(self) -> dict[str, Any]:
+        totals = self.totals()
+        threads = sum(1 for _ in self.buffer_list_threads())
+        entries = sum(1 for _ in self.registry_list_all())
+        counts = {"buffer_threads": threads, "registry_entries": entries, "ttl_seconds": 0}
+        return {"type": "memory", "place": "this process", **counts, **asdict(totals)}
 
     def ping(self) -> bool:
         return True

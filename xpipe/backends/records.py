@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence
+
 from xpipe.core.messages import Join
 
 
@@ -26,17 +28,21 @@ class JoinState:
 
 
 class Thread:
-    """One thread. `parent` is None for an initiator only; `mailbox` holds the claimed or ready message first.
+    """One thread. `parent` is None for an initiator only.
 
-    Empty collections are None or shared: most threads end with nothing in them, and there are many threads.
+    mailbox: the indexes of the slots to be handled, the claimed or ready one first; attempt and deliveries are those
+    of the first. owner: the pump that has claimed it, "" for none. pending: its messages in flight and its child
+    threads that are themselves pending. Empty collections are None: most threads end with nothing in them, and there
+    are many threads.
     """
 
     __slots__ = (
+        "attempt",
         "call",
         "caller",
         "chain",
-        "claimed",
         "conversation",
+        "deliveries",
         "failed",
         "fence",
         "id",
@@ -46,6 +52,7 @@ class Thread:
         "mailbox",
         "no_answer",
         "open",
+        "owner",
         "parent",
         "pending",
         "slots",
@@ -69,16 +76,18 @@ class Thread:
         self.parent = parent
         self.conversation = conversation
         self.index = index
+        self.attempt = 1
         self.call = ""
-        self.claimed = False
+        self.deliveries = 0
         self.failed = False
         self.fence = 0
         self.join: JoinState | None = None
-        self.mailbox: list[bytes] | None = None
+        self.mailbox: list[int] | None = None
         self.no_answer = False
         self.open: dict[str, str] | None = None
+        self.owner = ""
         self.pending = 0
-        self.slots: list[bytes] = []
+        self.slots: MutableSequence[bytes] = []
         self.state = b""
 
     @property
@@ -92,14 +101,26 @@ class Thread:
 
 
 class Conversation:
-    """All threads that grew from one injected message."""
+    """All threads that grew from one injected message. Its outputs are the slots of its initiator.
 
-    __slots__ = ("faulted", "id", "owner", "running", "started", "threads")
+    owner: the pump that is told of its events; delivered: how many of its outputs have been printed; ended: when, in
+    seconds since the epoch, 0.0 while it runs.
+    """
+
+    __slots__ = ("delivered", "ended", "faulted", "id", "owner", "started", "threads")
 
     def __init__(self, id: str, owner: str, started: float) -> None:
         self.id = id
         self.owner = owner
         self.started = started
-        self.running = True
+        self.ended = 0.0
+        self.delivered = 0
         self.faulted = False
-        self.threads: list[str] = []
+        self.threads: MutableSequence[str] = []
+
+    @property
+    def state(self) -> str:
+        """running, done or failed."""
+        if not self.ended:
+            return "running"
+        return "failed" if self.faulted else "done"

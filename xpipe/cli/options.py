@@ -51,6 +51,15 @@ Messages = Annotated[
         rich_help_panel=_INPUT,
     ),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with what earlier runs left unfinished in the backend; the file's own messages are not sent.",
+        rich_help_panel=_INPUT,
+        show_default=False,
+    ),
+]
 Workers = Annotated[
     str | None,
     typer.Option(

@@ -31,6 +31,7 @@ class Plan:
 
     file: Path
     messages: bool
+    resume: bool
     inputs: tuple[str, ...]
     sends: tuple[Send, ...]
     workers: int | None
@@ -51,6 +52,7 @@ def run(
     input: options.Inputs = None,
     send: options.Sends = None,
     messages: options.Messages = True,
+    resume: options.Resume = False,
     workers: options.Workers = None,
     timeout: options.Timeout = None,
     grace: options.Grace = "5s",
@@ -69,7 +71,8 @@ def run(
     options.check_one_stdin(input or [], send or [])
     plan = Plan(
         file=organism,
-        messages=messages,
+        messages=messages and not resume,
+        resume=resume,
         inputs=tuple(input or ()),
         workers=options.parse_workers(workers),
         timeout=options.parse_timeout(timeout),

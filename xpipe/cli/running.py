@@ -29,11 +29,11 @@ from xpipe.cli.session import Bounds, End, Reason, Session, Valve
 from xpipe.cli.sources import given
 from xpipe.cli.talk import Talk
 from xpipe.cli.telling import Result, finish
-from xpipe.cli.text import visible
+from xpipe.cli.text import counted, visible
 from xpipe.config.loading import check_definition
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.durations import format_duration
-from xpipe.core.errors import EXIT_UNFINISHED, ConfigError, XpipeError
+from xpipe.core.errors import EXIT_UNFINISHED, BackendError, ConfigError, XpipeError
 from xpipe.core.organism import OrganismDefinition
 
 SLACK = 2.0
@@ -45,7 +45,7 @@ def execute(plan: Plan) -> int:
     stdout = claim_stdout()
     with Interrupts() as interrupts:
         definition = load(plan)
-        if not (definition.messages or plan.sends or plan.inputs):
+        if not (definition.messages or plan.sends or plan.inputs or plan.resume):
             tell(_nothing_to_do(definition))
         runner = asyncio.Runner()
         running = Running(plan, definition, stdout, interrupts)
@@ -55,6 +55,7 @@ def execute(plan: Plan) -> int:
             running.give_up()
             raise
         code = finish(plan, stdout, running.result())
+        running.close()
         leave_soon(code)
         runner.close()
         return code
@@ -103,6 +104,12 @@ class Running:
         """What is to be told. Only after `run`."""
         return Result(self._end, self._error, self._account, self._harvest, self._stream, self._document)
 
+    def close(self) -> None:
+        """What was told has been told: the backend may forget that it was to be, and be closed."""
+        with contextlib.suppress(BackendError):
+            self._organism.confirm()
+        self._organism.backend.close()
+
     def give_up(self) -> None:
         """Leave nothing behind: no worker, no half-written file, no hidden cursor. From any thread."""
         if self._organism.pool is not None:
@@ -127,6 +134,13 @@ class Running:
             with self._display():
                 await self._serve(started, clock)
 
+    def _tell_unserved(self) -> None:
+        left = self._organism.unserved()
+        if left and not self._plan.resume:
+            ids = ", ".join(one.id for one in left[:5]) + (", ..." if len(left) > 5 else "")
+            hint = "run with --resume to go on with them"
+            tell(f"xpipe: {counted(len(left), 'conversation')} of earlier runs unfinished: {ids}; {hint}")
+
     async def _serve(self, started: datetime, clock: float) -> None:
         session = self._session()
         try:
@@ -134,13 +148,16 @@ class Running:
             if self._plan.timeout is not None:
                 why = f"not finished within {format_duration(self._plan.timeout)}, and a handler blocks the event loop"
                 self._bound(self._plan.timeout, EXIT_UNFINISHED, why)
+            self._tell_unserved()
+            if self._plan.resume:
+                await self._organism.resume()
             self._end = await session.run()
         except XpipeError as error:
             self._error = error
         finally:
             self._interrupts.first = None
             self._settle(session, Timings(started, time.monotonic() - clock))
-            await self._organism.stop()
+            await self._organism.halt()
 
     def _session(self) -> Session:
         plan, definition, outlet = self._plan, self._definition, self._outlet

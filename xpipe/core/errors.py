@@ -48,6 +48,12 @@ class BackendError(XpipeError):
     exit_code = EXIT_BACKEND
 
 
+class LimitError(XpipeError):
+    """What is asked for would pass a limit, or take what is taken."""
+
+    exit_code = EXIT_FAULT
+
+
 class PoolError(XpipeError):
     """The worker processes cannot be started."""
 

@@ -53,7 +53,8 @@ class Claim(msgspec.Struct, array_like=True, gc=False):
 
     fence: the delivery token that the step must carry; call: the open call of the thread that `respond` answers, ""
     for none; caller: who opened the thread; initial: its caller is an initiator; open: the segments of the calls the
-    thread waits for; state: what a primitive keeps in its thread.
+    thread waits for; state: what a primitive keeps in its thread; attempt: how often the message has been tried, this
+    time included; deliveries: how often a lease on it was lost.
     """
 
     thread: str
@@ -66,6 +67,15 @@ class Claim(msgspec.Struct, array_like=True, gc=False):
     initial: bool
     open: list[str]
     state: bytes
+    attempt: int = 1
+    deliveries: int = 0
+
+
+def claimed_message(claim: Claim) -> Message:
+    """The message that `claim` leases, with the number of this attempt."""
+    message = decode_message(claim.message)
+    message.attempt = claim.attempt
+    return message
 
 
 class Binding(msgspec.Struct, array_like=True, gc=False):
@@ -120,11 +130,11 @@ class DeadLetter(msgspec.Struct, array_like=True, gc=False):
 class Step(msgspec.Struct, array_like=True, gc=False):
     """All that one hop changes, committed together or not at all.
 
-    thread, fence: the claim it finishes. call: the thread's open call afterwards. again: the same message for another
-    attempt, then nothing else is set. own: messages to the thread itself. delegate: a request made as if by the
-    thread's parent, taking over the thread's open call. ends: the thread gives up what it waits for: its open calls
-    and its join are closed, later replies to them are late. state: what a primitive keeps. no_answer: a call of this
-    thread that ends without an answer is told of by a fault. dropped: answers that nobody waited for.
+    thread, fence: the claim it finishes. call: the thread's open call afterwards. again: the number of another attempt
+    at the same message, then nothing else is set. own: messages to the thread itself. delegate: a request made as if
+    by the thread's parent, taking over the thread's open call. ends: the thread gives up what it waits for: its open
+    calls and its join are closed, later replies to them are late. state: what a primitive keeps. no_answer: a call of
+    this thread that ends without an answer is told of by a fault. dropped: answers that nobody waited for.
     """
 
     thread: str
@@ -133,7 +143,7 @@ class Step(msgspec.Struct, array_like=True, gc=False):
     sends: list[Send] = []
     answer: Answer | None = None
     own: list[bytes] = []
-    again: bytes | None = None
+    again: int = 0
     delegate: Send | None = None
     join: Join | None = None
     no_answer: bool = False
@@ -174,3 +184,29 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     message: bytes = b""
     state: str = ""
     cause: bytes = b""
+
+
+class PumpRecord(msgspec.Struct, array_like=True, gc=False):
+    """A pump as others see it: its process, which `started` (ticks since boot) tells from a later one of that pid.
+
+    expires: when its leases end unless it renews them, in seconds since the epoch.
+    """
+
+    id: str
+    host: str
+    pid: int
+    started: int
+    expires: float
+
+
+class ConversationRecord(msgspec.Struct, array_like=True, gc=False):
+    """A conversation as others see it. state: running, done or failed; times are in seconds since the epoch."""
+
+    id: str
+    chain: str
+    state: str
+    owner: str
+    started: float
+    ended: float
+    outputs: int
+    delivered: int

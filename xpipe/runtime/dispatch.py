@@ -115,7 +115,7 @@ class Dispatcher:
         )
 
     def _history(self, thread: str, message: str) -> Sequence[Slot]:
-        return read_slots(up_to(self._backend.slots(thread), message), self._types)
+        return read_slots(up_to(self._backend.buffer_get_thread(thread), message), self._types)
 
     def _call(self, handler: Callable[..., Any], payload: Any, metadata: HandlerMetadata) -> Outcome:
         try:
@@ -224,7 +224,9 @@ class Dispatcher:
             _settle_once(hop, result.failure or result.responses, settle)
 
         pool.submit(
-            PoolTask(task, listener.timeout, done, lambda: up_to(self._backend.slots(claim.thread), message.id))
+            PoolTask(
+                task, listener.timeout, done, lambda: up_to(self._backend.buffer_get_thread(claim.thread), message.id)
+            )
         )
 
 

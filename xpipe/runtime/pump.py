@@ -15,11 +15,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
-from xpipe.core.messages import Event, Injection, Step, decode_message
+from xpipe.core.messages import Event, Injection, Step, claimed_message, decode_message
 from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced, SharedBackend
 from xpipe.runtime.dispatch import Dispatcher
 from xpipe.runtime.hop import Hop
+from xpipe.runtime.line import Line
 from xpipe.runtime.primitives.base import Primitive
 from xpipe.runtime.responses import Failure, Outgoing
 from xpipe.runtime.router import Router
@@ -73,6 +74,8 @@ class Pump:
         self._awake = 0
         self._claiming = True
         self._closed = False
+        self._advancing = False
+        self.line = Line(backend.capabilities.blocking)
         self._news = True
         self._timer: asyncio.TimerHandle | None = None
         self._turn_began = 0.0
@@ -89,16 +92,19 @@ class Pump:
         """How many messages of each busy listener are under way."""
         return dict(self._running)
 
-    def inject(self, messages: Sequence[Injection]) -> list[str]:
+    async def inject(self, messages: Sequence[Injection]) -> list[str]:
         """Start a conversation for each message; their ids."""
         self._topology.expect(name for message in messages for name in message.to)
-        ids = self._backend.inject(self.id, messages, time.time())
+        ids = await self.line.call(self._backend.inject, self.id, messages, time.time())
         self.wake()
         return ids
 
     def wake(self) -> None:
-        """There may be something to do: have a runner look."""
+        """There may be something to claim: have a runner look."""
         self._news = True
+        self._rouse()
+
+    def _rouse(self) -> None:
         if self._awake or self._closed:
             return
         self._awake += 1
@@ -149,8 +155,8 @@ class Pump:
             await self._serve()
         finally:
             self._awake -= 1
-            if self._queue or self._steps or self._news:
-                self.wake()
+            if self._has_work():
+                self._rouse()
 
     async def _serve(self) -> None:
         runner = asyncio.current_task()
@@ -164,8 +170,8 @@ class Pump:
                     return  # The handler may have left its task to others, who may still cancel it.
                 if runner.cancelling():
                     return
-            if self._steps or self._news:
-                self._advance()
+            if self._may_advance():
+                await self._advance()
             elif not self._queue:
                 if not await self._sleep():
                     return
@@ -173,11 +179,18 @@ class Pump:
             if not self._queue or self._turn_is_over():
                 await self._let_others_run()
 
+    def _has_work(self) -> bool:
+        """Something is to be handled or committed, or may be there to be claimed."""
+        return bool(self._queue) or self._may_advance()
+
+    def _may_advance(self) -> bool:
+        return not self._advancing and (bool(self._steps) or self._news)
+
     async def _see_through(self, rest: Awaitable[None]) -> None:
         """Wait with a handler, while another runner goes on with the queue."""
         self._awake -= 1
-        if self._queue or self._steps or self._news:
-            self.wake()
+        if self._has_work():
+            self._rouse()
         try:
             await rest
         finally:
@@ -207,7 +220,7 @@ class Pump:
         self._turn_began = time.monotonic()
         return True
 
-    def _advance(self) -> None:
+    async def _advance(self) -> None:
         steps, hops = self._steps, self._hops
         # Until a batch is through, threads and workers have not got all of it: what room they have is not known.
         through = not self._queue
@@ -216,21 +229,35 @@ class Pump:
         for hop in hops:
             self._count_out(hop.claim.listener)
         room = self._room() if self._claiming and through else {}
-        advanced = self._backend.advance(self.id, steps, room, BATCH, now)
+        advanced = await self._exchange(steps, room, now)
         self._count(advanced, steps, hops)
         for position, reason in advanced.refused.items():
             self._refused(hops[position], reason)
         for event in advanced.events:
             self._on_event(event)
         for claim in advanced.claims:
-            message = decode_message(claim.message)
+            message = claimed_message(claim)
             self._queue.append(Hop(claim, message))
             self._count_in(claim.listener)
         self._news = self._news or len(advanced.claims) == BATCH
-        if self._topology.gone and not self._running and not self._backend.in_flight():
+        if self._topology.gone and not (self._running or self.line.blocking or self._backend.in_flight()):
             self._topology.gone.clear()  # Nothing for them can still come.
         self._set_timer(advanced.due, now)
         self._on_progress()
+
+    async def _exchange(self, steps: list[Step], room: dict[str, int], now: float) -> Advanced:
+        """One call of the backend at a time; while it blocks, other runners handle what is in the queue."""
+        if not self.line.blocking:
+            return self._backend.advance(self.id, steps, room, BATCH, now)
+        self._advancing = True
+        self._awake -= 1
+        if self._queue:
+            self._rouse()
+        try:
+            return await self.line.call(self._backend.advance, self.id, steps, room, BATCH, now)
+        finally:
+            self._awake += 1
+            self._advancing = False
 
     def _count_in(self, listener: str) -> None:
         self._running[listener] = self._running.get(listener, 0) + 1
@@ -250,7 +277,7 @@ class Pump:
             if step.dropped:
                 stats.dropped += step.dropped
                 log.warning("%s answered a call that has its answer; the second one is dropped", hop.claim.listener)
-            if step.again is not None:
+            if step.again:
                 stats.retries += 1
                 continue
             stats.hops += 1
@@ -323,7 +350,7 @@ class Pump:
 
     def _fail(self, hop: Hop, fault: Fault) -> Step:
         step = self._router.route_failure(hop.claim, hop.message, fault)
-        if step.again is None:
+        if not step.again:
             self._note(hop, fault)
         return step
 
@@ -357,4 +384,4 @@ class Pump:
         self._steps.append(step)
         self._hops.append(hop)
         if not self._awake:
-            self.wake()
+            self._rouse()

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-import msgspec
-
 from xpipe.core import chains
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
@@ -33,6 +31,10 @@ from xpipe.runtime.topology import SYSTEM, Topology
 
 ATTEMPTS = {"worker_lost": 3}
 """How often a message is tried when it fails with a fault of this code; once for all others."""
+
+
+MAX_DELIVERIES = 10
+"""How often a message may take its pump down, or be held by one that dies, before it is given up on."""
 
 
 def message_ids() -> Callable[[], str]:
@@ -97,7 +99,10 @@ class Router:
         self.new_id = new_id or message_ids()
 
     def admit(self, claim: Claim, message: Message) -> Step | None:
-        """None when the handler may run, else the step that is taken instead (F6, F7)."""
+        """None when the handler may run, else the step that is taken instead (F6, F7, L2)."""
+        if claim.deliveries >= MAX_DELIVERIES:
+            text = f"{claim.deliveries} pumps died while they handled this message; it is not tried again"
+            return self.fail(claim, message, self.fault(claim, message, "pump_lost", text))
         if self._topology.accepts(claim.listener, message.type):
             return None
         if message.kind == FAULT:
@@ -132,8 +137,7 @@ class Router:
     def route_failure(self, claim: Claim, message: Message, fault: Fault) -> Step:
         """The step for a handler that failed (R10, R11)."""
         if message.attempt < ATTEMPTS.get(fault.code, 1):
-            again = msgspec.structs.replace(message, attempt=message.attempt + 1)
-            return Step(claim.thread, claim.fence, again=encode_message(again))
+            return Step(claim.thread, claim.fence, again=message.attempt + 1)
         return self.fail(claim, message, fault)
 
     def fail(self, claim: Claim, message: Message, fault: Fault) -> Step:

@@ -1,4 +1,4 @@
-"""The public names of the state layer."""
+"""The Buffers that are being collected, as they are seen from outside."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import msgspec
 from xpipe.core.codec import Packed
 from xpipe.core.messages import FAULT, RESPONSE, Message, decode_message, encode_message
 from xpipe.core.payloads import BufferItemResult, Fault
-from xpipe.ports import JoinRecord
-from xpipe.ports import SharedBackend as SharedBackend
+from xpipe.ports import JoinRecord, SharedBackend
 
 _encode = msgspec.msgpack.encode
 _decode_fault = msgspec.msgpack.Decoder(Fault).decode

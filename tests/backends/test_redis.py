@@ -1,0 +1,245 @@
+"""Redis alone: what it keeps under which keys and for how long, what it says when it cannot, and prefixes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import redis as client
+import redis_server
+from contract_kit import Driver, answered, done
+from redis_kit import Make, keys, play
+
+from xpipe.backends.redis_scripts import script
+from xpipe.core.messages import Injection, PumpRecord
+
+pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
+
+ALWAYS = {"organism", "secret", "counters", "numbers", "threads", "conversations", "running", "finished", "lanes"}
+ALWAYS |= {"joins", "expiries", "dead", "loose", "bound", "pumps", "leases", "listening", "sizes", "flights"}
+OF_PUMPS = {"inbox", "reply", "claimed", "wake"}
+OF_LISTENERS = {"ready"}
+
+
+def test_the_keys_that_others_read_are_where_they_look(make_redis: Make, raw_redis: client.Redis) -> None:
+    backend = make_redis("layout:")
+    drive = Driver(backend)
+    drive.inject("a")
+    claim = drive.claim()
+
+    assert raw_redis.lrange(f"layout:buffer:{claim.thread}", 0, -1) == [claim.message]
+    assert raw_redis.get(f"layout:chain:{claim.chain}") == claim.thread.encode()
+    assert raw_redis.get(f"layout:uuid:{claim.thread}") == claim.chain.encode()
+    assert raw_redis.get("layout:chain:system.org") is not None
+
+
+@pytest.mark.parametrize("ttl", [0, 1000])
+def test_forgotten_conversations_leave_only_the_documented_keys(
+    make_redis: Make, raw_redis: client.Redis, ttl: int
+) -> None:
+    backend = make_redis(f"leak{ttl}:", ttl=ttl)
+    drive = Driver(backend)
+    backend.enroll(PumpRecord(drive.pump, "host", 1, 1, 1.0))
+    ids = [play(drive) for _ in range(3)]
+    assert drive.kinds_of_events().count("ended") == 3
+
+    assert all(backend.forget(id) for id in ids)
+    backend.retire(drive.pump)
+
+    left = keys(raw_redis, f"leak{ttl}:")
+    root = {"chain:system.org", f"uuid:{backend.registry_get_uuid('system.org')}"}
+    assert left - ALWAYS == root
+    totals = backend.totals()
+    assert (totals.threads, totals.conversations, totals.in_flight, totals.slots, totals.joins) == (0, 0, 0, 0, 0)
+
+
+def test_without_conversations_the_indexes_are_empty(make_redis: Make, raw_redis: client.Redis) -> None:
+    backend = make_redis("empty:", ttl=1000)
+    backend.forget(play(Driver(backend)))
+
+    counts = raw_redis.hgetall("empty:counters")
+    assert {counts[b"slots"], counts[b"in_flight"]} == {b"0"}
+    assert not raw_redis.exists(
+        "empty:sizes", "empty:flights", "empty:threads", "empty:conversations", "empty:finished"
+    )
+
+
+def test_with_a_ttl_every_key_but_the_documented_ones_has_it(make_redis: Make, raw_redis: client.Redis) -> None:
+    backend = make_redis("ttl:", ttl=500)
+    drive = Driver(backend)
+    play(drive)
+    drive.inject("a", "b")
+    claim = drive.claim()
+    drive.commit(done(claim, own=[drive.own(claim)] * 3, sends=[drive.send(claim, "c")], join=drive.join(claim, 2)))
+    backend.registry_set("some.chain", "some-id")
+    backend.buffer_append("loose", b"slot")
+    backend.join_create("mine", 2)
+    backend.join_record("mine", 0, b"x")
+
+    without = {key for key in keys(raw_redis, "ttl:") if raw_redis.ttl(f"ttl:{key}") == -1}
+
+    assert {key.partition(":")[0] for key in without} <= ALWAYS | OF_PUMPS | OF_LISTENERS
+    assert backend.info()["ttl_seconds"] == 500
+    assert backend.capabilities.expiry
+
+
+def test_without_a_ttl_nothing_expires(make_redis: Make, raw_redis: client.Redis) -> None:
+    backend = make_redis("ever:")
+    play(Driver(backend))
+
+    assert {raw_redis.ttl(f"ever:{key}") for key in keys(raw_redis, "ever:")} == {-1}
+    assert not backend.capabilities.expiry
+
+
+def test_a_commit_refreshes_what_it_touches(make_redis: Make, raw_redis: client.Redis) -> None:
+    backend = make_redis("fresh:", ttl=500)
+    drive = Driver(backend)
+    drive.inject("a")
+    claim = drive.claim()
+    touched = [f"fresh:{kind}:{claim.thread}" for kind in ("thread", "buffer", "uuid")] + [f"fresh:chain:{claim.chain}"]
+    for key in touched:
+        raw_redis.expire(key, 5)
+
+    drive.commit(done(claim, own=[drive.own(claim)]))
+
+    assert all(raw_redis.ttl(key) > 400 for key in touched)
+
+
+def test_upkeep_renews_running_conversations_and_clears_up_after_expired_ones(
+    make_redis: Make, raw_redis: client.Redis
+) -> None:
+    backend = make_redis("keep:", ttl=500)
+    drive = Driver(backend)
+    ended, running, expired = play(Driver(backend, "other")), drive.inject("a"), drive.inject("b")
+    backend.buffer_append("loose", b"slot")
+    backend.registry_set("some.chain", "some-id")
+    backend.join_create("mine", 2)
+    for key in keys(raw_redis, "keep:"):
+        raw_redis.expire(f"keep:{key}", 5) if raw_redis.ttl(f"keep:{key}") > 0 else None
+    for id in (expired, ended):
+        gone = [one.thread for one in backend.threads(id)]
+        raw_redis.delete(f"keep:conversation:{id}", f"keep:members:{id}")
+        raw_redis.delete(*(f"keep:{kind}:{one}" for one in gone for kind in ("thread", "buffer", "uuid")))
+    raw_redis.delete("keep:buffer:loose", "keep:uuid:some-id", "keep:handmade:mine")
+
+    backend._upkeep.make_pass()
+
+    threads = [one.thread for one in backend.threads(running)]
+    assert all(raw_redis.ttl(f"keep:{kind}:{one}") > 400 for one in threads for kind in ("thread", "uuid"))
+    totals = backend.totals()
+    assert (totals.threads, totals.conversations, totals.conversations_active) == (2, 1, 1)
+    assert (totals.in_flight, totals.slots, totals.joins) == (1, 1, 0)
+    assert [chain for _, chain in backend.registry_list_all()][1:] == [one.chain for one in backend.threads()]
+    assert len(drive.advance().claims) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a:", "ab:"),
+        ("x", "x:"),
+        ("q*:", "qq:"),
+        ("w?:", "ww:"),
+        ("[e]:", "e:"),
+        ("{orgA}:", "{orgB}:"),
+        ("ä ':", "ä :"),
+    ],
+)
+def test_prefixes_never_see_or_clear_each_other(make_redis: Make, one: str, other: str) -> None:
+    left, right = make_redis(one), make_redis(other, organism="other")
+    left_drive, right_drive = Driver(left), Driver(right)
+    left_id, right_id = play(left_drive), play(right_drive)
+    before = list(right.threads())
+
+    left.buffer_clear()
+    left.registry_clear()
+    left.forget(left_id)
+
+    assert list(right.threads()) == before
+    assert list(left.threads()) == []
+    assert not left.forget(right_id)
+    assert left.secret() != right.secret()
+
+
+def test_importing_the_module_does_not_import_redis() -> None:
+    code = "import sys, xpipe.backends.redis; sys.exit('redis' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_info_tells_place_and_version(make_redis: Make, redis_shared: redis_server.Server) -> None:
+    info = make_redis("told:").info()
+
+    assert info["place"] == f"unix://{redis_shared.socket} (prefix 'told:')"
+    assert info["server_version"].count(".") == 2
+    assert (info["type"], info["registry_entries"], info["buffer_threads"]) == ("redis", 1, 0)
+
+
+@pytest.mark.parametrize("act", ["work", "event", "before"])
+def test_wait_ends_when_another_process_has_something(make_redis: Make, act: str) -> None:
+    prefix = redis_server.new_prefix()
+    one, other = make_redis(prefix), make_redis(prefix)
+    talk = one.inject("pump-1", [Injection("cli", ["a"], "Ping", b"")], 1.0)
+    claim = Driver(other, "pump-2").claim()
+    one.advance("pump-1", [], {"a": 5}, 5, 1.0)
+    assert not one.wait("pump-1", 0.01)
+    done_at: list[float] = []
+
+    def go_on() -> None:
+        if act == "event":
+            other.advance("pump-2", [answered(claim)], {}, 0, 1.0)
+        else:
+            other.inject("pump-2", [Injection("cli", ["b"], "Ping", b"")], 1.0)
+
+    if act == "before":
+        go_on()
+    timer = threading.Timer(0.2, go_on)
+    if act != "before":
+        timer.start()
+    began = time.monotonic()
+    assert one.wait("pump-1", 20.0)
+    done_at.append(time.monotonic() - began)
+    assert done_at[0] < 5
+    if act != "before":
+        timer.join()
+    assert talk
+
+
+def test_closing_ends_a_wait(make_redis: Make) -> None:
+    backend = make_redis()
+    ended = threading.Event()
+    waiting = threading.Thread(target=lambda: (backend.wait("pump-1", 30.0), ended.set()))
+    waiting.start()
+    time.sleep(0.2)
+
+    backend.close()
+
+    assert ended.wait(5)
+    waiting.join()
+
+
+def test_a_large_conversation_is_forgotten_in_small_commands(make_redis: Make, raw_redis: client.Redis) -> None:
+    backend = make_redis(slots=2_000)
+    drive = Driver(backend)
+    id = drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b", f"b~{n}") for n in range(1_000)]))
+    drive.commit(*[answered(one) for one in drive.advance(most=2_000).claims])
+    while claims := drive.advance(room={"a": 1}).claims:
+        drive.commit(*[done(one, call="") for one in claims])
+    drive.advance()
+    raw_redis.config_set("slowlog-log-slower-than", 10_000)
+    raw_redis.slowlog_reset()
+
+    assert backend.forget(id)
+
+    assert backend.totals().threads == 0
+    assert [one["command"][:8] for one in raw_redis.slowlog_get()] == []
+
+
+def test_every_script_is_read_from_the_package() -> None:
+    for name in ("advance", "inject", "release", "open", "forget", "prune", "renew"):
+        assert script(name).source.count("KEYS[1]") > 1

@@ -1,0 +1,239 @@
+"""The connection breaks, or the server goes away: what was done is done once, and the answer comes after all."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis as client
+import redis_server
+from contract_kit import Driver, answered, done, payload
+
+from xpipe.backends.redis import RedisBackend
+from xpipe.core.errors import BackendError
+from xpipe.ports import SharedBackend
+
+pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
+
+
+class Proxy:
+    """Forwards to the server; told to `cut`, it forwards the next request, waits for its answer, and hangs up."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.cut = self.swallowed = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self._to))
+            threading.Thread(target=self._forward, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._answer, args=(far, near), daemon=True).start()
+
+    def _forward(self, near: socket.socket, far: socket.socket) -> None:
+        try:
+            while data := near.recv(1 << 16):
+                far.sendall(data)
+        except OSError:
+            pass
+        far.close()
+
+    def _answer(self, far: socket.socket, near: socket.socket) -> None:
+        try:
+            while data := far.recv(1 << 16):
+                if self.cut:
+                    self.cut -= 1
+                    self.swallowed += 1
+                    break
+                near.sendall(data)
+        except OSError:
+            pass
+        for one in (near, far):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    one = Proxy(redis_server.shared().port)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def backend(proxy: Proxy) -> Iterator[RedisBackend]:
+    one = RedisBackend(f"redis://127.0.0.1:{proxy.port}", redis_server.new_prefix())
+    one.open("org", 50)
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_commit_whose_answer_was_lost_is_answered_again(backend: RedisBackend, proxy: Proxy, times: int) -> None:
+    # given: a commit that answers a call, and claims what else is ready
+    drive = Driver(backend)
+    drive.inject("a")
+    drive.inject("b")
+    first = drive.claim("a")
+
+    # when: it is done, and its answer does not arrive
+    proxy.cut = times
+    advanced = drive.advance(answered(first, b"once"), answered(first, b"stale"))
+
+    # then: the caller is told what the first run did
+    assert proxy.swallowed == times
+    assert advanced.refused == {1: "stale"}
+    assert [one.listener for one in advanced.claims] == ["b"]
+    assert (drive.outputs(), drive.kinds_of_events()) == ([b"once"], ["output", "ended"])
+    drive.commit(answered(advanced.claims[0]))
+    drive.advance()
+    assert drive.kinds_of_events() == ["output", "ended", "output", "ended"]
+    assert backend.in_flight() == 0
+
+
+def test_every_answer_of_a_run_may_be_lost(backend: RedisBackend, proxy: Proxy) -> None:
+    drive = Driver(backend)
+    ids = []
+    for _ in range(5):
+        proxy.cut = 1
+        ids += drive.inject_many(4)
+    proxy.cut = 1
+    claims = drive.advance(most=3).claims
+    while claims:
+        proxy.cut = 1
+        steps = [
+            answered(one) if payload(one.message) == b"request" else done(one, sends=[drive.send(one, "b")])
+            for one in claims
+            if payload(one.message) != b"answer"
+        ]
+        steps += [answered(one) for one in claims if payload(one.message) == b"answer"]
+        claims = drive.advance(*steps, most=3).claims
+    drive.advance()
+
+    assert len(ids) == len(set(ids)) == 20
+    assert sorted(event.conversation for event in drive.events if event.kind == "output") == sorted(ids)
+    assert drive.kinds_of_events().count("ended") == 20
+    assert (backend.in_flight(), backend.totals().threads) == (0, 60)
+    assert backend.totals().slots == 20 * 4
+
+
+def test_what_may_not_be_done_twice_says_that_it_may_have_been_done(backend: RedisBackend, proxy: Proxy) -> None:
+    backend.buffer_append("loose", b"before")
+    proxy.cut = 1
+
+    with pytest.raises(BackendError, match="the connection broke before the answer came"):
+        backend.buffer_append("loose", b"slot")
+
+    assert backend.buffer_get_thread("loose") == [b"before", b"slot"]
+
+
+def test_killed_connections_in_the_middle_of_a_run_are_made_again() -> None:
+    server = redis_server.shared()
+    backend = RedisBackend(server.tcp, redis_server.new_prefix())
+    backend.open("org", 50)
+    drive = Driver(backend)
+    ids = drive.inject_many(300)
+    over = threading.Event()
+
+    def kill() -> None:
+        with client.Redis.from_url(server.url) as raw:
+            while not over.wait(0.002):
+                raw.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        claims = drive.advance(most=5).claims
+        while claims:
+            claims = drive.advance(*[answered(one) for one in claims], most=5).claims
+        drive.advance()
+    finally:
+        over.set()
+        killer.join()
+    backend.close()
+
+    assert sorted(event.conversation for event in drive.events if event.kind == "output") == sorted(ids)
+
+
+@pytest.fixture
+def own_server() -> Iterator[redis_server.Server]:
+    server = redis_server.start()
+    yield server
+    server.remove()
+
+
+def opened(server: redis_server.Server, **options: float) -> RedisBackend:
+    backend = RedisBackend(server.url, "r:")
+    backend._link._patience = options.get("patience", 10.0)
+    backend.open("org", 50)
+    return backend
+
+
+def test_a_restart_without_persistence_is_a_clear_error(own_server: redis_server.Server) -> None:
+    drive = Driver(opened(own_server))
+    drive.inject("a")
+    claim = drive.claim()
+
+    own_server.restart()
+
+    with pytest.raises(BackendError, match="the organism's state is gone"):
+        drive.commit(answered(claim))
+
+
+def test_a_restart_with_persistence_is_waited_for(own_server: redis_server.Server) -> None:
+    drive = Driver(opened(own_server))
+    drive.inject("a")
+    claim = drive.claim()
+    with client.Redis.from_url(own_server.url) as raw:
+        raw.save()
+    own_server.stop()
+    timer = threading.Timer(0.5, own_server.restart)
+    timer.start()
+
+    drive.commit(answered(claim))
+
+    timer.join()
+    drive.advance()
+    assert drive.outputs() == [b"answer"]
+
+
+@pytest.mark.parametrize("act", ["advance", "wait"])
+def test_a_server_that_stays_away_is_an_error_and_not_a_hang(own_server: redis_server.Server, act: str) -> None:
+    backend = opened(own_server, patience=0.5)
+    acts: dict[str, Callable[[], object]] = {
+        "advance": lambda: Driver(backend).advance(),
+        "wait": lambda: backend.wait("pump-1", 30.0),
+    }
+    if act == "wait":
+        threading.Timer(0.3, own_server.stop).start()
+    else:
+        own_server.stop()
+
+    with pytest.raises(BackendError, match="no Redis server answers"):
+        acts[act]()
+
+
+def test_a_wait_is_not_ended_by_the_time_outs_of_its_connection(
+    own_server: redis_server.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xpipe.backends.redis.BLOCK", 0.2)
+    backend: SharedBackend = opened(own_server)
+
+    began = time.monotonic()
+    assert not backend.wait("pump-1", 0.7)
+
+    assert time.monotonic() - began > 0.6

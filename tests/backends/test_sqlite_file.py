@@ -1,0 +1,368 @@
+"""The file: how it is made and recognised, and what is said when something is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from contract_kit import SLOTS, Driver, answered, done
+from sqlite_kit import opened
+
+from xpipe.backends.sqlite import SQLiteBackend
+from xpipe.backends.sqlite_reading import PAGE
+from xpipe.core.errors import BackendError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+def backend(path: Path) -> Iterator[SQLiteBackend]:
+    backend = opened(path)
+    yield backend
+    backend.close()
+
+
+def change(path: Path, *statements: str) -> None:
+    """What somebody else does to the file."""
+    database = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        database.execute(statement)
+    database.close()
+
+
+def refused(path: Path, text: str) -> None:
+    """Opening `path` ends in an error that says `text` and leaves the file as it was."""
+    before = path.read_bytes()
+    with pytest.raises(BackendError, match=text) as error:
+        opened(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == before
+
+
+def test_folders_are_made_and_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "some" / "where" / "state.db"
+    mask = os.umask(0)
+    try:
+        backend = opened(path)
+    finally:
+        os.umask(mask)
+    Driver(backend).inject("a")
+
+    files = list(path.parent.iterdir())
+    assert {one.name for one in files} == {"state.db", "state.db-wal", "state.db-shm"}
+    assert {stat.S_IMODE(one.stat().st_mode) for one in files} == {0o600}
+    backend.close()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_state_survives_closing(path: Path) -> None:
+    backend = opened(path)
+    secret, id = backend.secret(), Driver(backend).inject("a")
+    backend.close()
+
+    again = opened(path)
+    assert again.secret() == secret
+    drive = Driver(again)
+    drive.commit(answered(drive.claim()))
+    drive.advance()
+    assert drive.outputs() == [b"answer"]
+    assert [one.id for one in again.conversations()] == [id]
+    again.close()
+
+
+def test_none_attaches_to_whatever_organism_the_file_holds(backend: SQLiteBackend, path: Path) -> None:
+    id = Driver(backend).inject("a")
+    other = SQLiteBackend(path)
+
+    other.open(None, SLOTS)
+
+    assert [one.id for one in other.conversations()] == [id]
+    assert other.secret() == backend.secret()
+    other.close()
+
+
+def test_none_makes_no_file(path: Path) -> None:
+    with pytest.raises(BackendError, match="no state of an organism yet"):
+        SQLiteBackend(path).open(None, SLOTS)
+    assert not path.exists()
+
+
+def test_the_file_of_another_organism_is_refused(backend: SQLiteBackend, path: Path) -> None:
+    other = SQLiteBackend(path)
+    for one in (backend, other):
+        with pytest.raises(BackendError, match=r"holds system\.org, not else"):
+            one.open("else", SLOTS)
+    with pytest.raises(BackendError, match="not open"):
+        other.totals()
+
+
+def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
+    opened(path).close()
+    change(path, "PRAGMA user_version = 2")
+
+    refused(path, "newer xpipe.*version 2.*upgrade")
+
+
+def test_a_database_of_another_program_is_refused(path: Path) -> None:
+    change(path, "CREATE TABLE theirs (x)", "INSERT INTO theirs VALUES (1)")
+
+    refused(path, "not xpipe's")
+
+
+@pytest.mark.parametrize("content", [b"backend: sqlite\n", b"\0" * 5000, b"SQLite format 3\0" + b"junk" * 2000])
+def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+    refused(path, "no state file|damaged")
+
+
+def test_a_path_that_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "state.db"):
+        with pytest.raises(BackendError, match="cannot be opened") as error:
+            opened(path)
+        assert str(path) in str(error.value)
+
+
+def test_an_empty_file_becomes_one(path: Path) -> None:
+    path.touch()
+
+    opened(path).close()
+
+    assert path.stat().st_size > 0
+
+
+def test_a_file_that_lost_its_journal_mode_gets_it_back(path: Path) -> None:
+    opened(path).close()
+    change(path, "PRAGMA journal_mode = DELETE")
+
+    opened(path).close()
+
+    database = sqlite3.connect(path)
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+
+
+def test_a_backend_that_is_not_open_says_so(path: Path) -> None:
+    backend = opened(path)
+    backend.close()
+    backend.close()
+
+    for one in (backend, SQLiteBackend(path)):
+        for verb in (one.totals, one.secret, one.in_flight, lambda one=one: Driver(one).inject("a")):
+            with pytest.raises(BackendError, match="not open"):
+                verb()
+        assert one.ping() is False
+
+
+def test_a_lock_that_is_not_given_up_is_an_error_and_changes_nothing(path: Path) -> None:
+    backend = SQLiteBackend(path, busy_timeout=0.05)
+    backend.open("org", SLOTS)
+    drive = Driver(backend)
+    drive.inject("a")
+    claim = drive.claim()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(BackendError, match=r"kept it locked.*run again"):
+        drive.commit(answered(claim))
+    assert backend.totals().in_flight == 1  # Reading goes on.
+
+    other.execute("ROLLBACK")
+    drive.commit(answered(claim))
+    assert backend.verify() == []
+    other.close()
+    backend.close()
+
+
+def test_a_full_disk_is_an_error_and_loses_nothing(backend: SQLiteBackend) -> None:
+    drive = Driver(backend)
+    drive.inject("a")
+    claim = drive.claim()
+    step = done(claim, sends=[drive.send(claim, "b", payload=b"x" * 1_000_000)])
+    writer = backend._open_writer()
+    [pages] = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(BackendError, match=r"no room.*make room"):
+        drive.commit(step)
+    assert backend.totals().threads == 2
+    assert backend.verify() == []
+
+    writer.execute("PRAGMA max_page_count = 1000000")
+    drive.commit(step)
+    assert len(drive.claim("b").message) > 1_000_000
+
+
+def test_a_file_that_may_only_be_read_is_an_error(backend: SQLiteBackend) -> None:
+    backend._open_writer().execute("PRAGMA query_only = ON")
+
+    with pytest.raises(BackendError, match="cannot be written to"):
+        Driver(backend).inject("a")
+
+    backend._open_writer().execute("PRAGMA query_only = OFF")
+    Driver(backend).inject("a")
+
+
+def test_an_error_inside_a_commit_undoes_all_of_it(backend: SQLiteBackend) -> None:
+    drive = Driver(backend)
+    drive.inject_many(2)
+    good, bad = drive.advance().claims
+    broken = done(bad, sends=[drive.send(bad, "b")])
+    broken.sends[0].message = None  # type: ignore[assignment]
+
+    with pytest.raises(TypeError):
+        drive.advance(answered(good), broken)
+
+    assert backend.verify() == []
+    drive.commit(answered(good), done(bad))
+
+
+def test_pages_that_are_damaged_are_told_of(path: Path) -> None:
+    backend = opened(path)
+    Driver(backend).inject_many(300)
+    backend.close()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(os.urandom(path.stat().st_size // 3))
+
+    backend = opened(path)
+    assert any("damaged" in problem for problem in backend.verify())
+    with pytest.raises(BackendError, match="damaged"):
+        read_all(backend)
+    backend.close()
+
+
+def read_all(backend: SQLiteBackend) -> None:
+    for thread in backend.threads():
+        backend.buffer_get_thread(thread.thread)
+
+
+def test_tables_that_are_missing_are_told_of(path: Path) -> None:
+    opened(path).close()
+    change(path, "DROP TABLE threads")
+
+    backend = opened(path)
+    with pytest.raises(BackendError, match=r"damaged.*threads"):
+        list(backend.threads())
+    with pytest.raises(BackendError, match="damaged"):
+        Driver(backend).inject("a")
+    backend.close()
+
+
+OTHER_VERSION = "9bA1 78A1 72A1 63A1 61A1 62A1 54C4 00A1 63 01 01 02".replace(" ", "")
+
+
+@pytest.mark.parametrize("data", ["X'C1C1'", "X''", "7", f"X'{OTHER_VERSION}'"])
+def test_a_damaged_message_is_named_and_spoils_no_other(backend: SQLiteBackend, path: Path, data: str) -> None:
+    drive = Driver(backend)
+    spoilt, _ = drive.inject_many(2)
+    [_, thread] = backend.threads(spoilt)
+    change(path, f"UPDATE slots SET data = {data} WHERE thread = (SELECT n FROM threads WHERE id = '{thread.thread}')")
+
+    [problem] = [one for one in backend.verify() if "damaged data" in one]
+    assert "slots" in problem
+    assert thread.thread in problem
+    with pytest.raises(BackendError, match=f"table slots .* slot 0 of the thread {thread.thread}"):
+        drive.advance()
+    listing = backend.threads()
+    assert len(list(islice(listing, 4))) == 4
+    with pytest.raises(BackendError, match=thread.thread):
+        next(listing)
+
+
+@pytest.mark.parametrize("column", ["mailbox", "open"])
+def test_a_damaged_record_is_named(backend: SQLiteBackend, path: Path, column: str) -> None:
+    drive = Driver(backend)
+    drive.inject("a")
+    [_, thread] = backend.threads()
+    change(path, f"UPDATE threads SET {column} = X'C1' WHERE id = '{thread.thread}'")
+
+    with pytest.raises(BackendError, match=f"table threads .* {thread.thread}"):
+        drive.advance()
+    assert any(thread.thread in problem for problem in backend.verify())
+    assert len(list(backend.threads())) == 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE counters SET in_flight = 7", "in_flight says 7"),
+        ("UPDATE counters SET slots = 7", "slots says 7, and there are 2"),
+        ("DELETE FROM slots", "says it has 1 slots, and there are 0"),
+        ("INSERT INTO slots VALUES (999, 0, X'00')", "1 slots belong to no thread"),
+        ("UPDATE threads SET pending = 5 WHERE parent IS NULL", "counts 5 pending"),
+        ("UPDATE threads SET ready = NULL", "neither ready nor claimed"),
+        ("UPDATE lanes SET ready = 5", "queue of a has 2 messages, and says it has 5"),
+        ("DELETE FROM conversations", "belongs to no conversation"),
+        ("UPDATE conversations SET finish = 1", "messages of it are in flight"),
+        ("DELETE FROM threads WHERE parent IS NULL", "no parent"),
+        ("INSERT INTO results VALUES (9, 0, X'00')", "1 results belong to no join"),
+    ],
+)
+def test_tables_that_contradict_each_other_are_told_of(
+    backend: SQLiteBackend, path: Path, statement: str, problem: str
+) -> None:
+    Driver(backend).inject_many(2)
+    assert backend.verify() == []
+
+    change(path, statement)
+
+    assert any(problem in one for one in backend.verify())
+
+
+def test_the_beginning_of_a_listing_reads_no_more_than_a_page(backend: SQLiteBackend) -> None:
+    Driver(backend).inject_many(5 * PAGE)
+    reads: list[str] = []
+    read = backend._reading.read
+
+    def counted(sql: str, *arguments: object) -> list[tuple[object, ...]]:
+        rows = read(sql, *arguments)
+        reads.append(sql)
+        assert len(rows) <= PAGE
+        return rows
+
+    backend._reading.read = counted  # type: ignore[method-assign]
+    for listing in (
+        backend.registry_list_all(),
+        backend.conversations(),
+        backend.conversations(running=True),
+        backend.buffer_list_threads(),
+    ):
+        reads.clear()
+        assert len(list(islice(listing, 50))) == 50
+        assert len(reads) <= 2
+    assert len(list(backend.threads())) == 10 * PAGE
+
+
+def test_no_listing_sorts_or_scans(backend: SQLiteBackend) -> None:
+    statements: list[str] = []
+    assert backend._reading._database is not None
+    backend._reading._database.set_trace_callback(statements.append)
+    id = Driver(backend).inject("a")
+    for listing in (
+        backend.threads(),
+        backend.threads(id),
+        backend.registry_list_all(),
+        backend.conversations(),
+        backend.conversations(running=True),
+        backend.joins(),
+        backend.buffer_list_threads(),
+        backend.dead_letters(),
+    ):
+        list(listing)
+    backend._reading._database.set_trace_callback(None)
+
+    for statement in statements:
+        for *_, plan in backend._open_writer().execute(f"EXPLAIN QUERY PLAN {statement}"):
+            assert "TEMP B-TREE" not in plan
+            assert not plan.startswith("SCAN"), statement

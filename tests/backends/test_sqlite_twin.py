@@ -1,0 +1,198 @@
+"""Step by step, a state file does what the memory backend does: same claims, events and records."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from contract_kit import PUMP, Driver, answered, done, failed
+from random_trees import LISTENERS, RandomTree
+from router_kit import World
+from sqlite_twin import Pair, Twin
+
+from xpipe.backends import sqlite_cache, sqlite_joins
+from xpipe.core.limits import Limits
+from xpipe.core.messages import Claim, Injection, PumpRecord, Step
+
+PUMPS = [PUMP, "pump-2", "pump-3"]
+NAMES = ("a", "b", "c", "buffer")
+
+
+@pytest.fixture(autouse=True)
+def same_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_bytes", lambda count: b"s" * count)
+
+
+def grow(seed: int, folder: Path, limits: Limits | None = None) -> None:
+    tree = RandomTree(Random(seed), budget=15, limits=limits)
+    twin = Twin(folder / f"{seed}.db", Random(seed))
+    tree.world = World(*LISTENERS, limits=limits, backend=twin)
+    tree.run(conversations=2)
+    assert twin.pair is not None
+    twin.pair.close()
+
+
+@pytest.mark.parametrize("first", range(0, 40, 10))
+def test_random_trees_grow_alike(first: int, tmp_path: Path) -> None:
+    for seed in range(first, first + 10):
+        grow(seed, tmp_path)
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_random_trees_grow_alike_under_tight_limits(slots: int, tmp_path: Path) -> None:
+    for seed in range(10):
+        grow(seed, tmp_path, Limits(slots_per_thread=slots, hops=12, fan_out=3))
+
+
+class Errands:
+    """Whatever a pump, a tool or a program may ask of a backend, in a random order."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        self.random = pair.random
+        self.held: dict[str, list[Claim]] = {pump: [] for pump in PUMPS}
+        self.driver = Driver(pair.memory)
+        self.now = 1_000.0
+        self.threads = ["nowhere", "elsewhere"]
+        self.talks = ["nothing"]
+        self.chains = [f"system.org.x{number}" for number in range(4)]
+
+    def run(self, turns: int) -> None:
+        errands = (self.inject, self.advance, self.advance, self.advance, self.keep, self.bind, self.tend, self.collect)
+        for _ in range(turns):
+            self.random.choice(errands)()
+        self.pair.close()
+
+    def inject(self) -> None:
+        source, to = self.random.choice(["cli", "in"]), self.random.sample(NAMES, self.random.randint(0, 2))
+        fault = b"fault" if self.random.random() < 0.1 else None
+        injections = [Injection(source, [] if fault else to, "Ping", b"in", fault)] * self.random.randint(1, 3)
+        self.talks += self.pair.call("inject", self.random.choice(PUMPS), injections, self.now)
+
+    def advance(self) -> None:
+        random, pump = self.random, self.random.choice(PUMPS)
+        held = self.held[pump]
+        finished = random.sample(held, random.randint(0, len(held)))
+        room = {name: random.choice([0, 1, 2, 50]) for name in random.sample(NAMES, random.randint(0, 4))}
+        self.now += random.choice([0.0, 0.5, 3.0])
+        steps = [self.step(claim) for claim in finished]
+        advanced = self.pair.call("advance", pump, steps, room, random.choice([0, 1, 3, 100]), self.now)
+        self.held[pump] = [one for one in held if one not in finished] + advanced.claims
+        self.threads += [claim.thread for claim in advanced.claims]
+
+    def step(self, claim: Claim) -> Step:
+        random = self.random
+        sends = [self.driver.send(claim, random.choice(NAMES), f"s{number}") for number in range(random.randint(0, 3))]
+        kind = random.randint(0, 7)
+        if kind == 0:
+            return Step(claim.thread, claim.fence, again=claim.attempt + 1)
+        if kind == 1:
+            return failed(claim, told=random.random() < 0.5)
+        if kind == 2 and sends:
+            return self.joining(claim)
+        own = [self.driver.own(claim) for _ in range(random.choice([0, 0, 1, 2]))]
+        changes: dict[str, Any] = {"sends": sends, "own": own, "no_answer": random.random() < 0.1}
+        if random.random() < 0.2:
+            changes["state"] = random.randbytes(3)
+        if kind > 4 and done(claim).call:
+            return answered(claim, **changes)
+        return done(claim, **changes)
+
+    def joining(self, claim: Claim) -> Step:
+        total = self.random.randint(1, 4)
+        expires = self.random.choice([0.0, self.now + 4.0])
+        join = self.driver.join(claim, total, expires=expires, collect=self.random.random() < 0.8)
+        sends = [self.driver.send(claim, "b", f"{index}.b", index) for index in range(total)]
+        return done(claim, join=join, sends=sends, state=b"joining")
+
+    def keep(self) -> None:
+        thread = self.random.choice(self.threads)
+        verb = self.random.choice(["append", "append", "append", "read", "delete", "clear", "forget", "delivered"])
+        if verb == "append":
+            self.append(thread)
+        elif verb == "read":
+            start, stop = self.random.choice([(0, None), (1, 2), (-1, None), (3, 1)])
+            self.pair.call("buffer_get_thread", thread, start, stop)
+            self.pair.call("buffer_get_slot", thread, self.random.randint(-1, 3))
+        elif verb == "delete":
+            self.pair.call("buffer_delete_thread", thread)
+        elif verb == "clear" and self.random.random() < 0.2:
+            self.pair.call("buffer_clear")
+        elif verb == "forget":
+            self.pair.call("forget", self.random.choice(self.talks))
+        elif verb == "delivered":
+            self.pair.call("delivered", self.random.choice(self.talks), self.random.randint(0, 2))
+
+    def append(self, thread: str) -> None:
+        slots = self.pair.memory.buffer_get_thread(thread)
+        claimable = [slot for held in self.held.values() for slot in (one.message for one in held)]
+        data = self.random.choice([*slots, *claimable, b"\x9b\xa1x\xa7request\xa0\xa0\xa0\xa0\xc4\x00\xa0\x01\x01\x01"])
+        self.pair.call("buffer_append", thread, data)
+
+    def bind(self) -> None:
+        chain, uuid = self.random.choice(self.chains), self.random.choice([*self.threads, "u1", "u2", "u3"])
+        verb = self.random.choice(["set", "set", "get", "delete", "clear"])
+        if verb == "set":
+            self.pair.call("registry_set", chain, uuid)
+        elif verb == "get":
+            self.pair.call("registry_get_uuid", chain)
+            self.pair.call("registry_get_chain", uuid)
+        elif verb == "delete":
+            self.pair.call("registry_delete", uuid)
+        elif self.random.random() < 0.2:
+            self.pair.call("registry_clear")
+
+    def tend(self) -> None:
+        pump = self.random.choice(PUMPS)
+        verb = self.random.choice(["enroll", "renew", "retire", "bury_pump", "adopt"])
+        if verb == "enroll":
+            self.pair.call("enroll", PumpRecord(pump, "host", self.random.randint(1, 9), 5, self.now))
+        elif verb == "renew":
+            self.pair.call("renew", pump, self.now + 10)
+        elif verb == "adopt":
+            self.pair.call("adopt", pump, self.random.choice(self.talks))
+        else:
+            self.pair.call(verb, pump)  # What it holds is stale from now on, and is tried all the same.
+
+    def collect(self) -> None:
+        id, index = self.random.choice(["j1", "j2"]), self.random.randint(0, 2)
+        verb = self.random.choice(["create", "record", "record", "get", "remove"])
+        if verb == "create":
+            self.pair.call("join_create", id, 3)
+        elif verb == "record":
+            self.pair.call("join_record", id, index, b"result")
+        else:
+            self.pair.call(f"join_{verb}", id)
+
+
+@pytest.fixture
+def small_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_cache, "MAX_CACHED", 3)
+    monkeypatch.setattr(sqlite_cache, "MAX_FRESH_BYTES", 100)
+    monkeypatch.setattr(sqlite_joins, "MAX_CACHED", 1)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Callable[[int, int], Pair]:
+    return lambda seed, most: Pair(tmp_path / f"{seed}.db", Random(seed), most, slots=6)
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+@pytest.mark.parametrize("most", [6, 100_000])
+def test_errands_in_a_random_order_have_the_same_outcomes(
+    first: int, most: int, pairs: Callable[[int, int], Pair]
+) -> None:
+    for seed in range(first, first + 20):
+        Errands(pairs(seed, most)).run(turns=80)
+
+
+@pytest.mark.usefixtures("small_cache")
+def test_a_cache_that_is_always_full_changes_no_outcome(pairs: Callable[[int, int], Pair], tmp_path: Path) -> None:
+    for seed in range(20):
+        Errands(pairs(seed, 100_000)).run(turns=80)
+    for seed in range(100, 105):
+        grow(seed, tmp_path)

@@ -1,0 +1,20 @@
+-- ARGV: 3 slots per thread, 4 a thread, known or not, 5 a slot. Its index, or -1 when the thread is full.
+
+local id, data = ARGV[4], ARGV[5]
+local buffer, thread = key('buffer', id), key('thread', id)
+local slots = call('LLEN', buffer)
+if slots >= tonumber(ARGV[3]) then return -1 - slots end
+local known = call('GET', thread)
+if known then
+  local t = thread_of(known)
+  t.bytes = t.bytes + #data
+  call('SET', thread, thread_data(t))
+  expire(thread)
+  if ttl > 0 then call('HINCRBY', SIZES, t.conversation, 1) end
+else
+  call('HINCRBY', LOOSE, id, 1)
+end
+count('slots', 1)
+call('RPUSH', buffer, data)
+expire(buffer)
+return slots

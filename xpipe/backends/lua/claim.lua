@@ -1,0 +1,43 @@
+-- Claiming, and handing back what was claimed.
+
+local ALONE_FROM = 2  -- leases lost; such a message takes no others down with it
+
+local function described(t)
+  local f = t
+  local parent = parent_of(t)
+  return {
+    t.id, f.fence, slot(t, f.head), t.chain, f.listener, f.caller, f.call,
+    parent and is_initiator(parent) and 1 or 0, open_segments(t), f.state, f.attempt, f.deliveries,
+  }
+end
+
+local function claim_ready(pump, room, most)
+  local claimed, rest = {}, {}
+  for _, t in ipairs(take_ready(room, most)) do
+    local alone = t.deliveries >= ALONE_FROM or (claimed[1] and claimed[1].deliveries >= ALONE_FROM)
+    if #rest > 0 or (#claimed > 0 and alone) then
+      rest[#rest + 1] = t
+    else
+      own(t, pump)
+      set(t, 'fence', t.fence + 1)
+      claimed[#claimed + 1] = t
+    end
+  end
+  for at = #rest, 1, -1 do make_ready(rest[at], true) end
+  return claimed
+end
+
+local function release(pump, lost)
+  local ids = read('ZRANGE', key('claimed', pump), 0, -1)
+  local released = 0
+  for _, id in ipairs(ids) do
+    local t = thread(id)
+    if t and t.owner == pump then
+      own(t, '')
+      set(t, 'deliveries', t.deliveries + lost)
+      make_ready(t, true)
+      released = released + 1
+    end
+  end
+  return released
+end

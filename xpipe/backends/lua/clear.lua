@@ -1,0 +1,28 @@
+-- ARGV: 3... threads whose slots go, unless their conversation runs. How many had any.
+
+local function runs(t)
+  local data = call('GET', key('conversation', t.conversation))
+  return data and conversation_of_data(data).ended == 0
+end
+
+local function clear(id)
+  local buffer, name = key('buffer', id), key('thread', id)
+  local slots, data = call('LLEN', buffer), call('GET', name)
+  local t = data and thread_of(data)
+  if slots == 0 or (t and runs(t)) then return 0 end
+  count('slots', -slots)
+  call('UNLINK', buffer)
+  if t then
+    t.bytes = 0
+    call('SET', name, thread_data(t))
+    expire(name)
+    if ttl > 0 then call('HINCRBY', SIZES, t.conversation, -slots) end
+  else
+    call('HDEL', LOOSE, id)
+  end
+  return 1
+end
+
+local cleared = 0
+for at = 3, #ARGV do cleared = cleared + clear(ARGV[at]) end
+return cleared

@@ -1,0 +1,96 @@
+-- The end of a commit: everything that was changed is written, after all keys were seen to be of the right type.
+
+local function save_open(t)
+  local name, put, gone = key('open', t.id), {}, {}
+  if t.gave_up then write('UNLINK', name) end
+  local done = {}
+  for _, id in ipairs(t.calls_changed or {}) do
+    if not done[id] and t.calls[id] then
+      put[#put + 1] = id
+      put[#put + 1] = t.calls[id]
+    elseif not done[id] then
+      gone[#gone + 1] = id
+    end
+    done[id] = true
+  end
+  write_all('HSET', name, put)
+  if not t.gave_up then write_all('HDEL', name, gone) end
+end
+
+local function save_results(join)
+  local flat = {}
+  for index, data in pairs(join.results) do
+    flat[#flat + 1] = index
+    flat[#flat + 1] = data
+  end
+  write_all('HSET', key('results', join.thread.id), flat)
+end
+
+local function save_records()
+  for _, one in ipairs(dirty) do
+    if not one.dropped then
+      write_string(one.key, one.data_of(one))
+      if one.results then save_results(one) end
+      if one.added then write_all('RPUSH', key('buffer', one.id), one.added) end
+      if one.calls_changed or one.gave_up then save_open(one) end
+    end
+  end
+end
+
+local function save_new_threads()
+  local index, pairs_of = {}, {}
+  for _, t in ipairs(new_threads) do
+    index[#index + 1] = t.seq
+    index[#index + 1] = t.id
+    write_string(key('chain', t.chain), t.id)
+    write_string(key('uuid', t.id), t.chain)
+    write('RPUSH', key('members', t.conversation), t.id)
+    pairs_of[#pairs_of + 1] = t.id
+  end
+  write_all('ZADD', THREADS, index)
+  if #pairs_of > 0 and (read('HLEN', BOUND) > 0 or read('HLEN', LOOSE) > 0) then
+    write_all('HDEL', BOUND, pairs_of)
+    write_all('HDEL', LOOSE, pairs_of)
+  end
+end
+
+local function save_conversations()
+  for _, one in ipairs(new_conversations) do
+    write('ZADD', CONVERSATIONS, one.seq, one.id)
+    write('ZADD', RUNNING, one.seq, one.id)
+  end
+  for _, one in ipairs(ended) do
+    write('ZREM', RUNNING, one.id)
+    write('ZADD', FINISHED, next_number(), one.id)
+  end
+end
+
+local function refresh()
+  local talks = {}
+  for _, one in ipairs(dirty) do
+    talks[one.conversation or ''] = true
+    expire(one.key)
+    if one.results then expire(key('results', one.thread.id)) end
+    if one.data_of == thread_data then
+      for _, kind in ipairs({'buffer', 'open', 'mailbox', 'uuid'}) do expire(key(kind, one.id)) end
+      expire(key('chain', one.chain))
+    end
+  end
+  for id in pairs(talks) do
+    expire(key('conversation', id))
+    expire(key('members', id))
+  end
+end
+
+local function flush(pump)
+  save_new_threads()
+  save_records()
+  for _, q in ipairs(queues) do save_queue(q) end
+  save_conversations()
+  save_lanes()
+  save_claims()
+  save_news(pump)
+  save_counters()
+  carry_out()
+  if ttl > 0 then refresh() end
+end

@@ -1,0 +1,49 @@
+-- Where things are. Every script begins with this part. The layout is described in redis_keys.py.
+-- KEYS[1] is `{prefix}organism`, which also tells a cluster the slot of all the others.
+-- ARGV: 1 the root's id, 2 the TTL in seconds (0: none), 3... what the script is called with.
+
+local call = redis.call
+local prefix = string.sub(KEYS[1], 1, -9)
+local root_id, ttl = ARGV[1], tonumber(ARGV[2])
+local PAGE = 1000  -- values in one command: Lua's stack is bounded
+
+local function key(kind, id)
+  return prefix .. kind .. ':' .. id
+end
+
+local COUNTERS, LANES, THREADS, BOUND = prefix .. 'counters', prefix .. 'lanes', prefix .. 'threads', prefix .. 'bound'
+local CONVERSATIONS, RUNNING, FINISHED = prefix .. 'conversations', prefix .. 'running', prefix .. 'finished'
+local JOINS, EXPIRIES, DEAD, LOOSE = prefix .. 'joins', prefix .. 'expiries', prefix .. 'dead', prefix .. 'loose'
+local PUMPS, LEASES, LISTENING = prefix .. 'pumps', prefix .. 'leases', prefix .. 'listening'
+local SIZES, FLIGHTS = prefix .. 'sizes', prefix .. 'flights'
+
+-- What a flush or a restart without persistence has taken away must not be written to as if it were there.
+if root_id ~= '' and call('HGET', KEYS[1], 'root_id') ~= root_id then
+  return redis.error_reply('XPIPEGONE the organism is not there any more')
+end
+
+local function expire(name)
+  if ttl > 0 then call('EXPIRE', name, ttl) end
+end
+
+local function each_page(list, visit)
+  for first = 1, #list, PAGE do
+    visit(unpack(list, first, math.min(first + PAGE - 1, #list)))
+  end
+end
+
+local function exists(kind, id)
+  return call('EXISTS', key(kind, id)) == 1
+end
+
+-- A lost binding to a chain is lost in both directions.
+local function unbind(id)
+  local chain = call('GET', key('uuid', id))
+  if chain then call('UNLINK', key('chain', chain)) end
+  call('UNLINK', key('uuid', id))
+  call('HDEL', BOUND, id)
+end
+
+local function count(name, delta)
+  if delta ~= 0 then call('HINCRBY', COUNTERS, name, delta) end
+end

@@ -1,0 +1,41 @@
+-- What is kept of a thread, a conversation and a join: msgpack values one after the other in a string.
+
+local pack = cmsgpack.pack
+
+local function exact(value)  -- a time keeps its fraction
+  return string.format('%.17g', value)
+end
+
+local function thread_of(data)
+  local conversation, parent, listener, caller, index, seq, attempt, call_id, deliveries, failed, fence, owner,
+    pending, no_answer, state, join, head, parked, opens, bytes, chain = cmsgpack.unpack(data)
+  return {
+    conversation = conversation, parent = parent, listener = listener, caller = caller, index = index, seq = seq,
+    attempt = attempt, call = call_id, deliveries = deliveries, failed = failed, fence = fence, owner = owner,
+    pending = pending, no_answer = no_answer, state = state, join = join, head = head, parked = parked, opens = opens,
+    bytes = bytes, chain = chain,
+  }
+end
+
+local function thread_data(t)
+  return pack(t.conversation, t.parent, t.listener, t.caller, t.index, t.seq, t.attempt, t.call, t.deliveries, t.failed,
+    t.fence, t.owner, t.pending, t.no_answer, t.state, t.join, t.head, t.parked, t.opens, t.bytes, t.chain)
+end
+
+local function conversation_of_data(data)
+  local owner, started, ended, delivered, faulted = cmsgpack.unpack(data)
+  return {owner = owner, started = started, ended = ended, delivered = delivered, faulted = faulted}
+end
+
+local function conversation_data(one)
+  return pack(one.owner, one.started, one.ended, one.delivered, one.faulted)
+end
+
+local function join_of_data(data)
+  local id, total, missing, joined, collect, expires = cmsgpack.unpack(data)
+  return {id = id, total = total, missing = missing, joined = joined, collect = collect, expires = expires}
+end
+
+local function join_data(join)
+  return pack(join.id, join.total, join.missing, join.joined, join.collect, join.expires)
+end

@@ -1,0 +1,258 @@
+-- The rules of a commit, as in xpipe/backends/ledger.py. The ids in comments are rows of docs/semantics.md.
+
+local slots_per_thread = tonumber(ARGV[3])
+local late_replies, unanswered = 0, 0
+local DEAD_LETTERS = 3 * 10000  -- message, fault and told of each
+
+-- Steps come as msgpack arrays, their bytes as strings (redis_wire.py).
+local function step_of(data)
+  local s = cmsgpack.unpack(data)
+  return {
+    thread = s[1], fence = s[2], call = s[3], sends = s[4], answer = s[5], own = s[6], again = s[7], delegate = s[8],
+    join = s[9], no_answer = s[10], ends = s[11], failed = s[12], state = s[13], dead = s[14],
+  }
+end
+
+local function send_of(s)
+  local binding = s[4]
+  return {
+    call = s[1], segment = s[2], message = s[3],
+    id = binding[1], chain = binding[2], listener = binding[3], caller = binding[4], index = binding[5],
+  }
+end
+
+-- What the rules will ask for, in few commands.
+local function fetch_all(steps)
+  local ids, names, targets = {}, {}, {}
+  for _, step in ipairs(steps) do
+    ids[#ids + 1] = step.thread
+    for _, one in ipairs(step.sends) do names[#names + 1] = one[4][2] end
+  end
+  fetch_threads(ids)
+  fetch_parents(ids)
+  fetch_bindings(names)
+  for _, step in ipairs(steps) do
+    for _, one in ipairs(step.sends) do targets[#targets + 1] = bindings[one[4][2]] or one[4][1] end
+  end
+  fetch_threads(targets)
+end
+
+local function is_full(t)
+  return slot_count(t) >= slots_per_thread
+end
+
+local function overfills(t, step)
+  if #step.own > 0 and slot_count(t) + #step.own > slots_per_thread then return true end
+  local answered = step.answer and not step.answer[3] and parent_of(t)
+  if answered and answered.join == '' and is_full(answered) then return true end
+  for _, one in ipairs(step.sends) do
+    local binding = one[4]
+    local target = thread(bound_id(binding[2]) or binding[1])
+    if target and is_full(target) then return true end
+  end
+  return false
+end
+
+local function refusal(pump, step)
+  local t = thread(step.thread)
+  if not t or t.owner ~= pump or t.fence ~= step.fence then return 'stale' end
+  if step.again == 0 and overfills(t, step) then return 'slots' end
+  return nil
+end
+
+local function raise(t)
+  while t do
+    set(t, 'pending', t.pending + 1)
+    if t.pending > 1 then return end
+    t = parent_of(t)
+  end
+end
+
+local function deliver(t, data)
+  local index = slot_count(t)
+  record(t, data)
+  add_flights(t.conversation, 1)
+  raise(t)
+  if t.head ~= -1 then return park(t, index) end  -- A10
+  set(t, 'head', index)
+  if not t.committing then make_ready(t) end
+end
+
+local function bind(send, parent)
+  local id = bound_id(send.chain) or send.id
+  local t = thread(id)
+  if t then return t end
+  bindings[send.chain] = id
+  return new_thread(id, send.chain, send.listener, send.caller, parent.id, parent.conversation, send.index)
+end
+
+local function bury(conversation, message, fault, told_of)
+  write('RPUSH', DEAD, message, fault, told_of and 1 or 0)
+  write('LTRIM', DEAD, -DEAD_LETTERS, -1)
+  if not told_of then tell(conversation.owner, conversation.id, 'dead', message, '', fault) end
+end
+
+local function output(initiator, data, fault)
+  local conversation = conversation_of(initiator)
+  if fault then set(conversation, 'faulted', 1) end
+  record(initiator, data)
+  tell(conversation.owner, conversation.id, 'output', data)
+end
+
+local function record_late(parent, data)
+  late_replies = late_replies + 1
+  if parent and parent.state == '' and not is_full(parent) then record(parent, late(data)) end
+end
+
+local function joined(join)
+  set(join, 'missing', 0)
+  end_join(join)
+  deliver(join.thread, join.joined)
+end
+
+local function collect(parent, join, index, answer, dead)
+  if join.collect == 0 then
+    if dead then
+      dead[3] = false
+    elseif answer.fault then
+      bury(conversation_of(parent), answer.message, payload_of(answer.message), false)
+    end
+  elseif not record_result(join, index, answer.message) then
+    late_replies = late_replies + 1  -- B4
+  elseif join.missing == 0 then
+    joined(join)
+  end
+end
+
+local function reply(t, answer, dead)
+  local parent = parent_of(t)
+  local join = parent and join_of(parent)
+  if join then
+    collect(parent, join, t.index, answer, dead)
+  elseif not (parent and close_call(parent, answer.call)) then
+    record_late(parent, answer.message)  -- A7
+  elseif is_initiator(parent) then
+    output(parent, answer.message, answer.fault)  -- A8
+  else
+    deliver(parent, answer.message)  -- A6
+  end
+end
+
+local function delegate(t, send)
+  local parent = parent_of(t)
+  if not parent then return end
+  if not join_of(parent) then
+    if not open_call(parent, send.call) then
+      late_replies = late_replies + 1
+      return
+    end
+    set_call(parent, send.call, send.segment)
+  end
+  send.index = t.index
+  deliver(bind(send, parent), send.message)  -- B7
+end
+
+local function end_conversation(t, now)
+  local conversation = conversation_of(t)
+  if not conversation or conversation.ended ~= 0 then return end
+  set(conversation, 'ended', now)
+  ended[#ended + 1] = conversation
+  local state = conversation.faulted == 1 and 'failed' or 'done'
+  tell(conversation.owner, conversation.id, 'ended', '', state)
+end
+
+-- Called while the thread still counts in its parent, so that the parent cannot become quiet.
+local function end_unanswered(t)
+  local parent, call_id = parent_of(t), t.call
+  set(t, 'call', '')
+  unanswered = unanswered + 1
+  if not parent then return end
+  if parent.join == '' and parent.no_answer == 0 then  -- E1
+    close_call(parent, call_id)
+    return
+  end
+  local hop = hop_of(slot(t, slot_count(t) - 1))
+  local message = no_answer(t.conversation, t.listener, parent.listener, call_id, hop)
+  reply(t, {call = call_id, message = message, fault = true})  -- E2, E3
+end
+
+local function lower(t, now)
+  while t do
+    if t.pending == 1 and t.call ~= '' then end_unanswered(t) end
+    set(t, 'pending', t.pending - 1)
+    if t.pending > 0 then return end
+    if is_initiator(t) then end_conversation(t, now) end  -- E5
+    t = parent_of(t)  -- E4
+  end
+end
+
+local function begin(t, step)
+  if step.state then set(t, 'state', step.state) end
+  if step.no_answer then set(t, 'no_answer', 1) end
+  if step.join then begin_join(t, step.join) end
+end
+
+local function send_all(t, step)
+  -- The own mailbox is filled before anything is made ready, so that A10 sees the messages of this step in order.
+  for _, data in ipairs(step.own) do deliver(t, data) end
+  for _, one in ipairs(step.sends) do
+    local send = send_of(one)
+    if t.join == '' then set_call(t, send.call, send.segment) end
+    deliver(bind(send, t), send.message)
+  end
+  local answer = step.answer
+  if answer then reply(t, {call = answer[1], message = answer[2], fault = answer[3]}, step.dead) end
+  if step.delegate then delegate(t, send_of(step.delegate)) end
+end
+
+local function finish_message(t, step)
+  drop_first_message(t)
+  set(t, 'attempt', 1)
+  set(t, 'call', step.call)
+  local answerable = step.call ~= '' or step.answer or step.delegate
+  local failed = step.failed or (t.failed == 1 and not answerable)  -- until it gets another call
+  set(t, 'failed', failed and 1 or 0)
+end
+
+local function commit(step, now)
+  local t = thread(step.thread)
+  own(t, '')
+  set(t, 'deliveries', 0)
+  if step.again ~= 0 then
+    set(t, 'attempt', step.again)
+    return make_ready(t)
+  end
+  t.committing = true
+  finish_message(t, step)
+  if step.ends then
+    close_calls(t)
+    if t.join ~= '' then drop_join(t) end
+  end
+  begin(t, step)
+  send_all(t, step)
+  if step.dead then bury(conversation_of(t), unpack(step.dead, 1, 3)) end
+  t.committing = false
+  if t.head ~= -1 then make_ready(t) end
+  add_flights(t.conversation, -1)
+  lower(t, now)
+end
+
+-- B6. `stored` are the ids of the joins whose time had passed before this commit.
+local function expire_joins(stored, now)
+  local due = {}
+  for id, join in pairs(joins) do
+    local at = join.expires
+    if at > 0 and at <= now then due[#due + 1] = join end
+  end
+  for _, id in ipairs(stored) do
+    local owner = read('HGET', JOINS, id)
+    local t = owner and thread(owner)
+    local join = t and t.join == id and join_of(t)
+    if join and not join.over and not joins[id] then due[#due + 1] = join end
+  end
+  table.sort(due, function(one, other)
+    if one.expires ~= other.expires then return one.expires < other.expires end
+    return one.id < other.id
+  end)
+  for _, join in ipairs(due) do joined(join) end
+end

@@ -1,0 +1,116 @@
+-- What waits to be claimed, in a queue for each listener, and who is told of what.
+
+local lane_names, lanes, stored_names = nil, {}, ''
+
+local function load_lanes()
+  if lane_names then return end
+  lane_names = read('LRANGE', LANES, 0, -1)
+  stored_names = table.concat(lane_names, '\0')
+  for _, name in ipairs(lane_names) do lanes[name] = false end
+end
+
+local function lane(name)
+  load_lanes()
+  if lanes[name] == nil then lane_names[#lane_names + 1] = name end
+  if not lanes[name] then
+    local list = key('ready', name)
+    lanes[name] = queue(list, read('LLEN', list))
+  end
+  return lanes[name]
+end
+
+local function make_ready(t, first)
+  local side = lane(t.listener)[first and 'first' or 'last']
+  side[#side + 1] = t.id
+end
+
+-- What was served goes behind the others, even if it fills up again: none is starved when `most` is reached.
+local function take_ready(room, most)
+  load_lanes()
+  local taken, waiting, served = {}, {}, {}
+  for _, name in ipairs(lane_names) do
+    local wanted = math.min(room[name] or 0, most - #taken)
+    local got = wanted > 0 and take(lane(name), wanted) or {}
+    fetch_threads(got)
+    for _, id in ipairs(got) do
+      taken[#taken + 1] = thread(id)  -- nothing, if it has expired
+    end
+    local list = #got > 0 and served or waiting
+    if #got == 0 or length(lanes[name]) > 0 then list[#list + 1] = name else lanes[name] = nil end
+  end
+  for _, name in ipairs(served) do waiting[#waiting + 1] = name end
+  lane_names = waiting
+  return taken
+end
+
+local function save_lanes()
+  if not lane_names or table.concat(lane_names, '\0') == stored_names then return end
+  write('UNLINK', LANES)
+  write_all('RPUSH', LANES, lane_names)
+end
+
+-- Events -------------------------------------------------------------------------------------------------------------
+
+local told, news = {}, {}
+
+local function tell(pump, conversation, kind, message, state, cause)
+  told[pump] = told[pump] or {}
+  local inbox = told[pump]
+  for _, value in ipairs({conversation, kind, message or '', state or '', cause or ''}) do
+    inbox[#inbox + 1] = value
+  end
+end
+
+-- One token in its list wakes a pump, or lets its next wait return at once; a second one would say nothing more.
+local function wake(pump)
+  local list = key('wake', pump)
+  if read('LLEN', list) == 0 then write('RPUSH', list, 1) end
+end
+
+local function save_news(pump)
+  local awake = {[pump] = true}
+  for owner, inbox in pairs(told) do
+    write_all('RPUSH', key('inbox', owner), inbox)
+    if not awake[owner] then wake(owner) end
+    awake[owner] = true
+  end
+  local left = false
+  for _, q in pairs(lanes) do left = left or (q and (#q.first > 0 or q.head <= #q.last)) end
+  if not left then return end
+  for _, other in ipairs(read('SMEMBERS', LISTENING)) do
+    if not awake[other] then wake(other) end
+  end
+end
+
+-- Claims of a pump, by the age of their threads ----------------------------------------------------------------------
+
+local claims = {}
+
+local function own(t, pump)
+  local before = t.owner
+  if before ~= '' then
+    claims[before] = claims[before] or {}
+    claims[before][t.id] = false
+  end
+  if pump ~= '' then
+    claims[pump] = claims[pump] or {}
+    claims[pump][t.id] = t.seq
+  end
+  set(t, 'owner', pump)
+end
+
+local function save_claims()
+  for pump, changes in pairs(claims) do
+    local added, removed = {}, {}
+    for id, seq in pairs(changes) do
+      if seq then
+        added[#added + 1] = seq
+        added[#added + 1] = id
+      else
+        removed[#removed + 1] = id
+      end
+    end
+    write_all('ZREM', key('claimed', pump), removed)
+    write_all('ZADD', key('claimed', pump), added)
+  end
+end

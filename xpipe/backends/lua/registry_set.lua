@@ -1,0 +1,13 @@
+-- ARGV: 3 a chain, 4 an id. Bound to it now: the id; or, when the id is taken, nothing and the chain that has it.
+
+local chain, id = ARGV[3], ARGV[4]
+local bound = call('GET', key('chain', chain))
+if bound then return {bound} end
+local other = call('GET', key('uuid', id))
+if other then return {'', other} end
+call('HSET', BOUND, id, chain)
+call('SET', key('chain', chain), id)
+call('SET', key('uuid', id), chain)
+expire(key('chain', chain))
+expire(key('uuid', id))
+return {id}

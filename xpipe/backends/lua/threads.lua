@@ -1,0 +1,256 @@
+-- Threads, conversations, joins: what the rules see of the records.
+
+local threads, conversations, joins = {}, {}, {}
+local new_threads, new_conversations, ended = {}, {}, {}
+
+local function keep_thread(id, name, data)
+  seen[name] = true
+  local one = data and thread_of(data)
+  threads[id] = one
+  if one then one.id, one.key, one.data_of = id, name, thread_data end
+end
+
+local function thread(id)
+  if id == '' then return nil end
+  if threads[id] == nil then
+    local name = key('thread', id)
+    keep_thread(id, name, call('GET', name))
+  end
+  return threads[id] or nil
+end
+
+-- One command for what a batch will ask for one by one.
+local function fetch_threads(ids)
+  local wanted, names = {}, {}
+  for _, id in ipairs(ids) do
+    if id ~= '' and threads[id] == nil and not wanted[id] then
+      wanted[id] = true
+      wanted[#wanted + 1] = id
+      names[#names + 1] = key('thread', id)
+    end
+  end
+  for first = 1, #names, PAGE do
+    local last = math.min(first + PAGE - 1, #names)
+    for at, data in ipairs(call('MGET', unpack(names, first, last))) do
+      keep_thread(wanted[first + at - 1], names[first + at - 1], data)
+    end
+  end
+end
+
+local function fetch_parents(ids)
+  local parents = {}
+  for _, id in ipairs(ids) do
+    local t = threads[id]
+    parents[#parents + 1] = t and t.parent or nil
+  end
+  fetch_threads(parents)
+end
+
+local function parent_of(t)
+  return thread(t.parent)
+end
+
+local function is_initiator(t)
+  return t.parent == ''
+end
+
+local function new_thread(id, chain, listener, caller, parent, conversation, index)
+  local one = {
+    id = id, key = key('thread', id), data_of = thread_data, chain = chain,
+    listener = listener, caller = caller, parent = parent, conversation = conversation, index = index,
+    seq = next_number(), attempt = 1, deliveries = 0, failed = 0, fence = 0, pending = 0, no_answer = 0, head = -1,
+    parked = 0, opens = 0, bytes = 0, call = '', owner = '', state = '', join = '',
+  }
+  touch(one)
+  threads[id] = one
+  new_threads[#new_threads + 1] = one
+  return one
+end
+
+local bindings = {}
+
+local function bound_id(chain)
+  if bindings[chain] == nil then bindings[chain] = read('GET', key('chain', chain)) end
+  return bindings[chain]
+end
+
+local function fetch_bindings(names)
+  local wanted = {}
+  for at, chain in ipairs(names) do wanted[at] = key('chain', chain) end
+  for first = 1, #wanted, PAGE do
+    local last = math.min(first + PAGE - 1, #wanted)
+    for at, id in ipairs(call('MGET', unpack(wanted, first, last))) do bindings[names[first + at - 1]] = id end
+  end
+end
+
+local function conversation_of(t)
+  local id = t.conversation
+  if conversations[id] == nil then
+    local name = key('conversation', id)
+    local data = read('GET', name)
+    local one = data and conversation_of_data(data)
+    conversations[id] = one
+    if one then one.id, one.key, one.data_of = id, name, conversation_data end
+  end
+  return conversations[id] or nil
+end
+
+local function new_conversation(id, owner, now)
+  local one = {
+    id = id, key = key('conversation', id), data_of = conversation_data, seq = next_number(),
+    owner = owner, started = now, ended = 0, delivered = 0, faulted = 0,
+  }
+  touch(one)
+  conversations[id] = one
+  new_conversations[#new_conversations + 1] = one
+end
+
+-- Slots and mailbox --------------------------------------------------------------------------------------------------
+
+local function slot_count(t)
+  if not t.stored then
+    t.stored, t.added = read('LLEN', key('buffer', t.id)), {}
+  end
+  return t.stored + #t.added
+end
+
+local function record(t, data)
+  slot_count(t)
+  touch(t)
+  t.added[#t.added + 1] = data
+  set(t, 'bytes', t.bytes + #data)
+  add_slots(t.conversation, 1)
+end
+
+local function slot(t, index)
+  if not t.stored or index < t.stored then return read('LINDEX', key('buffer', t.id), index) end
+  return t.added[index - t.stored + 1]
+end
+
+local function parked(t)
+  t.mailbox = t.mailbox or queue(key('mailbox', t.id), t.parked)
+  return t.mailbox
+end
+
+local function park(t, index)
+  local box = parked(t)
+  box.last[#box.last + 1] = index
+  set(t, 'parked', t.parked + 1)
+end
+
+local function drop_first_message(t)
+  if t.parked == 0 then return set(t, 'head', -1) end
+  set(t, 'head', tonumber(take(parked(t), 1)[1]))
+  set(t, 'parked', t.parked - 1)
+end
+
+-- Open calls ---------------------------------------------------------------------------------------------------------
+
+local function open_call(t, id)
+  t.calls = t.calls or {}
+  if t.calls[id] == nil then
+    local stored = t.opens > 0 and not t.gave_up
+    t.calls[id] = stored and read('HGET', key('open', t.id), id) or false
+  end
+  return t.calls[id]
+end
+
+local function set_call(t, id, segment)
+  if not open_call(t, id) then set(t, 'opens', t.opens + 1) end
+  touch(t)
+  t.calls[id] = segment
+  t.calls_changed = t.calls_changed or {}
+  t.calls_changed[#t.calls_changed + 1] = id
+end
+
+local function close_call(t, id)
+  if not open_call(t, id) then return false end
+  set(t, 'opens', t.opens - 1)
+  t.calls[id] = false
+  t.calls_changed = t.calls_changed or {}
+  t.calls_changed[#t.calls_changed + 1] = id
+  return true
+end
+
+local function close_calls(t)
+  if t.opens == 0 then return end
+  touch(t)
+  t.gave_up, t.calls, t.calls_changed = true, {}, nil
+  set(t, 'opens', 0)
+end
+
+local function open_segments(t)
+  local segments, calls = {}, t.calls or {}
+  if t.opens == 0 then return segments end
+  local stored = t.gave_up and {} or read('HGETALL', key('open', t.id))
+  local told = {}
+  for at = 1, #stored, 2 do
+    local segment = calls[stored[at]]
+    if segment == nil then segment = stored[at + 1] end
+    if segment then segments[#segments + 1] = segment end
+    told[stored[at]] = true
+  end
+  for _, id in ipairs(t.calls_changed or {}) do
+    if calls[id] and not told[id] then segments[#segments + 1] = calls[id] end
+    told[id] = true
+  end
+  return segments
+end
+
+-- Joins --------------------------------------------------------------------------------------------------------------
+
+local function join_of(t)
+  if t.join == '' then return nil end
+  if t.joining == nil then
+    local name = key('join', t.id)
+    local data = read('GET', name)
+    local one = data and join_of_data(data)
+    t.joining = one
+    if one then one.key, one.data_of, one.results, one.thread = name, join_data, {}, t end
+  end
+  return t.joining or nil
+end
+
+local function begin_join(t, terms)
+  local id, total, joined, collect, expires = unpack(terms, 1, 5)
+  write('UNLINK', key('join', t.id))
+  write('UNLINK', key('results', t.id))
+  t.joining = {
+    key = key('join', t.id), data_of = join_data, results = {}, thread = t, new = true,
+    id = id, total = total, missing = total, joined = joined, collect = collect and 1 or 0, expires = expires,
+  }
+  touch(t.joining)
+  set(t, 'join', id)
+  if collect then
+    joins[id] = t.joining
+    write('HSET', JOINS, id, t.id)
+    if expires > 0 then write('ZADD', EXPIRIES, exact(expires), id) end
+  end
+end
+
+local function end_join(join)
+  joins[join.id] = nil
+  join.over = true
+  write('HDEL', JOINS, join.id)
+  if join.expires > 0 then write('ZREM', EXPIRIES, join.id) end
+end
+
+local function drop_join(t)
+  local join = join_of(t)
+  if join and join.collect == 1 and join.missing > 0 then end_join(join) end
+  if join then join.dropped = true end
+  write('UNLINK', key('join', t.id))
+  write('UNLINK', key('results', t.id))
+  set(t, 'join', '')
+  t.joining = nil
+end
+
+local function record_result(join, index, data)
+  local missing, name = join.missing, key('results', join.thread.id)
+  local stored = not join.new and missing < join.total
+  if missing == 0 or join.results[index] or (stored and read('HEXISTS', name, index) == 1) then return false end
+  touch(join)
+  join.results[index] = data
+  set(join, 'missing', missing - 1)
+  return true
+end

@@ -1,0 +1,193 @@
+"""What lives in Redis, read and changed from outside the commits: slots, registry, joins, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain as chained
+from itertools import islice
+from typing import Any
+
+from xpipe.backends.redis_link import Link
+from xpipe.core.errors import BackendError, LimitError
+from xpipe.core.messages import ConversationRecord, DeadLetter
+from xpipe.ports import BackendTotals, JoinRecord, ThreadRecord
+
+PAGE = 200
+"""Rows of one page: no command holds up the server for long."""
+DEAD_PAGE = 100
+
+
+class RedisContent:
+    """The part of the port that no pump needs to make progress."""
+
+    _link: Link
+    _prefix: str
+    _root: str
+    _slots_per_thread: int
+
+    def _require_open(self) -> None:
+        if not self._link.root_id:
+            raise BackendError("the backend is not open; call open() with the organism's name first")
+
+    def _key(self, kind: str, id: str) -> bytes:
+        return f"{self._prefix}{kind}:{id}".encode("utf-8", "surrogatepass")
+
+    def buffer_append(self, thread: str, slot: bytes) -> int:
+        self._require_open()
+        index: int = self._link.run("append", self._slots_per_thread, thread, slot, again=False)
+        if index < 0:
+            raise LimitError(f"the thread {thread} is full ({-1 - index} slots); raise limits.slots_per_thread")
+        return index
+
+    def buffer_get_thread(self, thread: str, start: int = 0, stop: int | None = None) -> list[bytes]:
+        if stop == 0:
+            return []
+        last = -1 if stop is None else stop - 1
+        found: list[bytes] = self._link.send("LRANGE", self._key("buffer", thread), start, last)
+        return found
+
+    def buffer_get_slot(self, thread: str, index: int) -> bytes | None:
+        if index < 0:
+            return None
+        found: bytes | None = self._link.send("LINDEX", self._key("buffer", thread), index)
+        return found
+
+    def buffer_thread_len(self, thread: str) -> int:
+        return int(self._link.send("LLEN", self._key("buffer", thread)))
+
+    def buffer_thread_exists(self, thread: str) -> bool:
+        return self.buffer_thread_len(thread) > 0
+
+    def buffer_delete_thread(self, thread: str) -> bool:
+        return bool(self._link.run("clear", thread, again=False))
+
+    def buffer_list_threads(self) -> Iterator[str]:
+        yield from self._pages("buffers_page")
+        for field, _ in self._hash_items("loose"):
+            yield field.decode()
+
+    def buffer_clear(self) -> None:
+        names = self.buffer_list_threads()
+        while page := list(islice(names, PAGE)):
+            self._link.run("clear", *page)
+
+    def _pages(self, name: str, *args: Any, first: str = "-inf") -> Iterator[Any]:
+        """The rows of a script that hands them out page by page."""
+        after: Any = first
+        while after != b"":
+            after, rows = self._link.run(name, *args, after, PAGE)
+            yield from (row.decode() if isinstance(row, bytes) else row for row in rows)
+
+    def _hash_items(self, name: str) -> Iterator[tuple[bytes, bytes]]:
+        cursor: bytes | int = 0
+        while True:
+            cursor, found = self._link.send("HSCAN", f"{self._prefix}{name}", cursor, "COUNT", PAGE)
+            yield from zip(found[::2], found[1::2], strict=True)
+            if int(cursor) == 0:
+                return
+
+    def registry_set(self, chain: str, uuid: str) -> str:
+        self._require_open()
+        if chain == self._root:
+            return self._link.root_id
+        bound, *other = self._link.run("registry_set", _encoded(chain), uuid)
+        if other:
+            raise LimitError(f"the id {uuid} is bound to the chain {_text(other[0])} already; take another id")
+        return _text(bound)
+
+    def registry_get_uuid(self, chain: str) -> str | None:
+        if chain == self._root:
+            return self._link.root_id
+        found = self._link.send("GET", self._key("chain", chain))
+        return None if found is None else _text(found)
+
+    def registry_get_chain(self, uuid: str) -> str | None:
+        if uuid == self._link.root_id:
+            return self._root
+        found = self._link.send("GET", self._key("uuid", uuid))
+        return None if found is None else _text(found)
+
+    def registry_delete(self, uuid: str) -> bool:
+        return bool(self._link.run("registry_delete", uuid, again=False))
+
+    def registry_clear(self) -> None:
+        names = (field for field, _ in self._hash_items("bound"))
+        while page := list(islice(names, PAGE)):
+            self._link.run("registry_delete", *page)
+
+    def registry_list_all(self) -> Iterator[tuple[str, str]]:
+        self._require_open()
+        yield self._link.root_id, self._root
+        bound = ((_text(id), _text(chain)) for id, chain in self._hash_items("bound"))
+        yield from chained(bound, self._pages_of_pairs())
+
+    def _pages_of_pairs(self) -> Iterator[tuple[str, str]]:
+        for id, chain in self._pages("registry_page"):
+            yield id.decode(), _text(chain)
+
+    def join_results(self, thread: str) -> list[bytes | None]:
+        return self._results(self._key("results", thread), self._link.run("join_total", thread))
+
+    def _results(self, name: bytes, total: int) -> list[bytes | None]:
+        results: list[bytes | None] = []
+        for first in range(0, total, PAGE):
+            results += self._link.send("HMGET", name, *range(first, min(first + PAGE, total)))
+        return results
+
+    def joins(self) -> Iterator[tuple[str, int, int]]:
+        cursor = b"0"
+        while True:
+            cursor, rows = self._link.run("joins_page", cursor, PAGE)
+            yield from ((id.decode(), total - missing, total) for id, missing, total in rows)
+            if cursor == b"0":
+                return
+
+    def join_create(self, id: str, total: int) -> bool:
+        return bool(self._link.run("join", "create", id, total, again=False))
+
+    def join_get(self, id: str) -> JoinRecord | None:
+        found = self._link.run("join", "read", id)
+        return JoinRecord(id, found[0], self._results(found[2], found[0])) if found else None
+
+    def join_record(self, id: str, index: int, result: bytes) -> bool:
+        return bool(self._link.run("join", "record", id, index, result, again=False))
+
+    def join_remove(self, id: str) -> bool:
+        return bool(self._link.run("join", "remove", id, again=False))
+
+    def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
+        rows = self._pages("threads_page", conversation or "", first="0" if conversation else "-inf")
+        for id, talk, chain, listener, state, slots, size, sender, to in rows:
+            ends = _text(sender), _text(to)
+            yield ThreadRecord(_text(id), _text(talk), _text(chain), _text(listener), _text(state), slots, size, *ends)
+
+    def conversations(self, running: bool = False) -> Iterator[ConversationRecord]:
+        for row in self._pages("conversations_page", "running" if running else "conversations"):
+            id, chain, owner, started, ended, outputs, delivered, faulted = row
+            over = "failed" if faulted else "done"
+            state = over if float(ended) else "running"
+            yield ConversationRecord(
+                _text(id), _text(chain), state, _text(owner), float(started), float(ended), outputs, delivered
+            )
+
+    def dead_letters(self) -> Iterator[DeadLetter]:
+        first, step = 0, 3 * DEAD_PAGE
+        while found := self._link.send("LRANGE", f"{self._prefix}dead", first, first + step - 1):
+            for message, fault, told in zip(found[::3], found[1::3], found[2::3], strict=True):
+                yield DeadLetter(message, fault, told == b"1")
+            first += step
+
+    def in_flight(self) -> int:
+        return int(self._link.send("HGET", f"{self._prefix}counters", "in_flight") or 0)
+
+    def totals(self) -> BackendTotals:
+        threads, talks, active, flight, slots, joins, dead, _ = self._link.run("totals")
+        return BackendTotals(threads, talks, active, flight, slots, joins, dead)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")

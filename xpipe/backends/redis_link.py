@@ -1,0 +1,157 @@
+"""The connection to a Redis server: time-outs, retries, and errors that say what to do."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from xpipe.backends.redis_scripts import script
+from xpipe.core.errors import BackendError
+
+if TYPE_CHECKING:
+    from redis import Connection, ConnectionPool
+
+CONNECT_TIMEOUT = 5.0
+ANSWER_TIMEOUT = 60.0
+"""A commit of a very wide fan-out takes seconds; a server that hangs is given up on after this."""
+BLOCK = 10.0
+"""How long one blocking read lasts; the time-out of its socket is longer by MARGIN."""
+MARGIN = 10.0
+PATIENCE = 15.0
+"""Seconds for which a server that has answered before may be away: it restarts, or another one takes over."""
+
+_HINTS = {
+    "XPIPEGONE": "the organism's state is gone: the server was flushed, or restarted without persistence",
+    "WRONGTYPE": "a key under this prefix is not ours; give the organism a prefix of its own (backend.redis_prefix)",
+    "READONLY": "this server is a read-only replica; give the URL of the primary",
+    "OOM": "the server is out of memory; raise its maxmemory, or collect with `xpipe gc`",
+    "NOPERM": "the user of the URL may not do this; it needs all commands on the keys under the prefix",
+    "Authentication required": "the server wants a password; put it into the URL",
+    "MISCONF": "the server cannot save to its disk; look into its log",
+    "CROSSSLOT": "on a cluster all keys must live in one slot; take a prefix like `{name}:`",
+    "MOVED": "on a cluster give the URL of the node that has the slot of the prefix",
+}
+
+
+def place(url: str) -> str:
+    """`url` without user, password and options."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            return f"unix://{parts.path}"
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{parts.hostname or 'localhost'}{port}{parts.path}"
+    except ValueError:
+        return "the Redis URL"
+
+
+class Link:
+    """Sends commands and scripts to one server; the scripts work on the keys under `prefix`."""
+
+    def __init__(self, url: str, prefix: str, ttl: int, patience: float = PATIENCE) -> None:
+        import redis
+
+        self.place = f"{place(url)} (prefix {prefix!r})"
+        self.root_id = ""
+        self._errors = redis.exceptions
+        self._organism = f"{prefix}organism"
+        self._ttl = ttl
+        self._patience = patience
+        self._met = False
+        self._closed = False
+        self._pool = self._make_pool(url, {})
+        self._waiting = self._make_pool(url, {"socket_timeout": BLOCK + MARGIN})
+
+    def _make_pool(self, url: str, fixed: dict[str, Any]) -> ConnectionPool:
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        wanted: dict[str, Any] = {
+            "socket_timeout": ANSWER_TIMEOUT,
+            "socket_connect_timeout": CONNECT_TIMEOUT,
+            "health_check_interval": 30,
+        }
+        if not url.startswith("unix:"):
+            wanted["socket_keepalive"] = True
+        try:
+            pool = redis.ConnectionPool.from_url(url, **wanted)
+        except (ValueError, TypeError, AttributeError):  # Their texts may quote a password.
+            hint = "redis://host:6379/0, rediss://host or unix:///path/to/socket; percent-encode the password"
+            raise BackendError(f"the Redis URL cannot be read; write it like {hint}") from None
+        # What is sent again, and when, is decided here: only the caller knows what may be done twice.
+        pool.connection_kwargs |= {"retry": Retry(NoBackoff(), 0), "protocol": 2, "decode_responses": False, **fixed}
+        return pool
+
+    def run(self, name: str, *args: Any, again: bool = True) -> Any:
+        """The answer of the script `name`. `again`: running it twice does what running it once does."""
+        one = script(name)
+        tail = (1, self._organism, self.root_id, self._ttl, *args)
+        try:
+            return self.send("EVALSHA", one.sha, *tail, again=again)
+        except self._errors.NoScriptError:
+            return self.send("EVAL", one.source, *tail, again=again)
+
+    def send(self, *command: Any, again: bool = True) -> Any:
+        """The answer to `command`. Raises BackendError."""
+        return self._insist(self._pool, command, again)
+
+    def block(self, *command: Any) -> Any:
+        """The answer to a command that blocks for up to BLOCK seconds, on a connection of its own."""
+        return self._insist(self._waiting, command, True)
+
+    def _insist(self, pool: ConnectionPool, command: tuple[Any, ...], again: bool) -> Any:
+        errors, pause, end = self._errors, 0.05, 0.0
+        while True:
+            connection: Connection | None = None
+            try:
+                connection = pool.get_connection()
+                answer = self._exchange(connection, command)
+                self._met = True
+                return answer
+            except errors.NoScriptError:
+                raise
+            except errors.RedisError as error:
+                lost = isinstance(error, (errors.ConnectionError, errors.TimeoutError))
+                if not lost or isinstance(error, errors.AuthenticationError) or (connection and not again):
+                    raise self._translated(error, lost and connection is not None) from None
+                end = end or time.monotonic() + (self._patience if self._met else 0.0)
+                if self._closed or time.monotonic() + pause > end:
+                    raise self._translated(error) from None
+            finally:
+                if connection is not None:
+                    pool.release(connection)
+            time.sleep(pause)
+            pause = min(pause * 2, 1.0)
+
+    def _exchange(self, connection: Connection, command: tuple[Any, ...]) -> Any:
+        try:
+            connection.send_command(*command)  # type: ignore[no-untyped-call]
+            return connection.read_response()
+        except self._errors.ResponseError:
+            raise
+        except BaseException:
+            # Or its answer would be taken for that of the next command.
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise
+
+    def _translated(self, error: Exception, unsure: bool = False) -> BackendError:
+        text = str(error)
+        for code, hint in _HINTS.items():
+            if re.search(rf"\b{code}\b", text):
+                return BackendError(f"{self.place}: {hint}")
+        if isinstance(error, self._errors.AuthenticationError):
+            return BackendError(f"{self.place}: the server refuses the user or password of the URL; correct them")
+        if unsure:
+            return BackendError(f"{self.place}: the connection broke before the answer came; look whether it was done")
+        if isinstance(error, self._errors.ResponseError):
+            return BackendError(f"{self.place}: the server refused a command of xpipe: {text}")
+        return BackendError(f"{self.place}: no Redis server answers ({text}); start it, or correct backend.redis_url")
+
+    def close(self) -> None:
+        """Close all connections, also those that are being waited on."""
+        self._closed = True
+        for pool in (self._pool, self._waiting):
+            pool.disconnect(inuse_connections=True)

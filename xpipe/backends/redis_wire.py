@@ -1,0 +1,95 @@
+"""What goes to the scripts and what comes back from them.
+
+The msgpack of Redis knows strings and no binaries, so bytes go as strings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from xpipe.core.messages import Claim, Event, Send, Step
+
+Request = tuple[str, str, bytes, str, str]
+"""The call, the listener, the request, and id and chain of the thread."""
+Start = tuple[str, str, str, bytes | None, list[Request]]
+"""Id, chain and name of the initiator, its fault message, and the requests."""
+
+_STR32 = b"\xdb"
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def _raw(data: bytes) -> msgspec.Raw:
+    return msgspec.Raw(b"%b%b%b" % (_STR32, len(data).to_bytes(4, "big"), data))
+
+
+def packed_step(step: Step) -> bytes:
+    """`step` for the script `advance`."""
+    answer, join, dead = step.answer, step.join, step.dead
+    return _encode(
+        (
+            step.thread,
+            step.fence,
+            step.call,
+            [_send(one) for one in step.sends],
+            answer and (answer.call, _raw(answer.message), answer.fault),
+            [_raw(one) for one in step.own],
+            step.again,
+            step.delegate and _send(step.delegate),
+            join and (join.id, join.total, _raw(join.joined), join.collect, join.expires),
+            step.no_answer,
+            step.ends,
+            step.failed,
+            None if step.state is None else _raw(step.state),
+            dead and (_raw(dead.message), _raw(dead.fault), dead.told),
+        )
+    )
+
+
+def _send(send: Send) -> tuple[Any, ...]:
+    return send.call, send.segment, _raw(send.message), send.binding
+
+
+def packed_start(start: Start) -> bytes:
+    """The start of a conversation for the script `inject`."""
+    id, chain, initiator, fault, requests = start
+    calls = [(call, to, _raw(message), thread, below) for call, to, message, thread, below in requests]
+    return _encode((id, chain, initiator, None if fault is None else _raw(fault), calls))
+
+
+def read_claim(
+    thread: bytes,
+    fence: int,
+    message: bytes,
+    chain: bytes,
+    listener: bytes,
+    caller: bytes,
+    call: bytes,
+    initial: int,
+    open: list[bytes],
+    state: bytes,
+    attempt: int,
+    deliveries: int,
+) -> Claim:
+    """A claim from what the script `advance` says of it."""
+    return Claim(
+        thread.decode(),
+        fence,
+        message,
+        chain.decode(),
+        listener.decode(),
+        caller.decode(),
+        call.decode(),
+        initial == 1,
+        [segment.decode() for segment in open],
+        state,
+        attempt,
+        deliveries,
+    )
+
+
+def read_events(flat: list[bytes]) -> list[Event]:
+    """Events from the flat list that an inbox is."""
+    rows = zip(*(flat[at::5] for at in range(5)), strict=True)
+    return [Event(id.decode(), kind.decode(), data, state.decode(), cause) for id, kind, data, state, cause in rows]

@@ -1,0 +1,273 @@
+"""The records of a state file: read when asked for, changed in memory, written by a flush."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from xpipe.backends.records import Conversation, Thread
+from xpipe.backends.sqlite_errors import damaged
+from xpipe.backends.sqlite_joins import Joins
+from xpipe.backends.sqlite_records import (
+    FIXED,
+    MOVING,
+    Counters,
+    Row,
+    StoredConversation,
+    StoredJoin,
+    StoredThread,
+    readable,
+)
+from xpipe.core.messages import Join
+
+MAX_CACHED = 20_000
+"""Threads kept between transactions."""
+MAX_FRESH_BYTES = 32 * 1024 * 1024
+"""Slots kept from when they are written until they are claimed."""
+
+_FIXED_COUNT = FIXED.count(",") + 1
+_MARKS = ", ".join("?" * (_FIXED_COUNT + MOVING.count(",") + 1))
+SELECT_THREAD = f"SELECT {FIXED}, {MOVING} FROM threads"
+_INSERT_THREAD = f"INSERT INTO threads ({FIXED}, {MOVING}) VALUES ({_MARKS})"
+_UPDATE_THREAD = f"UPDATE threads SET {' = ?, '.join(MOVING.split(', '))} = ? WHERE n = ?"
+_SELECT_CONVERSATION = "SELECT n, id, started, owner, ended, delivered, faulted, finish FROM conversations WHERE n = ?"
+_INSERT_CONVERSATION = (
+    "INSERT INTO conversations (n, id, started, owner, ended, delivered, faulted, finish) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_UPDATE_CONVERSATION = (
+    "UPDATE conversations SET owner = ?, ended = ?, delivered = ?, faulted = ?, finish = ? WHERE n = ?"
+)
+
+
+class Records:
+    """What was read or changed stays cached between transactions; what one of them has touched is written."""
+
+    counters: Counters
+
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        self.path = path
+        self._database = database
+        self._joins = Joins(database)
+        self._fresh: dict[tuple[int, int], bytes] = {}
+        self._forget_records()
+
+    def _forget_records(self) -> None:
+        self._threads: dict[int, StoredThread] = {}
+        self._ids: dict[str, int] = {}
+        self._conversations: dict[int, StoredConversation] = {}
+        self._forget_fresh()
+        self._joins.drop()
+        self._forget_touched()
+
+    def _forget_touched(self) -> None:
+        self._touched: dict[int, StoredThread] = {}
+        self._talks: dict[int, StoredConversation] = {}
+        self._absent: set[str] = set()
+        self._new_slots: list[Row] = []
+
+    def _forget_fresh(self) -> None:
+        self._fresh, self._fresh_bytes = {}, 0
+
+    def _flush_records(self) -> None:
+        self._flush_threads()
+        self._flush_slots()
+        self._flush_conversations()
+        self._joins.flush()
+
+    def _evict(self) -> None:
+        """Keep the cache within its bound: what is over goes first."""
+        if len(self._threads) <= MAX_CACHED:
+            return
+        over = {n for n, one in self._conversations.items() if one.ended}
+        kept = {n: one for n, one in self._threads.items() if one.conversation_n not in over}
+        self._threads = kept if len(kept) < MAX_CACHED * 3 // 4 else {}
+        self._ids = {one.id: n for n, one in self._threads.items()}
+        talks = {one.conversation_n for one in self._threads.values()}
+        self._conversations = {n: one for n, one in self._conversations.items() if n in talks}
+        self._forget_fresh()
+
+    def thread(self, id: str) -> StoredThread | None:
+        n = self._ids.get(id)
+        if n is not None:
+            thread = self._touched[n] = self._threads[n]
+            return thread
+        if id in self._absent:
+            return None
+        row = self._database.execute(f"{SELECT_THREAD} WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            self._absent.add(id)
+            return None
+        return self._of_row(row)
+
+    def numbered(self, n: int) -> StoredThread:
+        thread = self._threads.get(n)
+        if thread is None:
+            row = self._database.execute(f"{SELECT_THREAD} WHERE n = ?", (n,)).fetchone()
+            if row is None:
+                raise damaged(self.path, "threads", f"the number {n}, which is not there")
+            return self._of_row(row)
+        self._touched[n] = thread
+        return thread
+
+    def _of_row(self, row: Row) -> StoredThread:
+        """The thread of a row; what is cached counts for more."""
+        thread = self._threads.get(row[0])
+        if thread is None:
+            thread = StoredThread(self, row[:_FIXED_COUNT])
+            try:
+                thread.move(row[_FIXED_COUNT:])
+            except (msgspec.MsgspecError, TypeError):
+                raise damaged(self.path, "threads", f"the id {row[1]}") from None
+            self._keep(thread)
+        self._touched[thread.n] = thread
+        return thread
+
+    def _keep(self, thread: StoredThread) -> None:
+        self._threads[thread.n] = thread
+        self._ids[thread.id] = thread.n
+
+    def add_thread(
+        self,
+        id: str,
+        chain: str,
+        listener: str,
+        caller: str,
+        parent: Thread | None,
+        conversation: Conversation,
+        index: int = -1,
+    ) -> Thread:
+        assert isinstance(conversation, StoredConversation)
+        parent_n = parent.n if isinstance(parent, StoredThread) else None
+        n = self._next_number() if parent is not None else conversation.n
+        thread = StoredThread(self, (n, id, conversation.n, parent_n, chain, listener, caller, index))
+        self._keep(thread)
+        self._touched[n] = thread
+        self._absent.discard(id)
+        self.counters.threads += 1
+        if self.counters.loose:
+            self._adopt_loose(thread)
+        return thread
+
+    def _next_number(self) -> int:
+        self.counters.number += 1
+        return self.counters.number
+
+    def _adopt_loose(self, thread: StoredThread) -> None:
+        row = self._database.execute("SELECT n, slots, bytes FROM loose WHERE id = ?", (thread.id,)).fetchone()
+        if row is not None:
+            n, thread.slots.count, thread.slots.bytes = row
+            self._database.execute("UPDATE slots SET thread = ? WHERE thread = ?", (thread.n, n))
+            self._database.execute("DELETE FROM loose WHERE n = ?", (n,))
+            self.counters.loose -= 1
+
+    def record(self, thread: Thread, data: bytes) -> None:
+        assert isinstance(thread, StoredThread)
+        slots = thread.slots
+        self._new_slots.append((thread.n, slots.count, data))
+        if thread.parent_n is not None:  # Those of an initiator are claimed by nobody.
+            self._keep_fresh((thread.n, slots.count), data)
+        counters = self.counters
+        counters.slots += 1
+        counters.buffers += slots.count == 0
+        slots.count += 1
+        slots.bytes += len(data)
+
+    def _keep_fresh(self, key: tuple[int, int], data: bytes) -> None:
+        self._fresh_bytes += len(data)
+        if self._fresh_bytes > MAX_FRESH_BYTES:
+            self._fresh, self._fresh_bytes = {}, len(data)
+        self._fresh[key] = data
+
+    def slot(self, n: int, at: int) -> bytes:
+        """The message in the slot `at` of the thread numbered `n`."""
+        data = self._fresh.pop((n, at), None)
+        if data is not None:
+            self._fresh_bytes -= len(data)
+            return data
+        self._flush_slots()
+        row = self._database.execute("SELECT data FROM slots WHERE thread = ? AND at = ?", (n, at)).fetchone()
+        if row is not None and readable(row[0]) is not None:
+            found: bytes = row[0]
+            return found
+        raise damaged(self.path, "slots", f"the slot {at} of the thread {self.numbered(n).id}")
+
+    def _flush_threads(self) -> None:
+        new, changed = [], []
+        for thread in self._touched.values():
+            row = thread.moving()
+            if row != thread.saved:
+                if thread.saved is None:
+                    new.append(thread.fixed + row)
+                else:
+                    changed.append((*row, thread.n))
+                thread.saved = row
+        if new:
+            self._database.executemany(_INSERT_THREAD, new)
+        if changed:
+            self._database.executemany(_UPDATE_THREAD, changed)
+
+    def _flush_slots(self) -> None:
+        if self._new_slots:
+            self._database.executemany("INSERT INTO slots VALUES (?, ?, ?)", self._new_slots)
+            self._new_slots = []
+
+    def add_conversation(self, id: str, owner: str, started: float) -> Conversation:
+        conversation = StoredConversation(self._next_number(), id, owner, started)
+        self._conversations[conversation.n] = self._talks[conversation.n] = conversation
+        self.counters.conversations += 1
+        self.counters.running += 1
+        return conversation
+
+    def conversation(self, id: str) -> StoredConversation | None:
+        initiator = self.thread(id)
+        if initiator is None or initiator.parent_n is not None:
+            return None
+        return self.conversation_numbered(initiator.n)
+
+    def conversation_numbered(self, n: int) -> StoredConversation:
+        conversation = self._conversations.get(n)
+        if conversation is None:
+            row = self._database.execute(_SELECT_CONVERSATION, (n,)).fetchone()
+            if row is None:
+                raise damaged(self.path, "conversations", f"the number {n}, which is not there")
+            _, id, started, *moving = row
+            conversation = self._conversations[n] = StoredConversation(n, id, moving[0], started)
+            conversation.move(tuple(moving))
+        self._talks[n] = conversation
+        return conversation
+
+    def _flush_conversations(self) -> None:
+        new, changed = [], []
+        for one in self._talks.values():
+            row = one.moving()
+            if one.saved is None:
+                new.append((one.n, one.id, one.started, *row))
+            elif row != one.saved:
+                changed.append((*row, one.n))
+            one.saved = row
+        if new:
+            self._database.executemany(_INSERT_CONVERSATION, new)
+        if changed:
+            self._database.executemany(_UPDATE_CONVERSATION, changed)
+
+    def keep_join(self, terms: Join, thread: int | None, opened: bool = False) -> int:
+        """Insert a join; its number."""
+        self.counters.joins += opened
+        return self._joins.insert(terms, thread, opened)
+
+    def join_numbered(self, n: int) -> StoredJoin:
+        join = self._joins.numbered(self, n)
+        if join is None:
+            raise damaged(self.path, "joins", f"the number {n}, which is not there")
+        return join
+
+    def add_result(self, join: int, index: int, result: bytes) -> bool:
+        """Keep a result unless there is one at `index`; whether it was kept."""
+        return self._joins.add_result(join, index, result)
+
+    def remove_join(self, n: int) -> None:
+        """Forget a join and its results."""
+        self.counters.joins -= self._joins.remove(n)

@@ -1,0 +1,118 @@
+"""The queues of the listeners in a state file. What is made ready and claimed in one transaction is never written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from xpipe.backends.sqlite_records import FIXED, MOVING, Counters, Row, StoredThread
+
+_SELECT_READY = f"SELECT {FIXED}, {MOVING} FROM threads WHERE listener = ? AND ready IS NOT NULL ORDER BY ready LIMIT ?"
+
+
+class Lane:
+    """A listener's queue: rows in the file, then the threads made ready in this transaction."""
+
+    __slots__ = ("name", "new", "saved", "stored", "turn")
+
+    def __init__(self, name: str, turn: int, stored: int, saved: bool) -> None:
+        self.name = name
+        self.turn = turn
+        self.stored = stored
+        self.new: deque[StoredThread] = deque()
+        self.saved: Row | None = (turn, stored) if saved else None
+
+    def __len__(self) -> int:
+        return self.stored + len(self.new)
+
+
+class Lanes:
+    """`read` makes a thread of a row, `flush` writes all that moved."""
+
+    def __init__(
+        self, database: sqlite3.Connection, read: Callable[[Row], StoredThread], flush: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._read = read
+        self._flush_all = flush
+        self._lanes: dict[str, Lane] = {}
+        self._gone: list[str] = []
+        self._moved = False
+
+    def load(self) -> None:
+        rows = self._database.execute("SELECT listener, turn, ready FROM lanes ORDER BY turn").fetchall()
+        self._lanes = {name: Lane(name, turn, ready, saved=True) for name, turn, ready in rows}
+
+    def add(self, thread: StoredThread, first: bool, counters: Counters) -> None:
+        lane = self._lanes.get(thread.listener)
+        if lane is None:
+            counters.turn += 1
+            lane = self._lanes[thread.listener] = Lane(thread.listener, counters.turn, 0, saved=False)
+        if first:
+            counters.head -= 1
+            thread.ready = counters.head
+            lane.new.appendleft(thread)
+            self._moved = True
+        else:
+            counters.tail += 1
+            thread.ready = counters.tail
+            lane.new.append(thread)
+
+    def take(self, room: Mapping[str, int], most: int, counters: Counters) -> list[StoredThread]:
+        if self._moved:
+            self._flush_all()  # The rows must say what is in front, and what has been taken.
+        taken: list[StoredThread] = []
+        for name in list(self._lanes):
+            lane = self._lanes[name]
+            count = min(len(lane), room.get(name, 0), most - len(taken))
+            if count <= 0:
+                continue
+            taken.extend(self._take(lane, count))
+            # As in memory: what was served goes behind the others.
+            del self._lanes[name]
+            if len(lane):
+                counters.turn += 1
+                lane.turn = counters.turn
+                self._lanes[name] = lane
+            elif lane.saved is not None:
+                self._gone.append(name)
+        return taken
+
+    def _take(self, lane: Lane, count: int) -> list[StoredThread]:
+        taken: list[StoredThread] = []
+        if lane.stored:
+            self._moved = True
+            rows = self._database.execute(
+                _SELECT_READY,
+                (lane.name, min(count, lane.stored)),
+            ).fetchall()
+            lane.stored -= len(rows)
+            taken = [self._read(row) for row in rows]
+        while len(taken) < count and lane.new:
+            taken.append(lane.new.popleft())
+        for thread in taken:
+            thread.ready = None
+        return taken
+
+    def flush(self) -> None:
+        """Write how long the queues are; the threads write their places."""
+        self._moved = False
+        if self._gone:
+            gone = [(name,) for name in self._gone]
+            self._gone = []
+            self._database.executemany("DELETE FROM lanes WHERE listener = ?", gone)
+        changed = []
+        for lane in self._lanes.values():
+            if lane.new:
+                lane.stored += len(lane.new)
+                lane.new.clear()
+            if lane.saved != (lane.turn, lane.stored):
+                lane.saved = (lane.turn, lane.stored)
+                changed.append((lane.name, lane.turn, lane.stored))
+        if changed:
+            self._database.executemany("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?)", changed)
+
+    def drop(self) -> None:
+        """Believe nothing that was read."""
+        self._lanes, self._gone, self._moved = {}, [], False

@@ -1,0 +1,213 @@
+"""Records that live in a state file: they know each other by number and are read when they are asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from xpipe.backends.records import Conversation, JoinState, Thread
+from xpipe.core.messages import Join, Message, decode_message
+
+if TYPE_CHECKING:
+    from xpipe.backends.sqlite_cache import Records
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_mailbox = msgspec.msgpack.Decoder(list[int]).decode
+_decode_open = msgspec.msgpack.Decoder(dict[str, str]).decode
+
+Row = tuple[Any, ...]
+
+FIXED = "n, id, conversation, parent, chain, listener, caller, place"
+MOVING = (
+    "attempt, call, deliveries, failed, fence, mailbox, no_answer, open, owner, pending, state, ready, "
+    "slots, bytes, joined"
+)
+
+
+def readable(data: Any) -> Message | None:
+    """The message stored as `data`; None when it is damaged or of another version."""
+    try:
+        message = decode_message(data)
+    except (msgspec.MsgspecError, TypeError):
+        return None
+    return message if message.version == Message.__struct_defaults__[-1] else None
+
+
+class Slots:
+    """The slots of a thread, as far as a ledger uses a sequence."""
+
+    __slots__ = ("bytes", "count", "n", "store")
+
+    def __init__(self, store: Records, n: int) -> None:
+        self.store = store
+        self.n = n
+        self.count = 0
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> bytes:
+        return self.store.slot(self.n, index + self.count if index < 0 else index)
+
+
+class StoredThread(Thread):
+    """`saved` is what its row in the file says of all that moves, None while there is no row."""
+
+    __slots__ = ("conversation_n", "join_n", "n", "parent_n", "ready", "saved", "store")
+
+    slots: Slots  # type: ignore[assignment]  # all that a ledger needs of a sequence
+
+    def __init__(self, store: Records, fixed: Row) -> None:
+        self.store = store
+        self.join_n: int | None = None
+        self.n, id, self.conversation_n, self.parent_n, chain, listener, caller, place = fixed
+        super().__init__(id, chain, listener, caller, None, None, place)  # type: ignore[arg-type]
+        self.slots = Slots(store, self.n)
+        self.ready: int | None = None
+        self.saved: Row | None = None
+
+    @property
+    def parent(self) -> Thread | None:
+        return None if self.parent_n is None else self.store.numbered(self.parent_n)
+
+    @parent.setter
+    def parent(self, parent: Thread | None) -> None:
+        """Set for good by its number."""
+
+    @property
+    def conversation(self) -> Conversation:
+        return self.store.conversation_numbered(self.conversation_n)
+
+    @conversation.setter
+    def conversation(self, conversation: Conversation) -> None:
+        """Set for good by its number."""
+
+    @property
+    def join(self) -> JoinState | None:
+        return None if self.join_n is None else self.store.join_numbered(self.join_n)
+
+    @join.setter
+    def join(self, join: JoinState | None) -> None:
+        if self.join_n is not None:
+            self.store.remove_join(self.join_n)
+        self.join_n = None if join is None else self.store.keep_join(join.terms, self.n)
+
+    @property
+    def fixed(self) -> Row:
+        """The row's columns FIXED."""
+        return (
+            self.n,
+            self.id,
+            self.conversation_n,
+            self.parent_n,
+            self.chain,
+            self.listener,
+            self.caller,
+            self.index,
+        )
+
+    def moving(self) -> Row:
+        """The row's columns MOVING."""
+        return (
+            self.attempt,
+            self.call,
+            self.deliveries,
+            self.failed,
+            self.fence,
+            _encode(self.mailbox) if self.mailbox else None,
+            self.no_answer,
+            _encode(self.open) if self.open else None,
+            self.owner,
+            self.pending,
+            self.state,
+            self.ready,
+            self.slots.count,
+            self.slots.bytes,
+            self.join_n,
+        )
+
+    def move(self, row: Row) -> None:
+        """Take over what a row says. Raises a MsgspecError when it is damaged."""
+        self.saved = row
+        self.attempt, self.call, self.deliveries, failed, self.fence, mailbox, no_answer, open, *rest = row
+        self.owner, self.pending, self.state, self.ready, self.slots.count, self.slots.bytes, self.join_n = rest
+        self.failed, self.no_answer = bool(failed), bool(no_answer)
+        self.mailbox = None if mailbox is None else _decode_mailbox(mailbox)
+        self.open = None if open is None else _decode_open(open)
+
+
+class StoredConversation(Conversation):
+    """`saved` as in a thread; `finish` is its place among those that are over."""
+
+    __slots__ = ("finish", "n", "saved")
+
+    def __init__(self, n: int, id: str, owner: str, started: float) -> None:
+        super().__init__(id, owner, started)
+        self.n = n
+        self.finish: int | None = None
+        self.saved: Row | None = None
+
+    def moving(self) -> Row:
+        return (self.owner, self.ended, self.delivered, self.faulted, self.finish)
+
+    def move(self, row: Row) -> None:
+        self.saved = row
+        self.owner, self.ended, self.delivered, faulted, self.finish = row
+        self.faulted = bool(faulted)
+
+    @property
+    def ends_now(self) -> bool:
+        """Whether it is over, and its row does not say so yet."""
+        return self.finish is not None and (self.saved is None or self.saved[-1] is None)
+
+
+class StoredJoin(JoinState):
+    """Its results are rows, and only rows: a Buffer may have tens of thousands."""
+
+    __slots__ = ("n", "saved", "store", "thread_n")
+
+    def __init__(self, store: Records, n: int, terms: Join, thread_n: int | None, missing: int) -> None:
+        self.store = store
+        self.n = n
+        self.terms = terms
+        self.thread_n = thread_n
+        self.missing = self.saved = missing
+
+    @property
+    def thread(self) -> Thread | None:
+        return None if self.thread_n is None else self.store.numbered(self.thread_n)
+
+    @thread.setter
+    def thread(self, thread: Thread | None) -> None:
+        """Set for good by its number."""
+
+    def record(self, index: int, result: bytes) -> bool:
+        if not self.missing or not self.store.add_result(self.n, index, result):
+            return False
+        self.missing -= 1
+        return True
+
+
+class Counters(msgspec.Struct, array_like=True, gc=False):
+    """The table counters: how many there are of what, and the next number of what is numbered."""
+
+    threads: int
+    conversations: int
+    running: int
+    in_flight: int
+    slots: int
+    buffers: int
+    joins: int
+    dead: int
+    bindings: int
+    loose: int
+    number: int
+    tail: int
+    head: int
+    turn: int
+    finish: int
+
+
+COUNTERS = Counters.__struct_fields__

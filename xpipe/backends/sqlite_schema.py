@@ -1,0 +1,182 @@
+"""The tables of a state file, and how one is opened, made and recognised."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from xpipe.backends.sqlite_errors import explained
+from xpipe.core.errors import BackendError
+
+APPLICATION_ID = 0x78706970
+VERSION = 1
+POLL = 0.005
+
+# Threads go by number inside the file: small keys, in the order of creation. A conversation has the number of its
+# initiator. `ready` is the place in the queue of the listener; `joined` the join that the thread waits for or had.
+_TABLES = """
+CREATE TABLE organism (name TEXT NOT NULL, secret BLOB NOT NULL);
+CREATE TABLE counters (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    threads INTEGER, conversations INTEGER, running INTEGER, in_flight INTEGER, slots INTEGER, buffers INTEGER,
+    joins INTEGER, dead INTEGER, bindings INTEGER, loose INTEGER,
+    number INTEGER, tail INTEGER, head INTEGER, turn INTEGER, finish INTEGER
+);
+INSERT INTO counters VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+CREATE TABLE conversations (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    started REAL NOT NULL,
+    owner TEXT NOT NULL, ended REAL NOT NULL, delivered INTEGER NOT NULL, faulted INTEGER NOT NULL, finish INTEGER
+);
+CREATE INDEX conversations_finish ON conversations (finish);
+CREATE TABLE threads (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    conversation INTEGER NOT NULL,
+    parent INTEGER,
+    chain TEXT NOT NULL, listener TEXT NOT NULL, caller TEXT NOT NULL, place INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, call TEXT NOT NULL, deliveries INTEGER NOT NULL, failed INTEGER NOT NULL,
+    fence INTEGER NOT NULL, mailbox BLOB, no_answer INTEGER NOT NULL, open BLOB, owner TEXT NOT NULL,
+    pending INTEGER NOT NULL, state BLOB NOT NULL, ready INTEGER, slots INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    joined INTEGER
+);
+CREATE INDEX threads_conversation ON threads (conversation);
+CREATE INDEX threads_ready ON threads (listener, ready) WHERE ready IS NOT NULL;
+CREATE INDEX threads_owner ON threads (owner) WHERE owner <> '';
+CREATE TABLE slots (thread INTEGER, at INTEGER, data BLOB NOT NULL, PRIMARY KEY (thread, at)) WITHOUT ROWID;
+CREATE TABLE loose (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, slots INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE bindings (n INTEGER PRIMARY KEY, chain TEXT NOT NULL UNIQUE, uuid TEXT NOT NULL UNIQUE);
+CREATE TABLE lanes (listener TEXT PRIMARY KEY, turn INTEGER NOT NULL, ready INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE numbers (source TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE joins (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    thread INTEGER,
+    total INTEGER NOT NULL, missing INTEGER NOT NULL, joined BLOB NOT NULL, collect INTEGER NOT NULL,
+    expires REAL NOT NULL, open INTEGER NOT NULL
+);
+CREATE INDEX joins_open ON joins (id) WHERE open = 1;
+CREATE INDEX joins_waiting ON joins (n) WHERE open = 1;
+CREATE INDEX joins_expires ON joins (expires) WHERE open = 1 AND expires > 0;
+CREATE TABLE results (joined INTEGER, at INTEGER, data BLOB NOT NULL, PRIMARY KEY (joined, at)) WITHOUT ROWID;
+CREATE TABLE events (
+    n INTEGER PRIMARY KEY, pump TEXT NOT NULL,
+    conversation TEXT NOT NULL, kind TEXT NOT NULL, message BLOB NOT NULL, state TEXT NOT NULL, cause BLOB NOT NULL
+);
+CREATE INDEX events_pump ON events (pump);
+CREATE TABLE dead (n INTEGER PRIMARY KEY, message BLOB NOT NULL, fault BLOB NOT NULL, told INTEGER NOT NULL);
+CREATE TABLE pumps (
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL, expires REAL NOT NULL
+);
+"""
+
+
+def open_file(path: Path, create: bool, timeout: float, full: bool) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """A connection that writes and one that reads, to the state file `path`, which is made if `create` says so."""
+    try:
+        if not _is_prepared(path, timeout):
+            if not create:
+                raise BackendError(f"{path}: there is no state of an organism yet; run one with this backend first")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(path, timeout):
+                if not _is_prepared(path, timeout):
+                    _prepare(path, timeout)
+        return _connect_writer(path, timeout, full), _connect_reader(path, timeout)
+    except (sqlite3.Error, OSError) as error:
+        raise _explained(path, error) from None
+
+
+def _explained(path: Path, error: Exception) -> BackendError:
+    if isinstance(error, sqlite3.Error):
+        return explained(path, error)
+    return BackendError(f"{path}: it cannot be opened or made ({error}); choose another path or make this one usable")
+
+
+def _connect(path: Path, timeout: float) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256)
+
+
+def _connect_writer(path: Path, timeout: float, full: bool) -> sqlite3.Connection:
+    connection = _connect(path, timeout)
+    connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA cache_size = -16000")
+    connection.execute("PRAGMA busy_timeout = 0")  # Who begins a transaction waits in a way of its own.
+    return connection
+
+
+def _connect_reader(path: Path, timeout: float) -> sqlite3.Connection:
+    connection = _connect(path, timeout)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _is_prepared(path: Path, timeout: float) -> bool:
+    """Whether `path` is a state file of this version in WAL mode; False when it is empty or not there.
+
+    Raises BackendError for any other file.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with closing(_connect(path, timeout)) as connection:
+        connection.execute("BEGIN")  # One look: another process may be about to make the tables.
+        mark, version, tables = (
+            connection.execute(sql).fetchone()[0]
+            for sql in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+        )
+        connection.execute("COMMIT")
+        if mark == APPLICATION_ID and version > VERSION:
+            raise BackendError(
+                f"{path}: it was written by a newer xpipe (state version {version}, this one knows {VERSION}); "
+                "upgrade xpipe or choose another path"
+            )
+        if mark != APPLICATION_ID and (mark or version or tables):
+            raise BackendError(f"{path}: this database is not xpipe's; choose another path for the state")
+        journal: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        return mark == APPLICATION_ID and journal == "wal"
+
+
+def _prepare(path: Path, timeout: float) -> None:
+    """Make the file for its owner alone, as it holds the secret; tables and version in one transaction."""
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with closing(_connect(path, timeout)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            for statement in _TABLES.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+
+
+@contextmanager
+def _alone(path: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock on the folder of `path`: one on the file itself would undo SQLite's own locks when it is closed."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        _lock(folder, path, timeout)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, path: Path, timeout: float) -> None:
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+        if time.monotonic() > end:
+            raise BackendError(f"{path}: another program keeps the folder locked; end it or choose another folder")
+        time.sleep(POLL)

@@ -1,0 +1,259 @@
+"""A ledger's records in a state file. Between transactions they stay cached for as long as nobody else wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from xpipe.backends.records import Conversation, JoinState, Thread
+from xpipe.backends.sqlite_cache import SELECT_THREAD, Records
+from xpipe.backends.sqlite_events import Events
+from xpipe.backends.sqlite_forgetting import clear_loose, clear_slots, forget, oldest_over
+from xpipe.backends.sqlite_lanes import Lanes
+from xpipe.backends.sqlite_records import COUNTERS, Counters, Row, StoredConversation, StoredJoin, StoredThread
+from xpipe.backends.store import MAX_DEAD_LETTERS
+from xpipe.core.messages import DeadLetter, Event, PumpRecord
+
+_UPDATE_COUNTERS = f"UPDATE counters SET {' = ?, '.join(COUNTERS)} = ?"
+
+_NO_THREAD = "NOT EXISTS (SELECT 1 FROM threads t WHERE t.id = bindings.uuid)"
+
+
+class SQLiteStore(Records):
+    """The Store of a ledger in the transactions of one connection: `begin`, the work, `flush`, commit, `settle`."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        super().__init__(path, database)
+        self.epoch = 0
+        """Rises when another connection has written."""
+        self._version = -1
+        self._loaded = False
+        self._lanes = Lanes(database, self._of_row, self.flush)
+        self._events = Events(database)
+        self._numbers: dict[str, int] = {}
+        self._moved_numbers: set[str] = set()
+        self._saved_counters: Row = ()
+
+    def poll(self) -> int:
+        """The epoch now."""
+        version = self._database.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self.drop()
+            self._version = version
+            self.epoch += 1
+        return self.epoch
+
+    def begin(self) -> None:
+        """A transaction has begun: see whether what is cached still holds."""
+        self.poll()
+        if not self._loaded:
+            row = self._database.execute(f"SELECT {', '.join(COUNTERS)} FROM counters").fetchone()
+            self._saved_counters = tuple(row)
+            self.counters = Counters(*row)
+            self._lanes.load()
+            self._loaded = True
+
+    def flush(self) -> None:
+        """Write all that moved since `begin`."""
+        if not self._loaded:
+            return
+        self._flush_records()
+        self._lanes.flush()
+        self._events.flush()
+        self._flush_numbers()
+        counters = msgspec.structs.astuple(self.counters)
+        if counters != self._saved_counters:
+            self._database.execute(_UPDATE_COUNTERS, counters)
+            self._saved_counters = counters
+
+    def settle(self) -> None:
+        """The transaction is committed."""
+        self._forget_touched()
+        self._moved_numbers.clear()
+        self._joins.settle()
+        self._evict()
+
+    def drop(self) -> None:
+        """Believe nothing that was read or changed: another connection wrote, or the transaction was undone."""
+        self._loaded = False
+        self._forget_records()
+        self._numbers, self._moved_numbers = {}, set()
+        self._lanes.drop()
+        self._events.drop()
+
+    @property
+    def in_flight(self) -> int:
+        return self.counters.in_flight
+
+    @in_flight.setter
+    def in_flight(self, count: int) -> None:
+        self.counters.in_flight = count
+
+    def next_number(self, source: str) -> int:
+        number = self._numbers.get(source)
+        if number is None:
+            row = self._database.execute("SELECT number FROM numbers WHERE source = ?", (source,)).fetchone()
+            number = row[0] if row else 0
+        self._numbers[source] = number + 1
+        self._moved_numbers.add(source)
+        return number + 1
+
+    def _flush_numbers(self) -> None:
+        if self._moved_numbers:
+            rows = [(source, self._numbers[source]) for source in self._moved_numbers]
+            self._database.executemany("INSERT OR REPLACE INTO numbers VALUES (?, ?)", rows)
+
+    def note_end(self, conversation: Conversation) -> None:
+        assert isinstance(conversation, StoredConversation)
+        self.counters.finish += 1
+        self.counters.running -= 1
+        conversation.finish = self.counters.finish
+
+    def forget_oldest(self, most: int) -> None:
+        while self.counters.threads > most:
+            n = oldest_over(self._database)
+            if n is None and any(one.ends_now for one in self._talks.values()):
+                self.flush()  # It may have ended in this transaction.
+                n = oldest_over(self._database)
+            if n is None:
+                return
+            self.forget(n)
+
+    def forget(self, n: int) -> None:
+        """Remove the conversation numbered `n`, which is over."""
+        if n in self._talks:
+            self.flush()
+        for thread in forget(self._database, self.counters, n):
+            self._touched.pop(thread, None)
+            known = self._threads.pop(thread, None)
+            if known is not None:
+                del self._ids[known.id]
+        self._conversations.pop(n, None)
+        self._talks.pop(n, None)
+
+    def clear_slots(self) -> None:
+        """Forget all slots but those of running conversations."""
+        self.flush()
+        clear_slots(self._database, self.counters)
+        self.flush()
+        self.drop()
+
+    # -- what is kept under an id that no thread may have: slots and bindings
+
+    def append(self, id: str, data: bytes) -> None:
+        """Append a slot to the thread `id`, known or not."""
+        thread = self.thread(id)
+        if thread is not None:
+            self.record(thread, data)
+            return
+        known = self._database.execute(
+            "UPDATE loose SET slots = slots + 1, bytes = bytes + ? WHERE id = ?", (len(data), id)
+        ).rowcount
+        if not known:
+            self.counters.number += 1
+            self.counters.loose += 1
+            self.counters.buffers += 1
+            self._database.execute("INSERT INTO loose VALUES (?, ?, 1, ?)", (self.counters.number, id, len(data)))
+        self._database.execute("INSERT INTO slots SELECT n, slots - 1, ? FROM loose WHERE id = ?", (data, id))
+        self.counters.slots += 1
+
+    def clear_thread(self, id: str) -> bool:
+        """Forget the slots of a thread, unless its conversation runs; whether there were any."""
+        thread = self.thread(id)
+        if thread is None:
+            return clear_loose(self._database, self.counters, id)
+        slots = thread.slots
+        if not slots.count or not thread.conversation.ended:
+            return False
+        self._database.execute("DELETE FROM slots WHERE thread = ?", (thread.n,))
+        self.counters.slots -= slots.count
+        self.counters.buffers -= 1
+        slots.count = slots.bytes = 0
+        self._forget_fresh()
+        return True
+
+    def bound_id(self, chain: str) -> str | None:
+        if not self.counters.bindings:
+            return None
+        row = self._database.execute("SELECT uuid FROM bindings WHERE chain = ?", (chain,)).fetchone()
+        return row[0] if row else None
+
+    def bind(self, chain: str, uuid: str) -> None:
+        """Bind two that are not bound."""
+        self._database.execute("INSERT INTO bindings (chain, uuid) VALUES (?, ?)", (chain, uuid))
+        self.counters.bindings += 1
+
+    def unbind(self, uuid: str) -> bool:
+        """Undo a binding whose id no thread has."""
+        gone = self._database.execute(f"DELETE FROM bindings WHERE uuid = ? AND {_NO_THREAD}", (uuid,)).rowcount
+        self.counters.bindings -= gone
+        return gone == 1
+
+    def unbind_all(self) -> None:
+        self.counters.bindings -= self._database.execute(f"DELETE FROM bindings WHERE {_NO_THREAD}").rowcount
+
+    # -- queues, events, joins, pumps
+
+    def make_ready(self, thread: Thread, first: bool = False) -> None:
+        assert isinstance(thread, StoredThread)
+        self._lanes.add(thread, first, self.counters)
+
+    def take_ready(self, room: Mapping[str, int], most: int) -> list[Thread]:
+        taken: list[Thread] = []
+        taken += self._lanes.take(room, most, self.counters)
+        return taken
+
+    def claimed_by(self, pump: str) -> Iterable[Thread]:
+        self.flush()
+        rows = self._database.execute(f"{SELECT_THREAD} WHERE owner = ? AND owner <> '' ORDER BY n", (pump,))
+        return [self._of_row(row) for row in rows.fetchall()]
+
+    def tell(self, pump: str, event: Event) -> None:
+        self._events.add(pump, event)
+
+    def take_events(self, pump: str) -> list[Event]:
+        return self._events.take(pump)
+
+    def bury(self, letter: DeadLetter) -> None:
+        row = (letter.message, letter.fault, letter.told)
+        self._database.execute("INSERT INTO dead (message, fault, told) VALUES (?, ?, ?)", row)
+        self.counters.dead += 1
+        if self.counters.dead > MAX_DEAD_LETTERS:
+            self._database.execute("DELETE FROM dead WHERE n = (SELECT min(n) FROM dead)")
+            self.counters.dead -= 1
+
+    def add_join(self, join: JoinState) -> None:
+        assert isinstance(join, StoredJoin)
+        self._joins.open(join.n)
+        self.counters.joins += 1
+
+    def join(self, id: str) -> StoredJoin | None:
+        return self._joins.named(self, id)
+
+    def drop_join(self, id: str) -> None:
+        self.counters.joins -= self._joins.close(id)
+
+    def expired_joins(self, now: float) -> Iterable[JoinState]:
+        return self._joins.expired(self, now)
+
+    def next_expiry(self) -> float:
+        return self._joins.next_expiry() if self.counters.joins else 0.0
+
+    def pumps(self) -> Iterable[PumpRecord]:
+        rows = self._database.execute("SELECT id, host, pid, started, expires FROM pumps ORDER BY rowid").fetchall()
+        return [PumpRecord(*row) for row in rows]
+
+    def put_pump(self, pump: PumpRecord) -> None:
+        row = (pump.id, pump.host, pump.pid, pump.started, pump.expires)
+        self._database.execute(
+            "INSERT INTO pumps VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "host = excluded.host, pid = excluded.pid, started = excluded.started, expires = excluded.expires",
+            row,
+        )
+
+    def drop_pump(self, id: str) -> None:
+        self._events.take(id)
+        self._database.execute("DELETE FROM pumps WHERE id = ?", (id,))

@@ -1,0 +1,143 @@
+"""Whether a state file is whole: its pages, what its tables say of each other, and every stored message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xpipe.backends.sqlite_records import Row, readable
+from xpipe.core.errors import BackendError
+
+Read = Callable[..., list[Row]]
+PAGE = 1_000
+SHOWN = 20
+
+_RULES = {
+    "more than one thread or none is the initiator of the conversation {0}": """
+        SELECT c.id FROM conversations c LEFT JOIN threads t ON t.n = c.n AND t.parent IS NULL WHERE t.n IS NULL
+    """,
+    "the thread {0} belongs to no conversation": """
+        SELECT id FROM threads WHERE conversation NOT IN (SELECT n FROM conversations)
+    """,
+    "the thread {0} has no parent": """
+        SELECT id FROM threads WHERE parent IS NOT NULL AND parent NOT IN (SELECT n FROM threads)
+    """,
+    "the thread {0} says it has {1} slots, and there are {2}": """
+        SELECT id, slots, (SELECT count(*) FROM slots s WHERE s.thread = t.n) AS found
+        FROM (SELECT n, id, slots FROM threads UNION ALL SELECT n, id, slots FROM loose) t WHERE slots <> found
+    """,
+    "slots of the thread {0} are missing": """
+        SELECT id FROM threads t JOIN slots s ON s.thread = t.n GROUP BY t.n
+        HAVING max(s.at) <> count(*) - 1 OR sum(length(s.data)) <> t.bytes
+    """,
+    "{1} slots belong to no thread": """
+        SELECT NULL, count(*) FROM slots
+        WHERE thread NOT IN (SELECT n FROM threads UNION ALL SELECT n FROM loose) HAVING count(*) > 0
+    """,
+    "the message of the thread {0} is neither ready nor claimed, or both": """
+        SELECT id FROM threads WHERE (mailbox IS NOT NULL) <> ((ready IS NOT NULL) + (owner <> ''))
+    """,
+    "the queue of {0} has {1} messages, and says it has {2}": """
+        SELECT coalesce(r.listener, l.listener), coalesce(r.found, 0), coalesce(l.ready, 0)
+        FROM (SELECT listener, count(*) AS found FROM threads WHERE ready IS NOT NULL GROUP BY listener) r
+        LEFT JOIN lanes l USING (listener) WHERE r.found <> coalesce(l.ready, 0)
+        UNION ALL
+        SELECT listener, 0, ready FROM lanes
+        WHERE listener NOT IN (SELECT listener FROM threads WHERE ready IS NOT NULL)
+    """,
+    "the conversation {0} is over, and messages of it are in flight": """
+        SELECT c.id FROM conversations c JOIN threads t ON t.n = c.n WHERE (c.finish IS NULL) <> (t.pending > 0)
+    """,
+    "a join of {0} has {1} results missing, and there are {2} of {3}": """
+        SELECT j.id, missing, (SELECT count(*) FROM results r WHERE r.joined = j.n) AS found, total
+        FROM joins j WHERE open = 1 AND missing <> total - found
+    """,
+    "the join {0} belongs to no thread": """
+        SELECT id FROM joins WHERE thread IS NOT NULL AND thread NOT IN (SELECT n FROM threads WHERE joined = joins.n)
+    """,
+    "{1} results belong to no join": """
+        SELECT NULL, count(*) FROM results WHERE joined NOT IN (SELECT n FROM joins) HAVING count(*) > 0
+    """,
+}
+_COUNTED = {
+    "threads": "SELECT count(*) FROM threads",
+    "conversations": "SELECT count(*) FROM conversations",
+    "running": "SELECT count(*) FROM conversations WHERE finish IS NULL",
+    "slots": "SELECT count(*) FROM slots",
+    "buffers": "SELECT (SELECT count(*) FROM threads WHERE slots > 0) + (SELECT count(*) FROM loose)",
+    "joins": "SELECT count(*) FROM joins WHERE open = 1",
+    "dead": "SELECT count(*) FROM dead",
+    "bindings": "SELECT count(*) FROM bindings",
+    "loose": "SELECT count(*) FROM loose",
+}
+_decode_mailbox = msgspec.msgpack.Decoder(list[int]).decode
+_decode_open = msgspec.msgpack.Decoder(dict[str, str]).decode
+
+
+def problems(path: Path, read: Read) -> Iterator[str]:
+    """What is wrong with the file `path`, a sentence each."""
+    try:
+        yield from _pages_of_the_file(path, read)
+        for sentence, sql in _RULES.items():
+            for row in read(f"{sql} LIMIT {SHOWN}"):
+                yield f"{path}: {sentence.format(*row)}"
+        yield from _counters(path, read)
+        yield from _boxes(path, read)
+        yield from _messages(path, read)
+    except BackendError as error:
+        yield str(error)
+
+
+def _pages_of_the_file(path: Path, read: Read) -> Iterator[str]:
+    for (finding,) in read(f"PRAGMA integrity_check({SHOWN})"):
+        if finding != "ok":
+            yield f"{path}: the file is damaged: {finding}"
+
+
+def _counters(path: Path, read: Read) -> Iterator[str]:
+    for name, sql in _COUNTED.items():
+        [(says, found)] = read(f"SELECT {name}, ({sql}) FROM counters")
+        if says != found:
+            yield f"{path}: the counter of {name} says {says}, and there are {found}"
+
+
+def _boxes(path: Path, read: Read) -> Iterator[str]:
+    """Mailboxes and open calls can be read, and what is pending is what they say."""
+    in_flight = 0
+    children: dict[int, int] = dict(
+        read("SELECT parent, count(*) FROM threads WHERE pending > 0 AND parent IS NOT NULL GROUP BY parent")
+    )
+    for n, id, mailbox, opened, pending in _pages(read, "n, id, mailbox, open, pending", "threads"):
+        try:
+            boxed = len(_decode_mailbox(mailbox)) if mailbox is not None else 0
+            _ = _decode_open(opened) if opened is not None else None
+        except (msgspec.MsgspecError, TypeError):
+            yield f"{path}: the table threads holds damaged data at the id {id}"
+            continue
+        in_flight += boxed
+        if pending != boxed + children.get(n, 0):
+            yield f"{path}: the thread {id} counts {pending} pending, and there are {boxed + children.get(n, 0)}"
+    [(says,)] = read("SELECT in_flight FROM counters")
+    if says != in_flight:
+        yield f"{path}: the counter in_flight says {says}, and there are {in_flight} messages"
+
+
+def _pages(read: Read, columns: str, table: str) -> Iterator[Row]:
+    after: Any = 0
+    while rows := read(f"SELECT {columns} FROM {table} WHERE n > ? ORDER BY n LIMIT {PAGE}", after):
+        yield from rows
+        after = rows[-1][0]
+
+
+def _messages(path: Path, read: Read) -> Iterator[str]:
+    for n, id in _pages(read, "n, id", "threads"):
+        for at, data in read("SELECT at, data FROM slots WHERE thread = ?", n):
+            if readable(data) is None:
+                yield f"{path}: the table slots holds damaged data, or data of another version, at {at} of {id}"
+    for table, key in (("events", "n"), ("dead", "n")):
+        for n, data in _pages(read, f"{key}, message", table):
+            if data and readable(data) is None:
+                yield f"{path}: the table {table} holds damaged data, or data of another version, at {n}"

@@ -1,0 +1,240 @@
+"""Where a ledger keeps its records, and the one in memory."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping, MutableSequence
+from typing import Protocol
+
+from xpipe.backends.records import Conversation, JoinState, Thread
+from xpipe.core.messages import DeadLetter, Event, PumpRecord
+
+MAX_DEAD_LETTERS = 10_000
+
+
+class Store(Protocol):
+    """The records of one organism. What is changed in a record that was read here is kept."""
+
+    in_flight: int
+
+    def thread(self, id: str) -> Thread | None:
+        """The thread `id`."""
+
+    def add_thread(
+        self,
+        id: str,
+        chain: str,
+        listener: str,
+        caller: str,
+        parent: Thread | None,
+        conversation: Conversation,
+        index: int = -1,
+    ) -> Thread:
+        """Make and keep a thread; slots that were recorded under its id before are its first ones."""
+
+    def bound_id(self, chain: str) -> str | None:
+        """The id that `chain` was bound to from outside."""
+
+    def add_conversation(self, id: str, owner: str, started: float) -> Conversation:
+        """Make and keep a conversation, whose initiator is added next."""
+
+    def conversation(self, id: str) -> Conversation | None:
+        """The conversation `id`."""
+
+    def record(self, thread: Thread, data: bytes) -> None:
+        """Append a slot to `thread`."""
+
+    def next_number(self, source: str) -> int:
+        """The number of the next initiator of `source`, from 1."""
+
+    def make_ready(self, thread: Thread, first: bool = False) -> None:
+        """Put `thread` at the end of its listener's queue, or at its head."""
+
+    def take_ready(self, room: Mapping[str, int], most: int) -> list[Thread]:
+        """Take up to `most` ready threads, up to `room[name]` of each listener, turn and turn about."""
+
+    def claimed_by(self, pump: str) -> Iterable[Thread]:
+        """The threads that `pump` has claimed."""
+
+    def tell(self, pump: str, event: Event) -> None:
+        """Keep `event` for `pump`."""
+
+    def take_events(self, pump: str) -> list[Event]:
+        """The events kept for `pump`, which are kept no longer."""
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Keep a dead letter."""
+
+    def add_join(self, join: JoinState) -> None:
+        """Keep a join that waits for results."""
+
+    def join(self, id: str) -> JoinState | None:
+        """The join `id` that waits for results."""
+
+    def drop_join(self, id: str) -> None:
+        """Forget the join `id`, if there is one."""
+
+    def expired_joins(self, now: float) -> Iterable[JoinState]:
+        """The joins whose time has passed."""
+
+    def next_expiry(self) -> float:
+        """When the next join expires, 0.0 for never."""
+
+    def note_end(self, conversation: Conversation) -> None:
+        """`conversation` is over."""
+
+    def forget_oldest(self, most: int) -> None:
+        """While there are more than `most` threads, forget the conversation that has been over the longest."""
+
+    def pumps(self) -> Iterable[PumpRecord]:
+        """The pumps that have enrolled and not retired."""
+
+    def put_pump(self, pump: PumpRecord) -> None:
+        """Keep what is known of a pump."""
+
+    def drop_pump(self, id: str) -> None:
+        """Forget a pump."""
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self.threads: dict[str, Thread] = {}
+        self.conversations: dict[str, Conversation] = {}
+        self.joins: dict[str, JoinState] = {}
+        self.lanes: dict[str, deque[Thread]] = {}
+        self.dead: deque[DeadLetter] = deque(maxlen=MAX_DEAD_LETTERS)
+        self.ids: dict[str, str] = {}
+        self.chains: dict[str, str] = {}
+        self.loose: dict[str, MutableSequence[bytes]] = {}
+        self.in_flight = 0
+        self.slot_count = 0
+        self._numbers: dict[str, int] = {}
+        self._inboxes: dict[str, list[Event]] = {}
+        self._expiries: list[tuple[float, str]] = []
+        self._finished: deque[str] = deque()
+        self._pumps: dict[str, PumpRecord] = {}
+
+    def thread(self, id: str) -> Thread | None:
+        return self.threads.get(id)
+
+    def add_thread(
+        self,
+        id: str,
+        chain: str,
+        listener: str,
+        caller: str,
+        parent: Thread | None,
+        conversation: Conversation,
+        index: int = -1,
+    ) -> Thread:
+        thread = self.threads[id] = Thread(id, chain, listener, caller, parent, conversation, index)
+        if self.loose:
+            thread.slots = self.loose.pop(id, thread.slots)
+        conversation.threads.append(id)
+        return thread
+
+    def bound_id(self, chain: str) -> str | None:
+        return self.ids.get(chain) if self.ids else None
+
+    def add_conversation(self, id: str, owner: str, started: float) -> Conversation:
+        conversation = self.conversations[id] = Conversation(id, owner, started)
+        return conversation
+
+    def conversation(self, id: str) -> Conversation | None:
+        return self.conversations.get(id)
+
+    def record(self, thread: Thread, data: bytes) -> None:
+        thread.slots.append(data)
+        self.slot_count += 1
+
+    def next_number(self, source: str) -> int:
+        number = self._numbers[source] = self._numbers.get(source, 0) + 1
+        return number
+
+    def make_ready(self, thread: Thread, first: bool = False) -> None:
+        lane = self.lanes.get(thread.listener)
+        if lane is None:
+            lane = self.lanes[thread.listener] = deque()
+        if first:
+            lane.appendleft(thread)
+        else:
+            lane.append(thread)
+
+    def take_ready(self, room: Mapping[str, int], most: int) -> list[Thread]:
+        taken: list[Thread] = []
+        for name in list(self.lanes):
+            lane = self.lanes[name]
+            count = min(len(lane), room.get(name, 0), most - len(taken))
+            if count <= 0:
+                continue
+            taken.extend(lane.popleft() for _ in range(count))
+            # What was served goes behind the others, even if it fills up again: none is starved when `most` is reached.
+            del self.lanes[name]
+            if lane:
+                self.lanes[name] = lane
+        return taken
+
+    def claimed_by(self, pump: str) -> Iterable[Thread]:
+        return [thread for thread in self.threads.values() if thread.owner == pump]
+
+    def tell(self, pump: str, event: Event) -> None:
+        self._inboxes.setdefault(pump, []).append(event)
+
+    def take_events(self, pump: str) -> list[Event]:
+        return self._inboxes.pop(pump, [])
+
+    def bury(self, letter: DeadLetter) -> None:
+        self.dead.append(letter)
+
+    def add_join(self, join: JoinState) -> None:
+        self.joins[join.terms.id] = join
+        if join.terms.expires:
+            heapq.heappush(self._expiries, (join.terms.expires, join.terms.id))
+
+    def join(self, id: str) -> JoinState | None:
+        return self.joins.get(id)
+
+    def drop_join(self, id: str) -> None:
+        self.joins.pop(id, None)
+
+    def expired_joins(self, now: float) -> Iterable[JoinState]:
+        while 0.0 < self.next_expiry() <= now:
+            yield self.joins[heapq.heappop(self._expiries)[1]]
+
+    def next_expiry(self) -> float:
+        while self._expiries and self._expiries[0][1] not in self.joins:
+            heapq.heappop(self._expiries)
+        return self._expiries[0][0] if self._expiries else 0.0
+
+    def note_end(self, conversation: Conversation) -> None:
+        self._finished.append(conversation.id)
+
+    def forget_oldest(self, most: int) -> None:
+        while len(self.threads) > most and self._finished:
+            conversation = self.conversations.get(self._finished.popleft())
+            if conversation is not None:
+                self.forget(conversation)
+
+    def forget(self, conversation: Conversation) -> None:
+        """Remove a conversation that is over."""
+        del self.conversations[conversation.id]
+        for id in conversation.threads:
+            thread = self.threads.pop(id)
+            self.slot_count -= len(thread.slots)
+            self.unbind(thread.chain)
+
+    def unbind(self, chain: str) -> bool:
+        """Undo a binding from outside, if there is one."""
+        id = self.ids.pop(chain, None)
+        return id is not None and self.chains.pop(id, None) is not None
+
+    def pumps(self) -> Iterable[PumpRecord]:
+        return list(self._pumps.values())
+
+    def put_pump(self, pump: PumpRecord) -> None:
+        self._pumps[pump.id] = pump
+
+    def drop_pump(self, id: str) -> None:
+        self._pumps.pop(id, None)
+        self._inboxes.pop(id, None)

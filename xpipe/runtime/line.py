@@ -1,0 +1,32 @@
+"""The line to the backend: calls it directly, or from a thread if it may block; the one place that knows which."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Line:
+    """Calls in the order in which they are made; `blocking` ones in a thread of their own."""
+
+    def __init__(self, blocking: bool) -> None:
+        self.blocking = blocking
+        self._thread = ThreadPoolExecutor(1, "xpipe-backend") if blocking else None
+
+    async def call(self, method: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+        """What `method` returns or raises."""
+        if self._thread is None:
+            return method(*args, **options)
+        future = self._thread.submit(method, *args, **options)
+        # A call that is cancelled here may still be carried out: what it did must not be lost.
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def close(self) -> None:
+        """Let the thread end after the calls that were made."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)

@@ -1,0 +1,51 @@
+"""Which backend, and with what options: the `backend:` section of an organism, or the same by hand."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from xpipe.core.organism import BackendSettings
+
+DAY = 86_400.0
+
+_YAML_NAMES = {"path": "sqlite_path", "type": "backend_type"}
+
+
+@dataclass(frozen=True, slots=True)
+class BackendConfig:
+    """What a backend is made from; options of other types than `backend_type` are not used.
+
+    redis_ttl and retention are in seconds, a ttl of 0 is none. manager_address is host:port or the path of a socket;
+    without one a manager is started. organism_file is where the organism is declared, "" for none: a run of it lets
+    other commands find the manager it has started.
+    """
+
+    backend_type: str = "memory"
+    redis_url: str = field(default="redis://localhost:6379/0", repr=False)
+    redis_prefix: str = "xpipe:"
+    redis_ttl: float = DAY
+    manager_address: str = ""
+    manager_authkey: str | bytes = field(default="", repr=False)
+    sqlite_path: str = ""
+    retention: float = DAY
+    max_slots_per_thread: int = 10_000
+    max_threads: int = 100_000
+    organism_file: str = ""
+
+    @classmethod
+    def from_settings(cls, settings: BackendSettings, folder: str = "", file: str = "") -> BackendConfig:
+        """The configuration that `settings` of the organism in `file` ask for; paths are relative to `folder`."""
+        known = {one.name for one in fields(cls)}
+        given = {_YAML_NAMES.get(name, name): value for name, value in settings.options.items() if value is not None}
+        options: dict[str, Any] = {name: value for name, value in given.items() if name in known}
+        if path := options.get("sqlite_path"):
+            options["sqlite_path"] = os.path.join(folder, os.path.expanduser(path))
+        if (address := options.get("manager_address")) and not _is_host(address):
+            options["manager_address"] = os.path.join(folder, os.path.expanduser(address))
+        return cls(**{**options, "backend_type": settings.type, "organism_file": file})
+
+
+def _is_host(address: str) -> bool:
+    return ":" in address and "/" not in address
