@@ -19,7 +19,19 @@ from xpipe.core.messages import Injection, PumpRecord
 pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
 
 ALWAYS = {"organism", "secret", "counters", "numbers", "threads", "conversations", "running", "finished", "lanes"}
-ALWAYS |= {"joins", "expiries", "dead", "loose", "bound", "pumps", "leases", "listening", "sizes", "flights"}
+ALWAYS |= {
+    "joins",
+    "expiries",
+    "dead",
+    "loose",
+    "bound",
+    "pumps",
+    "leases",
+    "listening",
+    "sizes",
+    "flights",
+    "registry",
+}
 OF_PUMPS = {"inbox", "reply", "claimed", "wake"}
 OF_LISTENERS = {"ready"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain as chained
 from itertools import islice
 from typing import Any
 
@@ -14,6 +13,7 @@ from xpipe.ports import BackendTotals, JoinRecord, ThreadRecord
 
 PAGE = 200
 """Rows of one page: no command holds up the server for long."""
+PAIRS = 1_000
 DEAD_PAGE = 100
 
 
@@ -78,10 +78,10 @@ class RedisContent:
             after, rows = self._link.run(name, *args, after, PAGE)
             yield from (row.decode() if isinstance(row, bytes) else row for row in rows)
 
-    def _hash_items(self, name: str) -> Iterator[tuple[bytes, bytes]]:
+    def _hash_items(self, name: str, rows: int = PAGE) -> Iterator[tuple[bytes, bytes]]:
         cursor: bytes | int = 0
         while True:
-            cursor, found = self._link.send("HSCAN", f"{self._prefix}{name}", cursor, "COUNT", PAGE)
+            cursor, found = self._link.send("HSCAN", f"{self._prefix}{name}", cursor, "COUNT", rows)
             yield from zip(found[::2], found[1::2], strict=True)
             if int(cursor) == 0:
                 return
@@ -118,12 +118,7 @@ class RedisContent:
     def registry_list_all(self) -> Iterator[tuple[str, str]]:
         self._require_open()
         yield self._link.root_id, self._root
-        bound = ((_text(id), _text(chain)) for id, chain in self._hash_items("bound"))
-        yield from chained(bound, self._pages_of_pairs())
-
-    def _pages_of_pairs(self) -> Iterator[tuple[str, str]]:
-        for id, chain in self._pages("registry_page"):
-            yield id.decode(), _text(chain)
+        yield from ((id.decode(), _text(chain)) for id, chain in self._hash_items("registry", PAIRS))
 
     def join_results(self, thread: str) -> list[bytes | None]:
         return self._results(self._key("results", thread), self._link.run("join_total", thread))

@@ -34,6 +34,9 @@ _HINTS = {
     "MOVED": "on a cluster give the URL of the node that has the slot of the prefix",
 }
 
+_CODES = {"ReadOnlyError": "READONLY", "OutOfMemoryError": "OOM", "NoPermissionError": "NOPERM", "MovedError": "MOVED"}
+"""The client takes the code from the text of these."""
+
 
 def place(url: str) -> str:
     """`url` without user, password and options."""
@@ -138,7 +141,7 @@ class Link:
             raise
 
     def _translated(self, error: Exception, unsure: bool = False) -> BackendError:
-        text = str(error)
+        text = f"{_CODES.get(type(error).__name__, '')} {error}".strip()
         for code, hint in _HINTS.items():
             if re.search(rf"\b{code}\b", text):
                 return BackendError(f"{self.place}: {hint}")

@@ -10,9 +10,10 @@ end
 
 local function again(given, claimed, refused, late_then, unanswered_then)
   local described_again = {}
-  for _, one in ipairs(cmsgpack.unpack(claimed)) do
-    local t = thread(one[1])
-    if t and t.owner == pump and t.fence == one[2] then described_again[#described_again + 1] = described(t) end
+  local flat = cmsgpack.unpack(claimed)
+  for at = 1, #flat, 2 do
+    local t = thread(flat[at])
+    if t and t.owner == pump and t.fence == flat[at + 1] then described_again[#described_again + 1] = described(t) end
   end
   local events = call('LRANGE', inbox, 0, tonumber(given) - 1)
   return {
@@ -47,7 +48,7 @@ expire_joins(expired, now)
 local claimed, descriptions, kept_claims = claim_ready(pump, room, most), {}, {}
 for at, t in ipairs(claimed) do
   descriptions[at] = described(t)
-  kept_claims[at] = {t.id, t.fence}
+  kept_claims[2 * at - 1], kept_claims[2 * at] = t.id, t.fence
 end
 for _, value in ipairs(told[pump] or {}) do events[#events + 1] = value end
 

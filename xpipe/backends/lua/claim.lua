@@ -3,11 +3,9 @@
 local ALONE_FROM = 2  -- leases lost; such a message takes no others down with it
 
 local function described(t)
-  local f = t
-  local parent = parent_of(t)
   return {
-    t.id, f.fence, slot(t, f.head), t.chain, f.listener, f.caller, f.call,
-    parent and is_initiator(parent) and 1 or 0, open_segments(t), f.state, f.attempt, f.deliveries,
+    t.id, t.fence, slot(t, t.head), t.chain, t.listener, t.caller, t.call,
+    t.initial, open_segments(t), t.state, t.attempt, t.deliveries,
   }
 end
 

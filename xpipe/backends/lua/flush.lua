@@ -1,5 +1,14 @@
 -- The end of a commit: everything that was changed is written, after all keys were seen to be of the right type.
 
+local function scored(list, score_of)
+  local flat = {}
+  for _, one in ipairs(list) do
+    flat[#flat + 1] = score_of(one)
+    flat[#flat + 1] = one.id
+  end
+  return flat
+end
+
 local function save_open(t)
   local name, put, gone = key('open', t.id), {}, {}
   if t.gave_up then write('UNLINK', name) end
@@ -38,31 +47,30 @@ local function save_records()
 end
 
 local function save_new_threads()
-  local index, pairs_of = {}, {}
+  local ids, registry = {}, {}
   for _, t in ipairs(new_threads) do
-    index[#index + 1] = t.seq
-    index[#index + 1] = t.id
     write_string(key('chain', t.chain), t.id)
     write_string(key('uuid', t.id), t.chain)
     write('RPUSH', key('members', t.conversation), t.id)
-    pairs_of[#pairs_of + 1] = t.id
+    ids[#ids + 1] = t.id
+    registry[#registry + 1] = t.id
+    registry[#registry + 1] = t.chain
   end
-  write_all('ZADD', THREADS, index)
-  if #pairs_of > 0 and (read('HLEN', BOUND) > 0 or read('HLEN', LOOSE) > 0) then
-    write_all('HDEL', BOUND, pairs_of)
-    write_all('HDEL', LOOSE, pairs_of)
+  write_all('HSET', REGISTRY, registry)
+  write_all('ZADD', THREADS, scored(new_threads, function(t) return t.seq end))
+  if #ids > 0 and (read('HLEN', BOUND) > 0 or read('HLEN', LOOSE) > 0) then
+    write_all('HDEL', BOUND, ids)
+    write_all('HDEL', LOOSE, ids)
   end
 end
 
 local function save_conversations()
-  for _, one in ipairs(new_conversations) do
-    write('ZADD', CONVERSATIONS, one.seq, one.id)
-    write('ZADD', RUNNING, one.seq, one.id)
-  end
-  for _, one in ipairs(ended) do
-    write('ZREM', RUNNING, one.id)
-    write('ZADD', FINISHED, next_number(), one.id)
-  end
+  local begun, over = scored(new_conversations, function(one) return one.seq end), {}
+  write_all('ZADD', CONVERSATIONS, begun)
+  write_all('ZADD', RUNNING, begun)
+  write_all('ZADD', FINISHED, scored(ended, next_number))
+  for _, one in ipairs(ended) do over[#over + 1] = one.id end
+  write_all('ZREM', RUNNING, over)
 end
 
 local function refresh()

@@ -9,21 +9,35 @@ local function request_all(initiator, requests)
   for _, one in ipairs(requests) do
     local call_id, to, message, id, chain = unpack(one)
     set_call(initiator, call_id, to)
-    local send = {id = id, chain = chain, listener = to, caller = initiator.listener, index = -1}
-    deliver(bind(send, initiator), message)
+    deliver(bind(initiator, id, chain, to, initiator.listener, -1), message)
   end
+end
+
+local function fetch_starts(starts)
+  local ids, names = {}, {}
+  for _, start in ipairs(starts) do
+    for _, one in ipairs(start[5]) do
+      ids[#ids + 1] = one[4]
+      names[#names + 1] = one[5]
+    end
+  end
+  fetch_bindings(names)
+  fetch_threads(ids)
 end
 
 local function inject(id, chain, name, fault, requests)
   new_conversation(id, pump, now)
-  local initiator = new_thread(id, chain, name, 'system', '', id, -1)
+  local initiator = new_thread(id, chain, name, 'system', '', id, -1, 0)
   if fault then output(initiator, fault, true) end  -- F10
   request_all(initiator, requests)
   if initiator.pending == 0 then end_conversation(initiator, now) end
 end
 
 if read('HGET', last, 'injected') ~= token then
-  for at = 7, #ARGV do inject(unpack(cmsgpack.unpack(ARGV[at]), 1, 5)) end
+  local starts = {}
+  for at = 7, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
+  fetch_starts(starts)
+  for _, start in ipairs(starts) do inject(unpack(start, 1, 5)) end
   write('HSET', last, 'injected', token)
   flush(pump)
 end

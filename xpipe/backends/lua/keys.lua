@@ -1,4 +1,21 @@
--- Where things are. Every script begins with this part. The layout is described in redis_keys.py.
+-- Where things are. Every script begins with this part.
+--
+-- Read by others: buffer:{thread} list of slots, chain:{chain} id, uuid:{id} chain.
+-- Of a thread: thread:{id} its record (layout.lua), mailbox:{id} list of its parked slots, open:{id} hash of its open
+--   calls if they are many, join:{id} record and results:{id} hash by index of its Buffer.
+-- Of a conversation: conversation:{id} its record, members:{id} list of its threads.
+-- Made by hand: handmade:{join}, handmade-results:{join}.
+-- These expire if there is a TTL, and so does `upkeep`. What follows does not.
+--
+-- Of a pump, until it is retired or buried: inbox:{pump} list of events, five values each; reply:{pump} hash of its
+--   last answers; claimed:{pump} set of threads by age; wake:{pump} list of at most one token.
+-- Of a listener with work: ready:{listener} list of threads; `lanes` lists these listeners as they are served next.
+-- Sets by age: threads, conversations, running, finished; by time: expiries of joins; a plain set: listening.
+-- Hashes: registry (id to chain of threads and bindings), bound (id to chain of bindings from outside), joins (id to
+--   thread, '' if made by hand), loose (number of slots of ids that are no thread), pumps, leases.
+-- organism, secret, numbers (of initiators), counters, dead (list, three values each letter); with a TTL also sizes and
+--   flights (slots and messages in flight by conversation).
+--
 -- KEYS[1] is `{prefix}organism`, which also tells a cluster the slot of all the others.
 -- ARGV: 1 the root's id, 2 the TTL in seconds (0: none), 3... what the script is called with.
 
@@ -7,13 +24,19 @@ local prefix = string.sub(KEYS[1], 1, -9)
 local root_id, ttl = ARGV[1], tonumber(ARGV[2])
 local PAGE = 1000  -- values in one command: Lua's stack is bounded
 
+local heads = setmetatable({}, {__index = function(known, kind)
+  known[kind] = prefix .. kind .. ':'
+  return known[kind]
+end})
+
 local function key(kind, id)
-  return prefix .. kind .. ':' .. id
+  return heads[kind] .. id
 end
 
 local COUNTERS, LANES, THREADS, BOUND = prefix .. 'counters', prefix .. 'lanes', prefix .. 'threads', prefix .. 'bound'
 local CONVERSATIONS, RUNNING, FINISHED = prefix .. 'conversations', prefix .. 'running', prefix .. 'finished'
 local JOINS, EXPIRIES, DEAD, LOOSE = prefix .. 'joins', prefix .. 'expiries', prefix .. 'dead', prefix .. 'loose'
+local REGISTRY = prefix .. 'registry'
 local PUMPS, LEASES, LISTENING = prefix .. 'pumps', prefix .. 'leases', prefix .. 'listening'
 local SIZES, FLIGHTS = prefix .. 'sizes', prefix .. 'flights'
 
@@ -42,6 +65,7 @@ local function unbind(id)
   if chain then call('UNLINK', key('chain', chain)) end
   call('UNLINK', key('uuid', id))
   call('HDEL', BOUND, id)
+  call('HDEL', REGISTRY, id)
 end
 
 local function count(name, delta)

@@ -1,6 +1,9 @@
--- What is kept of a thread, a conversation and a join: msgpack values one after the other in a string.
+-- What is kept of a thread, a conversation and a join: msgpack values in a string.
+-- Of a thread: `few` has its open calls, but for the `spilled` ones of a thread with many, which are in a hash.
+-- `initial`: its caller is an initiator; `head`: the slot of its first message, -1 for none; `parked`: how many wait.
 
 local pack = cmsgpack.pack
+local FIELDS = 24  -- after the three bytes that begin an array of that length
 
 local function exact(value)  -- a time keeps its fraction
   return string.format('%.17g', value)
@@ -8,18 +11,22 @@ end
 
 local function thread_of(data)
   local conversation, parent, listener, caller, index, seq, attempt, call_id, deliveries, failed, fence, owner,
-    pending, no_answer, state, join, head, parked, opens, bytes, chain = cmsgpack.unpack(data)
+    pending, no_answer, state, join, head, parked, opens, bytes, chain, initial, spilled, few =
+    select(2, cmsgpack.unpack_limit(data, FIELDS, 3))
   return {
     conversation = conversation, parent = parent, listener = listener, caller = caller, index = index, seq = seq,
     attempt = attempt, call = call_id, deliveries = deliveries, failed = failed, fence = fence, owner = owner,
     pending = pending, no_answer = no_answer, state = state, join = join, head = head, parked = parked, opens = opens,
-    bytes = bytes, chain = chain,
+    bytes = bytes, chain = chain, initial = initial, spilled = spilled, few = few,
   }
 end
 
 local function thread_data(t)
-  return pack(t.conversation, t.parent, t.listener, t.caller, t.index, t.seq, t.attempt, t.call, t.deliveries, t.failed,
-    t.fence, t.owner, t.pending, t.no_answer, t.state, t.join, t.head, t.parked, t.opens, t.bytes, t.chain)
+  return pack({
+    t.conversation, t.parent, t.listener, t.caller, t.index, t.seq, t.attempt, t.call, t.deliveries, t.failed, t.fence,
+    t.owner, t.pending, t.no_answer, t.state, t.join, t.head, t.parked, t.opens, t.bytes, t.chain, t.initial,
+    t.spilled, t.few and next(t.few) and t.few or false,
+  })
 end
 
 local function conversation_of_data(data)

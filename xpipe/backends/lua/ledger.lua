@@ -6,35 +6,33 @@ local DEAD_LETTERS = 3 * 10000  -- message, fault and told of each
 
 -- Steps come as msgpack arrays, their bytes as strings (redis_wire.py).
 local function step_of(data)
-  local s = cmsgpack.unpack(data)
+  local _, id, fence, call_id, sends, answer, own, again, delegated, join, tell_no_answer, ends, failed, state, dead =
+    cmsgpack.unpack_limit(data, 14, 1)
   return {
-    thread = s[1], fence = s[2], call = s[3], sends = s[4], answer = s[5], own = s[6], again = s[7], delegate = s[8],
-    join = s[9], no_answer = s[10], ends = s[11], failed = s[12], state = s[13], dead = s[14],
-  }
-end
-
-local function send_of(s)
-  local binding = s[4]
-  return {
-    call = s[1], segment = s[2], message = s[3],
-    id = binding[1], chain = binding[2], listener = binding[3], caller = binding[4], index = binding[5],
+    thread = id, fence = fence, call = call_id, sends = sends, answer = answer, own = own, again = again,
+    delegate = delegated, join = join, no_answer = tell_no_answer, ends = ends, failed = failed, state = state,
+    dead = dead,
   }
 end
 
 -- What the rules will ask for, in few commands.
 local function fetch_all(steps)
-  local ids, names, targets = {}, {}, {}
+  local ids, names, sends, more = {}, {}, {}, {}
   for _, step in ipairs(steps) do
     ids[#ids + 1] = step.thread
-    for _, one in ipairs(step.sends) do names[#names + 1] = one[4][2] end
+    for _, send in ipairs(step.sends) do
+      sends[#sends + 1] = send[4]
+      names[#names + 1] = send[4][2]
+    end
   end
   fetch_threads(ids)
-  fetch_parents(ids)
   fetch_bindings(names)
+  for _, binding in ipairs(sends) do more[#more + 1] = bindings[binding[2]] or binding[1] end
   for _, step in ipairs(steps) do
-    for _, one in ipairs(step.sends) do targets[#targets + 1] = bindings[one[4][2]] or one[4][1] end
+    local t = step.answer and threads[step.thread]
+    if t then more[#more + 1] = t.parent end
   end
-  fetch_threads(targets)
+  fetch_threads(more)
 end
 
 local function is_full(t)
@@ -78,12 +76,13 @@ local function deliver(t, data)
   if not t.committing then make_ready(t) end
 end
 
-local function bind(send, parent)
-  local id = bound_id(send.chain) or send.id
+local function bind(parent, id, chain, listener, caller, index)
+  id = bound_id(chain) or id
   local t = thread(id)
   if t then return t end
-  bindings[send.chain] = id
-  return new_thread(id, send.chain, send.listener, send.caller, parent.id, parent.conversation, send.index)
+  bindings[chain] = id
+  local initial = is_initiator(parent) and 1 or 0
+  return new_thread(id, chain, listener, caller, parent.id, parent.conversation, index, initial)
 end
 
 local function bury(conversation, message, fault, told_of)
@@ -139,17 +138,16 @@ local function reply(t, answer, dead)
 end
 
 local function delegate(t, send)
-  local parent = parent_of(t)
+  local parent, call_id, segment, message, binding = parent_of(t), unpack(send)
   if not parent then return end
   if not join_of(parent) then
-    if not open_call(parent, send.call) then
+    if not open_call(parent, call_id) then
       late_replies = late_replies + 1
       return
     end
-    set_call(parent, send.call, send.segment)
+    set_call(parent, call_id, segment)
   end
-  send.index = t.index
-  deliver(bind(send, parent), send.message)  -- B7
+  deliver(bind(parent, binding[1], binding[2], binding[3], binding[4], t.index), message)  -- B7
 end
 
 local function end_conversation(t, now)
@@ -195,14 +193,14 @@ end
 local function send_all(t, step)
   -- The own mailbox is filled before anything is made ready, so that A10 sees the messages of this step in order.
   for _, data in ipairs(step.own) do deliver(t, data) end
-  for _, one in ipairs(step.sends) do
-    local send = send_of(one)
-    if t.join == '' then set_call(t, send.call, send.segment) end
-    deliver(bind(send, t), send.message)
+  for _, send in ipairs(step.sends) do
+    local binding = send[4]
+    if t.join == '' then set_call(t, send[1], send[2]) end
+    deliver(bind(t, unpack(binding, 1, 5)), send[3])
   end
   local answer = step.answer
   if answer then reply(t, {call = answer[1], message = answer[2], fault = answer[3]}, step.dead) end
-  if step.delegate then delegate(t, send_of(step.delegate)) end
+  if step.delegate then delegate(t, step.delegate) end
 end
 
 local function finish_message(t, step)

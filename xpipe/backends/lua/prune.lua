@@ -3,10 +3,15 @@
 
 local what, after, rows = ARGV[3], ARGV[4], ARGV[5]
 
+local function drop(id)
+  call('ZREM', THREADS, id)
+  call('HDEL', REGISTRY, id)
+end
+
 local function threads()
   local page = call('ZRANGEBYSCORE', THREADS, after == '' and '-inf' or after, '+inf', 'WITHSCORES', 'LIMIT', 0, rows)
   for at = 1, #page, 2 do
-    if not exists('thread', page[at]) then call('ZREM', THREADS, page[at]) end
+    if not exists('thread', page[at]) then drop(page[at]) end
   end
   return #page > 0 and '(' .. page[#page] or ''
 end
@@ -20,7 +25,9 @@ function gone.loose(id, slots)
 end
 
 function gone.bound(id)
-  if not exists('uuid', id) then call('HDEL', BOUND, id) end
+  if exists('uuid', id) then return end
+  call('HDEL', BOUND, id)
+  call('HDEL', REGISTRY, id)
 end
 
 function gone.joins(id, owner)

@@ -6,6 +6,7 @@ if bound then return {bound} end
 local other = call('GET', key('uuid', id))
 if other then return {'', other} end
 call('HSET', BOUND, id, chain)
+call('HSET', REGISTRY, id, chain)
 call('SET', key('chain', chain), id)
 call('SET', key('uuid', id), chain)
 expire(key('chain', chain))

@@ -37,14 +37,6 @@ local function fetch_threads(ids)
   end
 end
 
-local function fetch_parents(ids)
-  local parents = {}
-  for _, id in ipairs(ids) do
-    local t = threads[id]
-    parents[#parents + 1] = t and t.parent or nil
-  end
-  fetch_threads(parents)
-end
 
 local function parent_of(t)
   return thread(t.parent)
@@ -54,12 +46,13 @@ local function is_initiator(t)
   return t.parent == ''
 end
 
-local function new_thread(id, chain, listener, caller, parent, conversation, index)
+local function new_thread(id, chain, listener, caller, parent, conversation, index, initial)
   local one = {
     id = id, key = key('thread', id), data_of = thread_data, chain = chain,
     listener = listener, caller = caller, parent = parent, conversation = conversation, index = index,
     seq = next_number(), attempt = 1, deliveries = 0, failed = 0, fence = 0, pending = 0, no_answer = 0, head = -1,
-    parked = 0, opens = 0, bytes = 0, call = '', owner = '', state = '', join = '',
+    parked = 0, opens = 0, spilled = 0, few = false, initial = initial, bytes = 0, call = '',
+    owner = '', state = '', join = '',
   }
   touch(one)
   threads[id] = one
@@ -146,44 +139,61 @@ end
 
 -- Open calls ---------------------------------------------------------------------------------------------------------
 
-local function open_call(t, id)
+local FEW = 16
+
+local function spilled_call(t, id)
+  if t.spilled == 0 and not t.calls then return false end
   t.calls = t.calls or {}
-  if t.calls[id] == nil then
-    local stored = t.opens > 0 and not t.gave_up
-    t.calls[id] = stored and read('HGET', key('open', t.id), id) or false
-  end
+  if t.calls[id] == nil then t.calls[id] = not t.gave_up and read('HGET', key('open', t.id), id) or false end
   return t.calls[id]
 end
 
-local function set_call(t, id, segment)
-  if not open_call(t, id) then set(t, 'opens', t.opens + 1) end
+local function open_call(t, id)
+  return t.few and t.few[id] or spilled_call(t, id)
+end
+
+local function change_spilled(t, id, segment, delta)
   touch(t)
+  t.calls, t.calls_changed = t.calls or {}, t.calls_changed or {}
   t.calls[id] = segment
-  t.calls_changed = t.calls_changed or {}
   t.calls_changed[#t.calls_changed + 1] = id
+  t.spilled = t.spilled + delta
+end
+
+local function set_call(t, id, segment)
+  local there, in_hash = open_call(t, id), spilled_call(t, id)
+  if not there then set(t, 'opens', t.opens + 1) end
+  if in_hash or (not there and t.opens - t.spilled > FEW) then
+    return change_spilled(t, id, segment, in_hash and 0 or 1)
+  end
+  touch(t)
+  t.few = t.few or {}
+  t.few[id] = segment
 end
 
 local function close_call(t, id)
   if not open_call(t, id) then return false end
   set(t, 'opens', t.opens - 1)
-  t.calls[id] = false
-  t.calls_changed = t.calls_changed or {}
-  t.calls_changed[#t.calls_changed + 1] = id
+  if t.few and t.few[id] then
+    t.few[id] = nil
+  else
+    change_spilled(t, id, false, -1)
+  end
   return true
 end
 
 local function close_calls(t)
   if t.opens == 0 then return end
-  touch(t)
-  t.gave_up, t.calls, t.calls_changed = true, {}, nil
   set(t, 'opens', 0)
+  t.few = false
+  if t.spilled > 0 then t.spilled, t.gave_up, t.calls, t.calls_changed = 0, true, {}, nil end
 end
 
 local function open_segments(t)
-  local segments, calls = {}, t.calls or {}
-  if t.opens == 0 then return segments end
+  local segments, calls, told = {}, t.calls or {}, {}
+  for _, segment in pairs(t.few or segments) do segments[#segments + 1] = segment end
+  if t.spilled == 0 then return segments end
   local stored = t.gave_up and {} or read('HGETALL', key('open', t.id))
-  local told = {}
   for at = 1, #stored, 2 do
     local segment = calls[stored[at]]
     if segment == nil then segment = stored[at + 1] end
