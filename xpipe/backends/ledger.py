@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from xpipe.backends.records import Conversation, JoinState, Thread
 from xpipe.backends.store import Store
@@ -26,6 +26,7 @@ from xpipe.core.messages import (
     encode_message,
     no_answer,
 )
+from xpipe.ports import Advanced
 
 _NONE_OPEN: list[str] = []
 ALONE_FROM = 2
@@ -44,6 +45,21 @@ class Ledger:
         self.max_threads = max_threads
         self.late = 0
         self.unanswered = 0
+
+    def exchange(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
+        """What `SharedBackend.advance` does, on the records."""
+        late, unanswered = self.late, self.unanswered
+        refused = {}
+        for position, step in enumerate(finished):
+            reason = self.refusal(pump, step)
+            if reason:
+                refused[position] = reason
+            else:
+                self.commit(step, now)
+        self.expire(now)
+        claims = self.claim(pump, room, most)
+        due, events = self.store.next_expiry(), self.store.take_events(pump)
+        return Advanced(claims, events, refused, due, self.late - late, self.unanswered - unanswered)
 
     def refusal(self, pump: str, step: Step) -> str:
         """Why `pump` cannot commit `step`: stale, slots, or "" when it can."""

@@ -50,19 +50,7 @@ class InMemoryBackend:
 
     def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
         with self._lock:
-            ledger = self._ledger
-            late, unanswered = ledger.late, ledger.unanswered
-            refused = {}
-            for position, step in enumerate(finished):
-                reason = ledger.refusal(pump, step)
-                if reason:
-                    refused[position] = reason
-                else:
-                    ledger.commit(step, now)
-            ledger.expire(now)
-            claims = ledger.claim(pump, room, most)
-            due, events = self._store.next_expiry(), self._store.take_events(pump)
-            return Advanced(claims, events, refused, due, ledger.late - late, ledger.unanswered - unanswered)
+            return self._ledger.exchange(pump, finished, room, most, now)
 
     def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
         with self._lock:

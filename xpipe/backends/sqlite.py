@@ -157,20 +157,9 @@ class SQLiteBackend:
 
     def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
         with self._transaction() as store:
-            ledger = self._ledger
-            late, unanswered = ledger.late, ledger.unanswered
-            refused = {}
-            for position, step in enumerate(finished):
-                reason = ledger.refusal(pump, step)
-                if reason:
-                    refused[position] = reason
-                else:
-                    ledger.commit(step, now)
-            ledger.expire(now)
-            claims = ledger.claim(pump, room, most)
-            due, events = store.next_expiry(), store.take_events(pump)
+            advanced = self._ledger.exchange(pump, finished, room, most, now)
             self._told[pump] = store.epoch
-        return Advanced(claims, events, refused, due, ledger.late - late, ledger.unanswered - unanswered)
+        return advanced
 
     def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
         with self._transaction():
