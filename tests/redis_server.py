@@ -39,6 +39,7 @@ class Server:
     folder: str
     port: int
     process: subprocess.Popen[bytes]
+    options: tuple[str, ...] = ()
 
     @property
     def socket(self) -> str:
@@ -58,7 +59,7 @@ class Server:
 
     def restart(self) -> None:
         self.stop()
-        self.process = _start(self.folder, self.port)
+        self.process = _start(self.folder, self.port, *self.options)
 
     def remove(self) -> None:
         self.stop()
@@ -71,7 +72,7 @@ def start(*options: str) -> Server:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return Server(folder, port, _start(folder, port, *options))
+    return Server(folder, port, _start(folder, port, *options), options)
 
 
 def _start(folder: str, port: int, *options: str) -> subprocess.Popen[bytes]:

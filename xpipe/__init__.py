@@ -8,7 +8,6 @@ from xpipe.version import __version__
 
 if TYPE_CHECKING:
     from xpipe.assembly import Organism as Organism
-    from xpipe.assembly import Output as Output
     from xpipe.core.errors import ConfigError as ConfigError
     from xpipe.core.errors import PayloadError as PayloadError
     from xpipe.core.errors import XpipeError as XpipeError
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from xpipe.core.payloads import SequenceError as SequenceError
     from xpipe.core.payloads import SequenceStart as SequenceStart
     from xpipe.core.payloads import Slot as Slot
+    from xpipe.runtime.happenings import Output as Output
 
 __all__ = [
     "BufferComplete",
@@ -48,7 +48,7 @@ __all__ = [
 
 _ELSEWHERE = {
     "Organism": "xpipe.assembly",
-    "Output": "xpipe.assembly",
+    "Output": "xpipe.runtime.happenings",
     "ConfigError": "xpipe.core.errors",
     "PayloadError": "xpipe.core.errors",
     "XpipeError": "xpipe.core.errors",

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from xpipe.core.messages import Claim, ConversationRecord, DeadLetter, Event, Injection, PumpRecord, Step
+from xpipe.core.messages import (
+    Claim,
+    ConversationRecord,
+    Cursor,
+    DeadLetter,
+    Event,
+    Injection,
+    PumpRecord,
+    Step,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,10 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class ThreadRecord:
-    """One thread from outside. state: active, waiting, failed or done; last_from and last_to are listener names."""
+    """One thread from outside. state: active, waiting, failed or done; last_from and last_to are listener names.
+
+    touched: when something last happened in it, in seconds since the epoch.
+    """
 
     thread: str
     conversation: str
@@ -52,6 +64,42 @@ class ThreadRecord:
     bytes: int
     last_from: str
     last_to: str
+    touched: float
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRecord:
+    """A pair of the registry. kind: root, thread, bound (from outside, no thread has it) or orphan (half of a pair)."""
+
+    uuid: str
+    chain: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a backend is: messages ready, parked or claimed, and whether it keeps `max_threads` threads."""
+
+    in_flight: int
+    full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """Something that belongs to nothing: what `kind` of thing, its key or id, and what it lacks."""
+
+    kind: str
+    id: str
+    lacks: str
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Stored bytes that cannot be read: their place, what is wrong, and whether they have been set aside."""
+
+    key: str
+    problem: str
+    set_aside: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +145,9 @@ class SharedBackend(Protocol):
         With None, of whatever organism it holds. Raises BackendError when it holds another one, or none.
         """
 
+    def root(self) -> str:
+        """The chain above all conversations: `system.<organism>`."""
+
     def secret(self) -> bytes:
         """The key of the organism's thread ids; never shown to a handler."""
 
@@ -108,11 +159,25 @@ class SharedBackend(Protocol):
         time in seconds since the epoch, by which joins expire.
         """
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
-        """Start a conversation for each message, in one commit; their ids. Each has an initiator `<source>-<n>`."""
+    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+        """Start a conversation for each message, in one commit; their ids. Each has an initiator `<source>-<n>`.
 
-    def in_flight(self) -> int:
-        """Messages ready, parked or claimed."""
+        `pump` owns them: it is told of what happens in them, if it is enrolled; "" for nobody. The same commit keeps
+        `cursor`: how far the source of the messages has been read.
+        """
+
+    def cursor(self, name: str) -> Cursor | None:
+        """How far the source `name` has been read."""
+
+    def load(self) -> Load:
+        """How busy it is."""
+
+    def make_room(self) -> bool:
+        """Forget conversations that are over and delivered, the earliest ended first, until `max_threads` is not
+        reached any more; whether that has come about."""
+
+    def ready_listeners(self) -> list[str]:
+        """The listeners that have a message ready."""
 
     def buffer_append(self, thread: str, slot: bytes) -> int:
         """Record a slot in `thread`, known or not; its index, from 0. Raises LimitError when the thread is full."""
@@ -174,11 +239,17 @@ class SharedBackend(Protocol):
     def join_remove(self, id: str) -> bool:
         """Forget a join made by `join_create`; whether there was one."""
 
-    def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
-        """The threads of one conversation or of all, without the root pair, oldest first."""
+    def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
+        """The threads of one conversation or of all, without the root pair, oldest first or `newest` first."""
+
+    def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
+        """Up to `most` threads whose id begins with `prefix`."""
 
     def registry_list_all(self) -> Iterator[tuple[str, str]]:
         """(uuid, chain) of every registered thread and the root."""
+
+    def registry_entries(self) -> Iterator[RegistryRecord]:
+        """As `registry_list_all`, with the kind of each pair; the missing half of an orphan is ""."""
 
     def totals(self) -> BackendTotals:
         """Counts over everything."""
@@ -201,20 +272,32 @@ class SharedBackend(Protocol):
     def wait(self, pump: str, seconds: float) -> bool:
         """Block until another process may have done something that concerns `pump`; False after `seconds`."""
 
-    def conversations(self, running: bool = False) -> Iterator[ConversationRecord]:
-        """All conversations, or only those that run, oldest first."""
+    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
+        """All conversations, or only those that run, or that `owner` owns, oldest first."""
 
-    def adopt(self, pump: str, conversation: str) -> bool:
-        """`pump` is told of what happens in `conversation` from now on; False if that is over or unknown."""
+    def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
+        """`pump` owns `conversation` from now on; how it is then. None if it is unknown, or not that of `owner` now."""
 
-    def delivered(self, conversation: str, outputs: int) -> None:
-        """The first `outputs` outputs of `conversation` have been printed."""
+    def delivered(self, outputs: Mapping[str, int]) -> None:
+        """Of each conversation in `outputs` the first so many outputs have been printed."""
 
     def forget(self, conversation: str) -> bool:
         """Remove a conversation that is over, with its threads and their slots; False if it runs or is unknown."""
 
+    def forget_ended(self, before: float, most: int) -> int:
+        """`forget` up to `most` conversations that ended before `before`, the earliest first; how many."""
+
     def dead_letters(self) -> Iterator[DeadLetter]:
         """The dead letters, oldest first."""
+
+    def drop_dead_letters(self, before: float) -> int:
+        """Forget the dead letters given up before `before`; how many."""
+
+    def orphans(self, remove: bool = False) -> Iterator[Orphan]:
+        """What belongs to nothing; with `remove` it is removed before it is told of."""
+
+    def damages(self, set_aside: bool = False) -> Iterator[Damage]:
+        """What cannot be read. With `set_aside` a slot is kept as a dead letter and `tombstone` takes its place."""
 
     def info(self) -> dict[str, Any]:
         """What it is, for people: type, buffer_threads, registry_entries, ttl_seconds (0: none), place."""

@@ -17,6 +17,15 @@ def keys(raw: client.Redis, prefix: str) -> set[str]:
     return {key[len(prefix) :] for key in found if key.startswith(prefix)}
 
 
+def content(raw: client.Redis, prefix: str) -> dict[str, object]:
+    """What is stored under each key; a dump of a hash depends on its past."""
+    return {
+        key: raw.hgetall(name) if raw.type(name) == b"hash" else raw.dump(name)
+        for key in keys(raw, prefix)
+        for name in (f"{prefix}{key}",)
+    }
+
+
 def play(drive: Driver) -> str:
     """A conversation with everything in it: calls, messages to itself, a Buffer, a fault, a late reply."""
     id = drive.inject("a")

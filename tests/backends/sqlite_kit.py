@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import sqlite3
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +23,14 @@ def opened(path: Path | str) -> SQLiteBackend:
     backend = SQLiteBackend(path)
     backend.open("org", SLOTS)
     return backend
+
+
+def change(path: Path, *statements: str) -> None:
+    """What somebody else does to the file."""
+    database = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        database.execute(statement)
+    database.close()
 
 
 def processes(number: int) -> ProcessPoolExecutor:
@@ -44,7 +53,7 @@ def step_of(drive: Driver, claim: Claim, random: Random) -> Step:
 def serve(drive: Driver, random: Random) -> None:
     """Handle what is there until nothing is in flight anywhere."""
     steps: list[Step] = []
-    while steps or drive.backend.in_flight():
+    while steps or drive.backend.load().in_flight:
         advanced = drive.advance(*steps, room=ROOM, most=20)
         assert advanced.refused == {}
         steps = [step_of(drive, claim, random) for claim in advanced.claims]
@@ -110,7 +119,7 @@ def work_for_ever(path: str, name: str) -> None:
     numbers = itertools.count()
     steps: list[Step] = []
     while True:
-        if backend.in_flight() < 60:
+        if backend.load().in_flight < 60:
             drive.inject_many(random.randint(1, 10), source=f"{name}.{next(numbers) % 3}")
         advanced = drive.advance(*steps, room=ROOM, most=random.randint(1, 40))
         steps = [step_of(drive, claim, random) for claim in advanced.claims]

@@ -6,9 +6,9 @@ import pytest
 import redis as client
 import redis_server
 from contract_kit import Driver, answered, done, failed
-from redis_kit import Make, keys, play
+from redis_kit import Make, content, keys, play
 
-from xpipe.backends.redis import RedisBackend
+from xpipe.backends.redis import LAYOUT, RedisBackend
 from xpipe.backends.redis_link import Link, place
 from xpipe.core.errors import BackendError
 from xpipe.core.messages import Claim, Step, decode_message
@@ -35,12 +35,27 @@ def test_any_organism_is_attached_to_without_a_name_and_none_is_an_error(make_re
         make_redis("nothing:", organism=None)
 
 
-def test_what_a_newer_version_wrote_is_refused(make_redis: Make, raw_redis: client.Redis) -> None:
-    make_redis("newer:")
-    raw_redis.hset("newer:organism", "layout", 2)
+@pytest.mark.parametrize(
+    ("layout", "told"),
+    [
+        (LAYOUT + 1, r"a newer xpipe wrote this \(layout \d\); upgrade xpipe"),
+        (LAYOUT - 1, r"an older xpipe wrote this \(layout \d\); finish it with that one, or take another prefix"),
+    ],
+)
+@pytest.mark.parametrize("organism", ["org", None])
+def test_what_another_version_wrote_is_refused_and_left_alone(
+    make_redis: Make, raw_redis: client.Redis, layout: int, told: str, organism: str | None
+) -> None:
+    prefix = redis_server.new_prefix()
+    make_redis(prefix)
+    raw_redis.hset(f"{prefix}organism", "layout", layout)
+    raw_redis.delete(f"{prefix}chain:system.org")
+    before = content(raw_redis, prefix)
 
-    with pytest.raises(BackendError, match="a newer xpipe wrote this"):
-        make_redis("newer:")
+    with pytest.raises(BackendError, match=told):
+        make_redis(prefix, organism=organism)
+
+    assert content(raw_redis, prefix) == before
 
 
 def test_a_flushed_server_is_a_clear_error(make_redis: Make, raw_redis: client.Redis) -> None:
@@ -64,7 +79,7 @@ def test_scripts_are_loaded_again_after_the_server_forgot_them(make_redis: Make,
 
 
 @pytest.mark.parametrize(
-    "key", ["counters", "threads", "lanes", "ready:a", "inbox:pump-1", "running", "dead", "members"]
+    "key", ["counters", "threads", "lanes", "ready:a", "inbox:pump-1", "running", "dead", "dead_times", "reply:pump-1", "members"]
 )
 def test_foreign_data_under_a_key_is_one_clear_error_and_nothing_is_written(
     make_redis: Make, raw_redis: client.Redis, key: str
@@ -73,7 +88,7 @@ def test_foreign_data_under_a_key_is_one_clear_error_and_nothing_is_written(
     drive = Driver(make_redis(prefix))
     drive.inject_many(2)
     claim, other = drive.advance().claims
-    before = {one: raw_redis.dump(f"{prefix}{one}") for one in keys(raw_redis, prefix)}
+    before = content(raw_redis, prefix)
     name = f"{prefix}{key}" if key != "members" else f"{prefix}members:{decode_message(other.message).conversation}"
     raw_redis.delete(name)
     raw_redis.set(name, "foreign")
@@ -81,7 +96,7 @@ def test_foreign_data_under_a_key_is_one_clear_error_and_nothing_is_written(
     with pytest.raises(BackendError, match=f"prefix '{prefix}'.*not ours"):
         drive.advance(failed(claim, told=False), with_calls(drive, other))
 
-    after = {one: raw_redis.dump(f"{prefix}{one}") for one in keys(raw_redis, prefix)}
+    after = content(raw_redis, prefix)
     assert {one for one in before | after if before.get(one) != after.get(one)} <= {name[len(prefix) :]}
 
 

@@ -102,7 +102,7 @@ def test_a_commit_whose_answer_was_lost_is_answered_again(backend: RedisBackend,
     drive.commit(answered(advanced.claims[0]))
     drive.advance()
     assert drive.kinds_of_events() == ["output", "ended", "output", "ended"]
-    assert backend.in_flight() == 0
+    assert backend.load().in_flight == 0
 
 
 def test_every_answer_of_a_run_may_be_lost(backend: RedisBackend, proxy: Proxy) -> None:
@@ -127,7 +127,7 @@ def test_every_answer_of_a_run_may_be_lost(backend: RedisBackend, proxy: Proxy) 
     assert len(ids) == len(set(ids)) == 20
     assert sorted(event.conversation for event in drive.events if event.kind == "output") == sorted(ids)
     assert drive.kinds_of_events().count("ended") == 20
-    assert (backend.in_flight(), backend.totals().threads) == (0, 60)
+    assert (backend.load().in_flight, backend.totals().threads) == (0, 60)
     assert backend.totals().slots == 20 * 4
 
 

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+import redis as client
 import redis_server
 from random_trees import LISTENERS, RandomTree
 from router_kit import World
@@ -17,7 +18,16 @@ from xpipe.backends.redis import RedisBackend
 from xpipe.core import chains
 from xpipe.core.errors import LimitError
 from xpipe.core.limits import Limits
-from xpipe.core.messages import Claim, Injection, PumpRecord, Step, decode_message
+from xpipe.core.messages import (
+    Answer,
+    Claim,
+    Cursor,
+    DeadLetter,
+    Injection,
+    PumpRecord,
+    Step,
+    readable,
+)
 from xpipe.ports import Advanced
 
 pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
@@ -29,6 +39,8 @@ class Twins(InMemoryBackend):
     def __init__(self, max_threads: int = 100_000) -> None:
         super().__init__(max_threads)
         self.redis = RedisBackend(redis_server.shared().url, redis_server.new_prefix(), max_threads=max_threads)
+        self.redis._upkeep._next = float("inf")  # It would take away what pumps claim that are not enrolled.
+        self.raw = client.Redis.from_url(redis_server.shared().url)
 
     def open(self, organism: str | None, slots_per_thread: int) -> None:
         super().open(organism, slots_per_thread)
@@ -42,28 +54,75 @@ class Twins(InMemoryBackend):
         assert comparable(theirs) == comparable(ours)
         return ours
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
-        ids = super().inject(pump, messages, now)
-        assert self.redis.inject(pump, messages, now) == ids
+    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+        ids = super().inject(pump, messages, now, cursor)
+        assert self.redis.inject(pump, messages, now, cursor) == ids
         return ids
+
+    def enroll(self, pump: PumpRecord) -> None:
+        super().enroll(pump)
+        self.redis.enroll(pump)
+
+    def both(self, verb: str, *args: Any, **options: Any) -> Any:
+        """What `verb` answers, which is the same for both."""
+        ours, theirs = (answer_of(getattr(one, verb), args, options) for one in (super(), self.redis))
+        assert ours == theirs, verb
+        return ours
+
+    def close(self) -> None:
+        self.redis.close()
+        self.raw.close()
+
+    def corrupt(self, thread: str, index: int, data: bytes) -> None:
+        self._store.threads[thread].slots[index] = data
+        self.raw.lset(f"{self.redis._prefix}buffer:{thread}", index, data)
 
     def compare(self) -> None:
         """Everything that can be seen from outside."""
-        assert self.redis.totals() == self.totals()
-        assert list(self.redis.threads()) == list(self.threads())
-        assert list(self.redis.conversations()) == list(self.conversations())
-        assert list(self.redis.conversations(running=True)) == list(self.conversations(running=True))
-        assert sorted(self.redis.joins()) == sorted(self.joins())
-        assert sorted(self.redis.registry_list_all()) == sorted(self.registry_list_all())
-        assert [undecided(one) for one in self.redis.dead_letters()] == [undecided(one) for one in self.dead_letters()]
-        assert sorted(self.redis.buffer_list_threads()) == sorted(self.buffer_list_threads())
+        for verb in ("root", "load", "totals", "ready_listeners", "dead_letters", "damages"):
+            self.both(verb)
+        # A pump that was never enrolled, or is buried, leaves traces.
+        assert [one for one in self.redis.orphans() if one.kind != "pump"] == []
+        for newest in (False, True):
+            self.both("threads", newest=newest)
+            self.both("conversations", running=newest)
+        for owner in (*PUMPS, "", "nobody"):
+            self.both("conversations", owner=owner)
+            self.both("cursor", owner)
+        for verb in ("joins", "registry_list_all", "registry_entries", "buffer_list_threads"):
+            in_any_order(self, verb)
         for id in self.buffer_list_threads():
-            assert self.redis.buffer_get_thread(id) == self.buffer_get_thread(id)
-            assert self.redis.join_results(id) == self.join_results(id)
+            self.both("buffer_get_thread", id)
+            self.both("join_results", id)
+        for conversation in self._store.conversations:
+            self.both("threads", conversation)
+            self.both("threads", conversation, newest=True)
+
+    def compare_prefixes(self, prefix: str) -> None:
+        ours, theirs = (sorted(one.find_threads(prefix, 1_000), key=repr) for one in (super(), self.redis))
+        assert ours == theirs
+        assert len(self.redis.find_threads(prefix, 2)) == min(2, len(ours))
 
 
-def undecided(letter: Any) -> Any:
-    return (letter.message, letter.fault, letter.told)
+def answer_of(method: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    try:
+        answer = method(*args, **options)
+    except LimitError as error:
+        return str(error)
+    return [dated(one) for one in answer] if isinstance(answer, Iterator) else answer
+
+
+def dated(one: Any) -> Any:
+    """A letter of what was set aside bears the time of day."""
+    if isinstance(one, DeadLetter) and one.at > 1e8:
+        one = DeadLetter(*(getattr(one, name) for name in DeadLetter.__struct_fields__))
+        one.at = 0.0
+    return one
+
+
+def in_any_order(both: Twins, verb: str) -> None:
+    ours, theirs = (sorted(getattr(one, verb)(), key=repr) for one in (super(Twins, both), both.redis))
+    assert ours == theirs, verb
 
 
 def comparable(advanced: Advanced) -> Any:
@@ -77,10 +136,10 @@ def comparable(advanced: Advanced) -> Any:
 
 @pytest.fixture
 def twins() -> Iterator[Twins]:
-    both = Twins()
+    both = Twins(max_threads=40)
     both.open("org", 10)
     yield both
-    both.redis.close()
+    both.close()
 
 
 class TwinTree(RandomTree):
@@ -106,7 +165,7 @@ def test_random_trees_go_the_same_way(seed: int, slots: int) -> None:
 
     tree.run(3)
 
-    tree.both.redis.close()
+    tree.both.close()
 
 
 PUMPS = ("p1", "p2", "p3")
@@ -124,23 +183,9 @@ class Life:
         self.numbers = 0
         self.roles: dict[str, str] = {}
 
-    def both_do(self, verb: str, *args: Any) -> Any:
-        ours, theirs = (
-            self._try(one, verb, args)
-            for one in (getattr(super(Twins, self.both), verb), getattr(self.both.redis, verb))
-        )
-        assert ours == theirs, verb
-        return ours
-
-    def _try(self, method: Any, verb: str, args: tuple[Any, ...]) -> Any:
-        del verb
-        try:
-            return method(*args)
-        except LimitError as error:
-            return str(error)
-
     def turn(self) -> None:
-        self.random.choice([self.advance, self.advance, self.advance, self.inject, self.pump, self.content])()
+        often, seldom = [self.advance] * 3, [self.inject, self.pump, self.content, self.keeping]
+        self.random.choice([*often, *seldom])()
 
     def number(self) -> int:
         self.numbers += 1
@@ -148,7 +193,9 @@ class Life:
 
     def inject(self) -> None:
         to = self.random.sample(NAMES, self.random.randint(0, 2))
-        self.both.inject(self.random.choice(PUMPS), [Injection("cli", to, "Ping", b"x" * 300)] * 2, self.now)
+        cursor = Cursor(self.random.choice(PUMPS), "print", self.number()) if self.random.random() < 0.3 else None
+        injections = [Injection("cli", to, "Ping", b"x" * 300)] * self.random.randint(0, 2)
+        self.both.inject(self.random.choice([*PUMPS, ""]), injections, self.now, cursor)
 
     def advance(self) -> None:
         pump = self.random.choice(PUMPS)
@@ -166,16 +213,19 @@ class Life:
 
         drive = Driver(self.both)
         drive._numbers = iter(range(self.number() * 1_000, self.numbers * 1_000 + 999))  # type: ignore[assignment]
-        message = decode_message(claim.message)
+        message = readable(claim.message)
+        if message is None:
+            return self.step_of_damaged(claim)
         name = self.random.choice(NAMES)
         kind = self.random.choice(["answered", "answered", "failed", "sends", "own", "again", "join", "untold"])
         if kind in ("sends", "join") and self.roles.setdefault(claim.thread, kind) != kind:
             kind = "own"  # A thread collects, or calls; a Buffer collects once.
-        if kind == "answered" and (claim.call or message.kind == "request"):
+        asked = bool(claim.call) or message.kind == "request"
+        if kind == "answered" and asked:
             return answered(claim)
-        if kind == "failed" and (claim.call or message.kind == "request"):
+        if kind == "failed" and asked:
             return failed(claim)
-        if kind == "untold":
+        if kind == "untold" and not asked:
             return failed(claim, told=False)
         if kind == "sends" and claim.chain.count(".") < 7:
             return done(
@@ -196,26 +246,73 @@ class Life:
             return done(claim, join=join, sends=[drive.send(claim, name, f"{n}.{name}", n) for n in range(total)])
         return done(claim, ends=self.random.random() < 0.3)
 
+    def step_of_damaged(self, claim: Claim) -> Step:
+        from contract_kit import FAULT_BYTES
+
+        parent = self.both._store.threads[claim.thread].parent
+        ends = [one for one in (parent.open or {}).values() if claim.chain.endswith(f".{one}")] if parent else []
+        dead = DeadLetter(claim.message, FAULT_BYTES, self.random.random() < 0.5)
+        fault = message_of_fault(claim)
+        # Which of several open calls is meant, is not said.
+        answer = Answer("", fault, fault=True) if len(ends) < 2 else None
+        return Step(claim.thread, claim.fence, answer=answer, ends=True, failed=True, dead=dead)
+
+    def keeping(self) -> None:
+        random, now = self.random, self.now
+        talks = [*(one.id for one in self.both.conversations()), "unknown"]
+        owners = [*(one.owner for one in self.both.conversations()), "", "p1"]
+        verb, *args = random.choice(
+            [
+                ("forget", random.choice(talks)),
+                ("forget_ended", now - random.randint(0, 30), random.randint(0, 3)),
+                ("make_room",),
+                ("drop_dead_letters", now - random.randint(0, 30)),
+                ("adopt", random.choice(PUMPS), random.choice(talks), random.choice(owners)),
+                ("delivered", {one: random.randint(-1, 3) for one in random.sample(talks, random.randint(0, 1))}),
+                ("delivered", dict.fromkeys(talks, 9)),
+                ("damages", True),
+            ]
+        )
+        self.both.both(verb, *args)
+        ids = [one.thread for one in self.both.threads()]
+        if ids:
+            id = random.choice(ids)
+            self.both.compare_prefixes(id[: random.choice([1, 2, 8, 36])])
+            self.damage(id)
+
+    def damage(self, thread: str) -> None:
+        slots = self.both.buffer_get_thread(thread)
+        if slots and self.random.random() < 0.5:
+            index = self.random.randrange(len(slots))
+            data, size = slots[index], len(slots[index])
+            damaged = [
+                b"\xc1" * size,
+                data[:-1] + b"\x02",
+                data[:-1] + b"\xc1",
+                b"\x9a" + data[1:],
+                data[: size - 1] + b"x",
+            ]
+            self.both.corrupt(thread, index, self.random.choice(damaged))
+
     def pump(self) -> None:
         pump = self.random.choice(PUMPS)
         verb = self.random.choice(["enroll", "retire", "bury_pump", "renew"])
         if verb in ("retire", "bury_pump"):
-            self.both_do(verb, pump)
+            self.both.both(verb, pump)
         elif verb == "renew":
-            self.both_do("renew", pump, self.now + 10)
+            self.both.both("renew", pump, self.now + 10)
         else:
-            self.both_do("enroll", PumpRecord(pump, "host", 1, 2, self.now))
+            self.both.enroll(PumpRecord(pump, "host", 1, 2, self.now, self.random.random() < 0.5))
         ours, theirs = (sorted(map(repr, one)) for one in (super(Twins, self.both).pumps(), self.both.redis.pumps()))
         assert ours == theirs
 
     def content(self) -> None:
         random = self.random
         ids = [*self.both.buffer_list_threads(), *(one.thread for one in self.both.threads()), "loose-1", "loose-2"]
-        talks = [*(one.id for one in self.both.conversations()), "unknown"]
         known = [chain for _, chain in self.both.registry_list_all()]
         chain = random.choice([*known, "system.org.cli-1.a.b~0", "some.chain"])
         id = random.choice(ids)
-        self.both_do(
+        self.both.both(
             *random.choice(
                 [
                     ("buffer_append", id, decoded_slot(self.number())),
@@ -232,12 +329,17 @@ class Life:
                     ("join_record", f"mine-{random.randint(1, 2)}", random.randint(0, 1), b"result"),
                     ("join_get", f"mine-{random.randint(1, 2)}"),
                     ("join_remove", f"mine-{random.randint(1, 2)}"),
-                    ("forget", random.choice(talks)),
-                    ("adopt", random.choice(PUMPS), random.choice(talks)),
-                    ("delivered", random.choice(talks), random.randint(0, 2)),
                 ]
             )
         )
+
+
+def message_of_fault(claim: Claim) -> bytes:
+    from contract_kit import FAULT_BYTES
+
+    from xpipe.core.messages import FAULT, Message, encode_message
+
+    return encode_message(Message("lost", FAULT, "", claim.listener, claim.caller, "Fault", FAULT_BYTES, "", 1))
 
 
 def decoded_slot(number: int) -> bytes:

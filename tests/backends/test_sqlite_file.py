@@ -6,15 +6,14 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import pytest
 from contract_kit import SLOTS, Driver, answered, done
-from sqlite_kit import opened
+from sqlite_kit import change, opened
 
 from xpipe.backends.sqlite import SQLiteBackend
-from xpipe.backends.sqlite_reading import PAGE
+from xpipe.backends.sqlite_schema import VERSION
 from xpipe.core.errors import BackendError
 
 
@@ -28,14 +27,6 @@ def backend(path: Path) -> Iterator[SQLiteBackend]:
     backend = opened(path)
     yield backend
     backend.close()
-
-
-def change(path: Path, *statements: str) -> None:
-    """What somebody else does to the file."""
-    database = sqlite3.connect(path, isolation_level=None)
-    for statement in statements:
-        database.execute(statement)
-    database.close()
 
 
 def refused(path: Path, text: str) -> None:
@@ -105,11 +96,18 @@ def test_the_file_of_another_organism_is_refused(backend: SQLiteBackend, path: P
         other.totals()
 
 
-def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [
+        (VERSION + 1, f"a newer xpipe.*version {VERSION + 1}.*upgrade"),
+        (VERSION - 1, f"an earlier xpipe.*version {VERSION - 1}.*another path"),
+    ],
+)
+def test_a_file_of_another_version_is_refused(path: Path, version: int, text: str) -> None:
     opened(path).close()
-    change(path, "PRAGMA user_version = 2")
+    change(path, f"PRAGMA user_version = {version}")
 
-    refused(path, "newer xpipe.*version 2.*upgrade")
+    refused(path, text)
 
 
 def test_a_database_of_another_program_is_refused(path: Path) -> None:
@@ -158,7 +156,7 @@ def test_a_backend_that_is_not_open_says_so(path: Path) -> None:
     backend.close()
 
     for one in (backend, SQLiteBackend(path)):
-        for verb in (one.totals, one.secret, one.in_flight, lambda one=one: Driver(one).inject("a")):
+        for verb in (one.totals, one.secret, one.root, one.load, lambda one=one: Driver(one).inject("a")):
             with pytest.raises(BackendError, match="not open"):
                 verb()
         assert one.ping() is False
@@ -189,7 +187,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(backend: SQLiteBackend) -> No
     drive.inject("a")
     claim = drive.claim()
     step = done(claim, sends=[drive.send(claim, "b", payload=b"x" * 1_000_000)])
-    writer = backend._open_writer()
+    writer = backend._file.check_open()
     [pages] = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {pages}")
 
@@ -204,12 +202,12 @@ def test_a_full_disk_is_an_error_and_loses_nothing(backend: SQLiteBackend) -> No
 
 
 def test_a_file_that_may_only_be_read_is_an_error(backend: SQLiteBackend) -> None:
-    backend._open_writer().execute("PRAGMA query_only = ON")
+    backend._file.check_open().execute("PRAGMA query_only = ON")
 
     with pytest.raises(BackendError, match="cannot be written to"):
         Driver(backend).inject("a")
 
-    backend._open_writer().execute("PRAGMA query_only = OFF")
+    backend._file.check_open().execute("PRAGMA query_only = OFF")
     Driver(backend).inject("a")
 
 
@@ -259,27 +257,6 @@ def test_tables_that_are_missing_are_told_of(path: Path) -> None:
     backend.close()
 
 
-OTHER_VERSION = "9bA1 78A1 72A1 63A1 61A1 62A1 54C4 00A1 63 01 01 02".replace(" ", "")
-
-
-@pytest.mark.parametrize("data", ["X'C1C1'", "X''", "7", f"X'{OTHER_VERSION}'"])
-def test_a_damaged_message_is_named_and_spoils_no_other(backend: SQLiteBackend, path: Path, data: str) -> None:
-    drive = Driver(backend)
-    spoilt, _ = drive.inject_many(2)
-    [_, thread] = backend.threads(spoilt)
-    change(path, f"UPDATE slots SET data = {data} WHERE thread = (SELECT n FROM threads WHERE id = '{thread.thread}')")
-
-    [problem] = [one for one in backend.verify() if "damaged data" in one]
-    assert "slots" in problem
-    assert thread.thread in problem
-    with pytest.raises(BackendError, match=f"table slots .* slot 0 of the thread {thread.thread}"):
-        drive.advance()
-    listing = backend.threads()
-    assert len(list(islice(listing, 4))) == 4
-    with pytest.raises(BackendError, match=thread.thread):
-        next(listing)
-
-
 @pytest.mark.parametrize("column", ["mailbox", "open"])
 def test_a_damaged_record_is_named(backend: SQLiteBackend, path: Path, column: str) -> None:
     drive = Driver(backend)
@@ -290,6 +267,7 @@ def test_a_damaged_record_is_named(backend: SQLiteBackend, path: Path, column: s
     with pytest.raises(BackendError, match=f"table threads .* {thread.thread}"):
         drive.advance()
     assert any(thread.thread in problem for problem in backend.verify())
+    assert [(thread.thread in one.key, one.set_aside) for one in backend.damages(set_aside=True)] == [(True, False)]
     assert len(list(backend.threads())) == 2
 
 
@@ -307,6 +285,11 @@ def test_a_damaged_record_is_named(backend: SQLiteBackend, path: Path, column: s
         ("UPDATE conversations SET finish = 1", "messages of it are in flight"),
         ("DELETE FROM threads WHERE parent IS NULL", "no parent"),
         ("INSERT INTO results VALUES (9, 0, X'00')", "1 results belong to no join"),
+        (
+            "INSERT INTO events VALUES (9, 'gone', '', 'ended', X'', '', X'')",
+            "1 events are for pumps that are not known",
+        ),
+        ("UPDATE conversations SET delivered = 3", "has 0 outputs, and 3 of them are delivered"),
     ],
 )
 def test_tables_that_contradict_each_other_are_told_of(
@@ -318,51 +301,3 @@ def test_tables_that_contradict_each_other_are_told_of(
     change(path, statement)
 
     assert any(problem in one for one in backend.verify())
-
-
-def test_the_beginning_of_a_listing_reads_no_more_than_a_page(backend: SQLiteBackend) -> None:
-    Driver(backend).inject_many(5 * PAGE)
-    reads: list[str] = []
-    read = backend._reading.read
-
-    def counted(sql: str, *arguments: object) -> list[tuple[object, ...]]:
-        rows = read(sql, *arguments)
-        reads.append(sql)
-        assert len(rows) <= PAGE
-        return rows
-
-    backend._reading.read = counted  # type: ignore[method-assign]
-    for listing in (
-        backend.registry_list_all(),
-        backend.conversations(),
-        backend.conversations(running=True),
-        backend.buffer_list_threads(),
-    ):
-        reads.clear()
-        assert len(list(islice(listing, 50))) == 50
-        assert len(reads) <= 2
-    assert len(list(backend.threads())) == 10 * PAGE
-
-
-def test_no_listing_sorts_or_scans(backend: SQLiteBackend) -> None:
-    statements: list[str] = []
-    assert backend._reading._database is not None
-    backend._reading._database.set_trace_callback(statements.append)
-    id = Driver(backend).inject("a")
-    for listing in (
-        backend.threads(),
-        backend.threads(id),
-        backend.registry_list_all(),
-        backend.conversations(),
-        backend.conversations(running=True),
-        backend.joins(),
-        backend.buffer_list_threads(),
-        backend.dead_letters(),
-    ):
-        list(listing)
-    backend._reading._database.set_trace_callback(None)
-
-    for statement in statements:
-        for *_, plan in backend._open_writer().execute(f"EXPLAIN QUERY PLAN {statement}"):
-            assert "TEMP B-TREE" not in plan
-            assert not plan.startswith("SCAN"), statement

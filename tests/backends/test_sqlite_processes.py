@@ -101,11 +101,13 @@ def test_a_commit_before_the_wait_is_noticed_and_told_once(path: Path) -> None:
 
 def test_own_commits_and_looking_on_do_not_end_a_wait(path: Path) -> None:
     here, there = opened(path), opened(path)
-    drive = Driver(here, "here")
+    other, drive = Driver(there, "there"), Driver(here, "here")
     drive.inject("a")
     drive.commit(answered(drive.claim()))
 
-    Driver(there, "there").advance()
+    other.advance()
+    assert there.forget_ended(0.0, 10) == there.drop_dead_letters(0.0) == 0
+    assert there.make_room()
     list(there.threads())
     there.totals()
 

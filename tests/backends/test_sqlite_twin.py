@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from contract_kit import PUMP, Driver, answered, done, failed
+from contract_kit import FAULT_BYTES, PUMP, Driver, answered, done, failed
 from random_trees import LISTENERS, RandomTree
 from router_kit import World
-from sqlite_twin import Pair, Twin
+from sqlite_twin import CURSORS, Pair, Twin
 
 from xpipe.backends import sqlite_cache, sqlite_joins
 from xpipe.core.limits import Limits
-from xpipe.core.messages import Claim, Injection, PumpRecord, Step
+from xpipe.core.messages import Answer, Claim, Cursor, DeadLetter, Injection, PumpRecord, Step, readable
 
 PUMPS = [PUMP, "pump-2", "pump-3"]
 NAMES = ("a", "b", "c", "buffer")
+READABLE = b"\x9b\xa1x\xa7request\xa0\xa0\xa0\xa0\xc4\x00\xa0\x01\x01\x01"
+JUNK = b"\xc1junk"
 
 
 @pytest.fixture(autouse=True)
 def same_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "token_bytes", lambda count: b"s" * count)
+
+
+@pytest.fixture(autouse=True)
+def same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_000.0)
 
 
 def grow(seed: int, folder: Path, limits: Limits | None = None) -> None:
@@ -56,22 +64,26 @@ class Errands:
         self.random = pair.random
         self.held: dict[str, list[Claim]] = {pump: [] for pump in PUMPS}
         self.driver = Driver(pair.memory)
+        for record in pair.memory.pumps():
+            pair.call("enroll", record)
         self.now = 1_000.0
         self.threads = ["nowhere", "elsewhere"]
         self.talks = ["nothing"]
         self.chains = [f"system.org.x{number}" for number in range(4)]
 
     def run(self, turns: int) -> None:
-        errands = (self.inject, self.advance, self.advance, self.advance, self.keep, self.bind, self.tend, self.collect)
+        errands = (self.inject, self.keep, self.bind, self.tend, self.collect, self.tidy)
         for _ in range(turns):
-            self.random.choice(errands)()
+            self.random.choice([*errands, self.advance, self.advance, self.advance])()
         self.pair.close()
 
     def inject(self) -> None:
         source, to = self.random.choice(["cli", "in"]), self.random.sample(NAMES, self.random.randint(0, 2))
         fault = b"fault" if self.random.random() < 0.1 else None
         injections = [Injection(source, [] if fault else to, "Ping", b"in", fault)] * self.random.randint(1, 3)
-        self.talks += self.pair.call("inject", self.random.choice(PUMPS), injections, self.now)
+        cursor = Cursor(self.random.choice(CURSORS), "print", self.random.randint(0, 9))
+        pump = self.random.choice([*PUMPS, ""])
+        self.talks += self.pair.call("inject", pump, injections, self.now, self.random.choice([cursor, None]))
 
     def advance(self) -> None:
         random, pump = self.random, self.random.choice(PUMPS)
@@ -86,6 +98,8 @@ class Errands:
 
     def step(self, claim: Claim) -> Step:
         random = self.random
+        if readable(claim.message) is None:
+            return self.giving_up(claim)
         sends = [self.driver.send(claim, random.choice(NAMES), f"s{number}") for number in range(random.randint(0, 3))]
         kind = random.randint(0, 7)
         if kind == 0:
@@ -94,13 +108,19 @@ class Errands:
             return failed(claim, told=random.random() < 0.5)
         if kind == 2 and sends:
             return self.joining(claim)
-        own = [self.driver.own(claim) for _ in range(random.choice([0, 0, 1, 2]))]
+        own = [random.choice([self.driver.own(claim), JUNK]) for _ in range(random.choice([0, 0, 0, 1, 2]))]
         changes: dict[str, Any] = {"sends": sends, "own": own, "no_answer": random.random() < 0.1}
         if random.random() < 0.2:
             changes["state"] = random.randbytes(3)
         if kind > 4 and done(claim).call:
             return answered(claim, **changes)
         return done(claim, **changes)
+
+    def giving_up(self, claim: Claim) -> Step:
+        """What a pump commits for a message it cannot read."""
+        answer = Answer(claim.call, READABLE, fault=True)
+        dead = DeadLetter(claim.message, FAULT_BYTES, told=True)
+        return Step(claim.thread, claim.fence, answer=answer, ends=True, failed=True, dead=dead)
 
     def joining(self, claim: Claim) -> Step:
         total = self.random.randint(1, 4)
@@ -111,7 +131,7 @@ class Errands:
 
     def keep(self) -> None:
         thread = self.random.choice(self.threads)
-        verb = self.random.choice(["append", "append", "append", "read", "delete", "clear", "forget", "delivered"])
+        verb = self.random.choice(["append", "append", "append", "read", "delete", "clear", "forget"])
         if verb == "append":
             self.append(thread)
         elif verb == "read":
@@ -124,13 +144,26 @@ class Errands:
             self.pair.call("buffer_clear")
         elif verb == "forget":
             self.pair.call("forget", self.random.choice(self.talks))
-        elif verb == "delivered":
-            self.pair.call("delivered", self.random.choice(self.talks), self.random.randint(0, 2))
+
+    def tidy(self) -> None:
+        random = self.random
+        verb = random.choice(["delivered", "delivered", "make_room", "forget_ended", "drop_dead_letters", "damages"])
+        if verb == "delivered":
+            talks = random.choices(self.talks, k=random.randint(0, 3))
+            self.pair.call("delivered", {talk: random.randint(0, 2) for talk in talks})
+        elif verb == "make_room":
+            self.pair.call("make_room")
+        elif verb == "damages":
+            self.pair.call("damages", random.random() < 0.3)
+        elif verb == "forget_ended":
+            self.pair.call("forget_ended", self.now - random.choice([0.0, 3.0, 6.0]), random.randint(0, 3))
+        else:
+            self.pair.call("drop_dead_letters", self.now - random.choice([0.0, 5.0]))
 
     def append(self, thread: str) -> None:
         slots = self.pair.memory.buffer_get_thread(thread)
         claimable = [slot for held in self.held.values() for slot in (one.message for one in held)]
-        data = self.random.choice([*slots, *claimable, b"\x9b\xa1x\xa7request\xa0\xa0\xa0\xa0\xc4\x00\xa0\x01\x01\x01"])
+        data = self.random.choice([*slots, *claimable, READABLE, JUNK])
         self.pair.call("buffer_append", thread, data)
 
     def bind(self) -> None:
@@ -150,11 +183,12 @@ class Errands:
         pump = self.random.choice(PUMPS)
         verb = self.random.choice(["enroll", "renew", "retire", "bury_pump", "adopt"])
         if verb == "enroll":
-            self.pair.call("enroll", PumpRecord(pump, "host", self.random.randint(1, 9), 5, self.now))
+            serves = self.random.random() < 0.5
+            self.pair.call("enroll", PumpRecord(pump, "host", self.random.randint(1, 9), 5, self.now, serves))
         elif verb == "renew":
             self.pair.call("renew", pump, self.now + 10)
         elif verb == "adopt":
-            self.pair.call("adopt", pump, self.random.choice(self.talks))
+            self.pair.call("adopt", pump, self.random.choice(self.talks), self.random.choice([*PUMPS, ""]))
         else:
             self.pair.call(verb, pump)  # What it holds is stale from now on, and is tried all the same.
 

@@ -6,6 +6,10 @@ import json
 import os
 import signal
 from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from cli.bench import Bench, wait_until
 
@@ -26,6 +30,11 @@ def killed_in_the_middle(bench: Bench) -> None:
     process.communicate()
 
 
+def outputs_in(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file that a killed run may have left half written."""
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
 def test_resume_finishes_every_conversation_of_a_killed_run_exactly_once(bench: Bench) -> None:
     killed_in_the_middle(bench)
     assert not (bench.folder / f"began-{ITEMS - 1}").exists(), "it was to be killed in the middle"
@@ -34,12 +43,72 @@ def test_resume_finishes_every_conversation_of_a_killed_run_exactly_once(bench: 
 
     assert resumed.returncode == 0, resumed.stderr
     document = json.loads(resumed.stdout)
-    answers = Counter(output["conversation"] for output in document["outputs"])
-    injected = {entry["chain"] for entry in document["registry"] if entry["chain"].count(".") == 2}
-    assert len(answers) == len(injected) > 40
-    assert set(answers.values()) == {1}
     assert document["totals"]["in_flight"] == 0
     assert {thread["state"] for thread in document["threads"]} == {"done"}
+    listed = json.loads(bench.run("outputs", "organism.yaml", "--json").stdout)["outputs"]
+    answers = Counter(output["conversation"] for output in listed)
+    assert len(answers) > 40
+    assert set(answers.values()) == {1}
+
+
+def test_every_answer_is_printed_and_what_was_confirmed_as_printed_is_not_printed_again(bench: Bench) -> None:
+    killed_in_the_middle(bench)
+    before = [one["conversation"] for one in outputs_in(bench.folder / "out.jsonl")]
+
+    resumed = bench.run("run", "organism.yaml", "--resume", "--format", "jsonl")
+
+    after = [json.loads(line)["conversation"] for line in resumed.stdout.splitlines()]
+    again = set(before) & set(after)
+    listed = json.loads(bench.run("outputs", "organism.yaml", "--json").stdout)["outputs"]
+    assert {one["conversation"] for one in listed} == {*before, *after}
+    assert len(set(after)) == len(after)
+    assert len(again) < len(before), "all that the killed run had printed was printed again"
+
+
+def test_an_input_file_is_read_on_where_the_killed_run_had_stopped(bench: Bench) -> None:
+    killed_in_the_middle(bench)
+
+    resumed = bench.run("run", "organism.yaml", "--resume", "--input", "in.jsonl")
+
+    assert resumed.returncode == 0, resumed.stderr
+    for number in range(ITEMS):
+        assert (bench.folder / f"began-{number}").exists()
+    listed = json.loads(bench.run("outputs", "organism.yaml", "--json").stdout)["outputs"]
+    assert len({one["conversation"] for one in listed}) == len(listed) == ITEMS
+
+
+def test_a_file_that_grows_is_read_on_by_each_resume(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    lines = [json.dumps({"text": f"text {number}"}) for number in range(5)]
+    read: list[list[str]] = []
+    for upto in (2, 2, 5):
+        (bench.folder / "in.jsonl").write_text("\n".join(lines[:upto]) + "\n")
+        run = bench.run("run", organism, "--resume", "--input", "in.jsonl", "--format", "jsonl")
+        read.append([json.loads(line)["payload"]["text"] for line in run.stdout.splitlines()])
+    assert read == [["text 0", "text 1"], [], ["text 2", "text 3", "text 4"]]
+
+
+def test_a_run_without_resume_reads_the_file_from_the_start(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    (bench.folder / "in.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
+    for _ in range(2):
+        run = bench.run("run", organism, "--input", "in.jsonl", "--format", "jsonl")
+        assert len(run.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "changed", ['{"text": "other"}\n{"text": "two"}\n{"text": "three"}\n', '{"text": "one"}\n', ""]
+)
+def test_another_file_in_the_place_of_the_one_read_is_refused(bench: Bench, changed: str) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    (bench.folder / "in.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
+    bench.run("run", organism, "--input", "in.jsonl")
+    (bench.folder / "in.jsonl").write_text(changed)
+
+    resumed = bench.run("run", organism, "--resume", "--input", "in.jsonl")
+
+    assert resumed.returncode == 2
+    assert b"--resume --input in.jsonl: it does not begin with the 2 documents" in resumed.stderr
 
 
 def test_after_a_resume_nothing_is_left_to_resume(bench: Bench) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import redis
 import redis_server
 
 from xpipe.backends.manager import ManagerBackend
@@ -15,13 +18,15 @@ from xpipe.backends.sqlite import SQLiteBackend
 from xpipe.ports import SharedBackend
 
 Factory = Callable[[Path, int], SharedBackend]
-"""Makes a fresh backend from a folder it may use and the number of threads after which it forgets finished ones."""
+"""Makes a fresh backend from a folder it may use and the number of threads from which on it is full."""
+TTL = 3_600
+"""So that the check that no test leaves a key without TTL (tests/conftest.py) sees the whole suite on Redis."""
 
 
 def redis_backend(max_threads: int) -> RedisBackend:
     if redis_server.binary() is None:
         pytest.skip(redis_server.NO_SERVER)
-    return RedisBackend(redis_server.shared().url, redis_server.new_prefix(), max_threads=max_threads)
+    return RedisBackend(redis_server.shared().url, redis_server.new_prefix(), TTL, max_threads)
 
 
 BACKENDS: dict[str, tuple[type, Factory]] = {
@@ -30,3 +35,18 @@ BACKENDS: dict[str, tuple[type, Factory]] = {
     "manager": (ManagerBackend, lambda _, max_threads: ManagerBackend(max_threads=max_threads)),
     "redis": (RedisBackend, lambda _, max_threads: redis_backend(max_threads)),
 }
+
+
+def corrupt(backend: SharedBackend, thread: str, index: int, data: bytes) -> None:
+    """Put `data` in the place of a stored slot, as a broken disk or another program would."""
+    if isinstance(backend, InMemoryBackend):
+        backend._store.threads[thread].slots[index] = data
+    elif isinstance(backend, SQLiteBackend):
+        with closing(sqlite3.connect(backend._path)) as connection, connection:
+            where = "thread = (SELECT n FROM threads WHERE id = ?) AND at = ?"
+            assert connection.execute(f"UPDATE slots SET data = ? WHERE {where}", (data, thread, index)).rowcount == 1
+    elif isinstance(backend, RedisBackend):
+        with redis.Redis.from_url(redis_server.shared().url) as connection:
+            assert connection.lset(f"{backend._prefix}buffer:{thread}", index, data)
+    else:
+        pytest.skip("nobody but the manager's process can reach what it stores")

@@ -17,11 +17,13 @@ from xpipe.core.messages import (
     Answer,
     Binding,
     Claim,
+    ConversationRecord,
     DeadLetter,
     Event,
     Injection,
     Join,
     Message,
+    PumpRecord,
     Send,
     Step,
     decode_message,
@@ -46,6 +48,7 @@ class Driver:
         self.now = NOW
         self.events: list[Event] = []
         self._numbers = count(1)
+        backend.enroll(PumpRecord(pump, "here", 1, 1, NOW + 10))
 
     def advance(self, *steps: Step, room: dict[str, int] | None = None, most: int = 1_000) -> Advanced:
         room = dict.fromkeys(LISTENERS, 1_000) if room is None else room
@@ -71,6 +74,22 @@ class Driver:
         assert advanced.refused == {}
         return advanced
 
+    def finish(self) -> None:
+        """Answer everything that is ready."""
+        while claims := self.advance().claims:
+            self.commit(*map(answered, claims))
+
+    def talk(self, to: str = "a") -> str:
+        """A conversation that is over, with one output; nothing else may be ready for `to`."""
+        id = self.inject(to)
+        self.commit(answered(self.claim(to)))
+        return id
+
+    def record(self, id: str) -> ConversationRecord:
+        """What is known of the conversation `id`."""
+        [found] = [one for one in self.backend.conversations() if one.id == id]
+        return found
+
     def states(self) -> dict[str, str]:
         """Thread states by the part of the chain below the initiator."""
         return {tail(one): one.state for one in self.backend.threads()}
@@ -91,6 +110,10 @@ class Driver:
 
     def own(self, claim: Claim, payload: bytes = b"self") -> bytes:
         return message_of(claim, SELF, f"self-{next(self._numbers)}", claim.listener, claim.listener, payload, "")
+
+    def note(self, payload: bytes = b"note") -> bytes:
+        """A slot that no hop has recorded."""
+        return encode_message(Message(f"note-{next(self._numbers)}", "note", "", "me", "", "Ping", payload, "", 0))
 
     def join(self, claim: Claim, total: int, **options: Any) -> Join:
         id = f"join-{next(self._numbers)}"

@@ -135,16 +135,16 @@ def test_a_claim_tells_what_is_known_of_its_thread(drive: Driver) -> None:
 
 
 def test_what_is_ready_parked_or_claimed_is_in_flight(drive: Driver) -> None:
-    assert drive.backend.in_flight() == 0
+    assert drive.backend.load().in_flight == 0
     drive.inject_many(2)
-    assert drive.backend.in_flight() == 2
+    assert drive.backend.load().in_flight == 2
     first, second = drive.advance().claims
-    assert drive.backend.in_flight() == 2
+    assert drive.backend.load().in_flight == 2
 
     drive.commit(done(first, own=[drive.own(first), drive.own(first)]))
-    assert drive.backend.in_flight() == 3
+    assert drive.backend.load().in_flight == 3
     drive.commit(done(second))
-    assert drive.backend.in_flight() == 2
+    assert drive.backend.load().in_flight == 2
 
 
 def test_the_events_of_a_conversation_go_once_to_the_pump_that_injected_it(drive: Driver) -> None:

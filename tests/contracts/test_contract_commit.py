@@ -22,7 +22,7 @@ def snapshot(backend: SharedBackend) -> tuple[object, ...]:
         list(backend.registry_list_all()),
         backend.totals(),
         list(backend.joins()),
-        backend.in_flight(),
+        backend.load().in_flight,
     )
 
 
@@ -33,7 +33,7 @@ def test_a_step_moves_everything_at_once(drive: Driver) -> None:
     drive.commit(answered(claim, own=[drive.own(claim)], sends=[drive.send(claim, "b"), drive.send(claim, "c")]))
 
     assert drive.states() == {"": "done", "a": "active", "a.b": "active", "a.c": "active"}
-    assert drive.backend.in_flight() == 3
+    assert drive.backend.load().in_flight == 3
     assert drive.outputs() == [b"answer"]
 
 
@@ -58,7 +58,7 @@ def test_a_step_given_twice_in_one_batch_is_committed_once(drive: Driver) -> Non
     assert drive.advance(step, step).refused == {1: "stale"}
 
     assert drive.outputs() == [b"answer"]
-    assert drive.backend.in_flight() == 0
+    assert drive.backend.load().in_flight == 0
 
 
 def test_a_step_of_an_earlier_claim_of_the_thread_is_refused(drive: Driver) -> None:
@@ -96,7 +96,7 @@ def test_a_step_of_a_message_that_was_not_claimed_is_refused(drive: Driver) -> N
 
     assert drive.advance(Step(thread.thread, 0), most=0).refused == {0: "stale"}
 
-    assert drive.backend.in_flight() == 1
+    assert drive.backend.load().in_flight == 1
 
 
 def test_refused_steps_do_not_spoil_the_batch(drive: Driver) -> None:
@@ -239,7 +239,7 @@ def test_a_delegated_call_of_a_caller_that_gave_up_is_late_and_makes_no_thread(d
     assert drive.commit(step).late == 1
 
     assert "a.c~d" not in drive.states()
-    assert drive.backend.in_flight() == 0
+    assert drive.backend.load().in_flight == 0
 
 
 def test_dead_letters_are_counted_and_those_nobody_was_told_of_are_events(drive: Driver) -> None:

@@ -22,7 +22,7 @@ def work(backend: SharedBackend, name: str, barrier: Barrier) -> Driver:
     for number in range(EACH // 10):
         drive.inject_many(10, source=f"source{number % 3}")
     steps: list[Step] = []
-    while steps or backend.in_flight():
+    while steps or backend.load().in_flight:
         advanced = drive.advance(*steps, most=7)
         assert advanced.refused == {}
         steps = [step_of(drive, claim) for claim in advanced.claims]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from contract_kit import FAULT_BYTES, PUMP, Driver, answered, done, failed, kind, payload
+from contract_kit import FAULT_BYTES, PUMP, Driver, answered, done, failed
 
 from xpipe.core import chains
 from xpipe.core.messages import Injection, decode_message
-from xpipe.ports import SharedBackend
 
 
 def test_the_initiators_of_each_source_are_numbered_from_one(drive: Driver) -> None:
@@ -157,68 +154,3 @@ def test_deep_chains_become_quiet_all_the_way_up(drive: Driver) -> None:
     drive.advance()
     assert drive.kinds_of_events() == ["ended"]
     assert set(drive.states().values()) == {"done"}
-
-
-def finish(drive: Driver) -> None:
-    for claim in drive.advance().claims:
-        drive.commit(answered(claim))
-
-
-def test_finished_conversations_beyond_the_bound_are_forgotten_oldest_first(
-    make_backend: Callable[..., SharedBackend],
-) -> None:
-    drive = Driver(make_backend(max_threads=6))
-    ids = []
-    for _ in range(3):
-        ids.append(drive.inject("a"))
-        finish(drive)
-    assert drive.backend.totals().threads == 6
-
-    ids.append(drive.inject("a"))
-
-    assert {one.conversation for one in drive.backend.threads()} == set(ids[1:])
-    totals = drive.backend.totals()
-    assert (totals.threads, totals.conversations, totals.slots) == (6, 3, 5)
-    assert list(drive.backend.threads(ids[0])) == []
-    assert drive.backend.buffer_get_thread(ids[0]) == []
-    assert len(list(drive.backend.registry_list_all())) == 7
-
-
-def test_live_conversations_are_never_forgotten(make_backend: Callable[..., SharedBackend]) -> None:
-    drive = Driver(make_backend(max_threads=2))
-    waiting, claimed, ready = drive.inject("a"), drive.inject("b"), drive.inject("c")
-    claim = drive.claim()
-    drive.commit(done(claim, sends=[drive.send(claim, "buffer")]))
-    busy = drive.claim("b")
-
-    drive.inject_many(20, "c")
-
-    assert {waiting, claimed, ready} <= {one.conversation for one in drive.backend.threads()}
-    drive.commit(answered(busy))
-    drive.commit(answered(drive.claim("buffer"), b"still here"))
-    assert payload(drive.claim().message) == b"still here"
-
-
-def test_the_numbers_of_initiators_are_not_used_again_for_forgotten_conversations(
-    make_backend: Callable[..., SharedBackend],
-) -> None:
-    drive = Driver(make_backend(max_threads=2))
-    ids = []
-    for _ in range(5):
-        ids.append(drive.inject("a"))
-        finish(drive)
-
-    assert len(set(ids)) == 5
-    assert [one.listener for one in drive.backend.threads()] == ["cli-5", "a"]
-
-
-def test_events_of_a_forgotten_conversation_are_still_told(make_backend: Callable[..., SharedBackend]) -> None:
-    drive = Driver(make_backend(max_threads=2))
-    drive.inject("a")
-    Driver(drive.backend, "pump-2").commit(answered(Driver(drive.backend, "pump-2").claim()))
-
-    Driver(drive.backend, "pump-3").inject("a")
-    drive.advance(most=0)
-
-    assert drive.kinds_of_events() == ["output", "ended"]
-    assert kind(drive.events[0].message) == "response"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 
-from contract_kit import SLOTS, Driver, answered, done, failed, payload
+from contract_kit import NOW, SLOTS, Driver, answered, done, failed, payload
 
 from xpipe.core import chains
 from xpipe.ports import BackendTotals, Capabilities, SharedBackend, ThreadRecord
@@ -22,7 +22,7 @@ def test_a_fresh_backend_is_empty_but_for_the_root(backend: SharedBackend) -> No
     assert list(backend.threads()) == []
     assert list(backend.registry_list_all()) == [(chains.thread_id(backend.secret(), "system.org"), "system.org")]
     assert backend.totals() == BackendTotals(0, 0, 0, 0, 0, 0, 0)
-    assert (backend.in_flight(), list(backend.joins())) == (0, [])
+    assert (backend.load().in_flight, list(backend.joins())) == (0, [])
 
 
 def test_opening_again_changes_nothing(drive: Driver) -> None:
@@ -69,10 +69,10 @@ def test_a_thread_record_tells_how_it_stands(drive: Driver) -> None:
 
     initiator, caller, callee = drive.backend.threads()
 
-    assert initiator == ThreadRecord(id, id, "system.org.cli-1", "cli-1", "waiting", 0, 0, "", "")
+    assert initiator == ThreadRecord(id, id, "system.org.cli-1", "cli-1", "waiting", 0, 0, "", "", NOW)
     sizes = [len(one) for one in drive.backend.buffer_get_thread(caller.thread)]
     assert caller == ThreadRecord(
-        claim.thread, id, claim.chain, "a", "waiting", 1, sum(sizes), last_from="cli-1", last_to="a"
+        claim.thread, id, claim.chain, "a", "waiting", 1, sum(sizes), last_from="cli-1", last_to="a", touched=NOW
     )
     assert (callee.state, callee.slots, callee.last_from, callee.last_to) == ("active", 1, "a", "b")
     assert callee.bytes > 1000 > caller.bytes > 100

@@ -252,14 +252,14 @@ def test_never_more_in_flight_than_the_limit_and_one_batch(tmp_path: Path) -> No
         async def feed(n: int) -> None:
             nonlocal most
             conversation = await organism.inject("calls", payload(organism, n=n, text="echo"))
-            most = max(most, organism.backend.in_flight())
+            most = max(most, organism.backend.load().in_flight)
             assert (await organism.outputs(conversation))[0].payload.n == n
 
         await asyncio.gather(*(feed(n) for n in range(500)))
         batch = [organism.intake.injection("api", "echo", payload(organism, n=n)) for n in range(20)]
         for _ in range(10):
             await organism.inject_all(batch)
-            assert organism.backend.in_flight() < 10 + 20
+            assert organism.backend.load().in_flight < 10 + 20
         await organism.idle()
         assert_nothing_left(organism)
         return most

@@ -13,6 +13,7 @@ from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
 from xpipe.core.limits import Limits
 from xpipe.core.messages import (
+    DAMAGED,
     FAULT,
     REQUEST,
     RESPONSE,
@@ -21,6 +22,7 @@ from xpipe.core.messages import (
     Event,
     Injection,
     Message,
+    PumpRecord,
     Send,
     Step,
     claimed_message,
@@ -39,6 +41,7 @@ from xpipe.wire.inbound import Inbound
 
 SECRET = b"a secret of the tests"
 PUMP = "pump"
+DAMAGE = b"\xc1 damaged"
 
 
 @dataclass
@@ -151,6 +154,7 @@ class World(Rig):
         self.backend = backend or InMemoryBackend()
         limits = limits or Limits()
         self.backend.open("org", limits.slots_per_thread)
+        self.backend.enroll(PumpRecord(PUMP, "here", 1, 1, 0.0))
         super().__init__(*listeners, limits=limits, secret=self.backend.secret())
         inbound = Inbound(listeners, self.types)
         self.now = 1_000.0
@@ -197,7 +201,7 @@ class World(Rig):
         """The step of `claim` when its handler, if it may run, returns or raises `outcome`, or what it returns."""
         message = claimed_message(claim)
         primitive = self.primitives.get(claim.listener)
-        if primitive is not None:
+        if primitive is not None and message.kind != DAMAGED:
             return primitive.take(claim, message)
         step = self.router.admit(claim, message)
         return step if step is not None else self._handle(claim, message, outcome)
@@ -229,6 +233,10 @@ class World(Rig):
         claims = self.claim_all()
         while claims:
             claims = self.advance(*[self.step(one, by_name.get(one.listener)) for one in claims]).claims
+
+    def damage(self, tail: str) -> None:
+        """Make the last message of the thread whose chain ends in `tail` one that cannot be read."""
+        self.backend._store.threads[self.thread(tail).thread].slots[-1] = DAMAGE
 
     def payload_of(self, message: bytes) -> Any:
         decoded = decode_message(message)

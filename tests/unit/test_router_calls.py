@@ -189,7 +189,7 @@ def test_A10_messages_of_a_thread_wait_for_the_one_under_way(world: World) -> No
     world.hop("c", respond(Pong("c")))
     world.hop("b", respond(Pong("b")))
     assert world.claim_all() == []
-    assert world.backend.in_flight() == 3
+    assert world.backend.load().in_flight == 3
 
     world.commit(world.step(busy))
     following = []

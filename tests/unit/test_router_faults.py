@@ -175,7 +175,7 @@ def test_R10_the_next_attempt_is_the_same_message_of_the_same_thread(world: Worl
 
     world.commit(world.router.route_failure(first, before, fault))
 
-    assert world.backend.in_flight() == 1
+    assert world.backend.load().in_flight == 1
     second = world.claim_one("a")
     assert (second.thread, second.fence) == (first.thread, first.fence + 1)
     after = claimed_message(second)

@@ -152,7 +152,7 @@ def test_B3_a_buffer_that_cannot_start_is_an_error(world: World, request_: Buffe
     error = last(world, "fenced")
     assert (type(error), error.code, error.text, error.origin) == (BufferError, code, text, BUFFER)
     assert error.buffer_id
-    assert (list(world.backend.joins()), world.backend.in_flight()) == ([], 1)
+    assert (list(world.backend.joins()), world.backend.load().in_flight) == ([], 1)
 
 
 def test_B3_an_item_that_cannot_be_read_is_an_error_that_names_it(world: World) -> None:
@@ -410,7 +410,7 @@ def test_S5_a_sequence_that_cannot_start_is_an_error(
 
     error = last(world, "fenced")
     assert (type(error), error.code, error.step, error.index) == (SequenceError, code, step, index)
-    assert world.backend.in_flight() == 1
+    assert world.backend.load().in_flight == 1
 
 
 @pytest.mark.parametrize(
@@ -434,5 +434,5 @@ def test_B5_S3_primitives_inside_each_other_complete_and_leave_nothing(world: Wo
     )
 
     assert len(world.outputs()) == 1
-    assert (world.endings(), list(world.backend.joins()), world.backend.in_flight()) == (["done"], [], 0)
+    assert (world.endings(), list(world.backend.joins()), world.backend.load().in_flight) == (["done"], [], 0)
     assert {one.state for one in world.backend.threads()} == {"done"}

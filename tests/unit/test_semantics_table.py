@@ -1,4 +1,4 @@
-"""docs/semantics.md and the router's tests name the same rows."""
+"""docs/semantics.md and the tests of the router and of what backends keep name the same rows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 HERE = Path(__file__).parent
 TABLE = (HERE.parents[1] / "docs" / "semantics.md").read_text()
 ROWS = re.findall(r"^\| ([A-Z]\d+) \|", TABLE, re.MULTILINE)
-TESTS = re.findall(
-    r"^def (test_(?:[A-Z]\d+_)+)", "".join(one.read_text() for one in HERE.glob("test_router_*.py")), re.M
-)
+FILES = [*HERE.glob("test_router_*.py"), *HERE.parent.glob("contracts/test_contract_*.py")]
+TESTS = re.findall(r"^def (test_(?:[A-Z]\d+_)+)", "".join(one.read_text() for one in FILES), re.MULTILINE)
 TESTED = {row for name in TESTS for row in name.split("_")[1:-1]}
 
 

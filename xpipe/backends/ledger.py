@@ -25,6 +25,7 @@ from xpipe.core.messages import (
     decode_message,
     encode_message,
     no_answer,
+    readable,
 )
 from xpipe.ports import Advanced
 
@@ -45,18 +46,19 @@ class Ledger:
         self.max_threads = max_threads
         self.late = 0
         self.unanswered = 0
+        self.now = 0.0
 
     def exchange(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
         """What `SharedBackend.advance` does, on the records."""
-        late, unanswered = self.late, self.unanswered
+        late, unanswered, self.now = self.late, self.unanswered, now
         refused = {}
         for position, step in enumerate(finished):
             reason = self.refusal(pump, step)
             if reason:
                 refused[position] = reason
             else:
-                self.commit(step, now)
-        self.expire(now)
+                self.commit(step)
+        self.expire()
         claims = self.claim(pump, room, most)
         due, events = self.store.next_expiry(), self.store.take_events(pump)
         return Advanced(claims, events, refused, due, self.late - late, self.unanswered - unanswered)
@@ -77,15 +79,22 @@ class Ledger:
         answered = thread.parent if step.answer and not step.answer.fault else None
         if answered is not None and not answered.join and len(answered.slots) >= most:
             return True
-        targets = (self.store.thread(send.binding.thread) for send in step.sends)
+        targets = (self._target(send.binding) for send in step.sends)
         return any(target is not None and len(target.slots) >= most for target in targets)
 
-    def commit(self, step: Step, now: float) -> None:
+    def _target(self, binding: Binding) -> Thread | None:
+        """The thread that `binding` means, if there is one: an id bound from outside wins."""
+        return self.store.thread(self.store.bound_id(binding.chain) or binding.thread)
+
+    def commit(self, step: Step) -> None:
         """Apply `step`, which `refusal` has found nothing against."""
         thread = self.store.thread(step.thread)
         assert thread is not None
         thread.owner = ""
         thread.deliveries = 0
+        thread.touched = self.now
+        if step.dead is not None:
+            self._date(step.dead, thread)
         if step.again:
             thread.attempt = step.again
             self.store.make_ready(thread)
@@ -107,7 +116,10 @@ class Ledger:
         else:
             thread.mailbox = None
         self.store.in_flight -= 1
-        self._lower(thread, now)
+        self._lower(thread)
+
+    def _date(self, letter: DeadLetter, thread: Thread) -> None:
+        letter.thread, letter.attempts, letter.at = thread.id, thread.attempt, self.now
 
     def _begin(self, thread: Thread, step: Step) -> None:
         if step.state is not None:
@@ -135,11 +147,10 @@ class Ledger:
             self._delegate(thread, step.delegate)
 
     def _bind(self, binding: Binding, parent: Thread) -> Thread:
-        id = self.store.bound_id(binding.chain) or binding.thread
-        thread = self.store.thread(id)
+        thread = self._target(binding)
         if thread is None:
             thread = self.store.add_thread(
-                id,
+                self.store.bound_id(binding.chain) or binding.thread,
                 binding.chain,
                 binding.listener,
                 binding.caller,
@@ -152,6 +163,7 @@ class Ledger:
     def _deliver(self, thread: Thread, data: bytes, ready: bool = True) -> None:
         index = len(thread.slots)
         self.store.record(thread, data)
+        thread.touched = self.now
         self.store.in_flight += 1
         self._raise(thread)
         if thread.mailbox is None:
@@ -165,17 +177,23 @@ class Ledger:
         parent = thread.parent
         assert parent is not None
         if parent.join is not None:
-            self._collect(parent, parent.join, thread.index, answer, dead)
-        elif parent.open is None or parent.open.pop(answer.call, None) is None:
+            self._collect(thread, parent.join, answer, dead)
+        elif not self._close(parent, answer.call or _call_of(thread)):
+            if dead is not None and not answer.call:
+                dead.told = False
             self._record_late(parent, answer.message)  # A7
         elif parent.parent is None:
             self._output(parent, answer.message, answer.fault)  # A8
         else:
             self._deliver(parent, answer.message)  # A6
 
+    def _close(self, parent: Thread, call: str) -> bool:
+        return parent.open is not None and parent.open.pop(call, None) is not None
+
     def _record_late(self, parent: Thread, data: bytes) -> None:
         self.late += 1
-        if parent.state == b"" and len(parent.slots) < self.slots_per_thread:
+        is_plain = parent.parent is not None and parent.state == b""
+        if is_plain and len(parent.slots) < self.slots_per_thread:
             message = decode_message(data)
             message.kind = f"late-{message.kind}"
             self.store.record(parent, encode_message(message))
@@ -183,23 +201,31 @@ class Ledger:
     def _output(self, initiator: Thread, data: bytes, fault: bool) -> None:
         conversation = initiator.conversation
         conversation.faulted = conversation.faulted or fault
+        conversation.outputs += 1
+        initiator.touched = self.now
         self.store.record(initiator, data)
         self._tell(Event(conversation.id, OUTPUT, data), conversation)
 
     def _tell(self, event: Event, conversation: Conversation) -> None:
-        self.store.tell(conversation.owner, event)
+        if conversation.owner and self.store.is_enrolled(conversation.owner):
+            self.store.tell(conversation.owner, event)
 
-    def _collect(self, parent: Thread, join: JoinState, index: int, answer: Answer, dead: DeadLetter | None) -> None:
+    def _collect(self, item: Thread, join: JoinState, answer: Answer, dead: DeadLetter | None) -> None:
+        """`item` has answered, or will not any more."""
+        assert item.parent is not None
         if not join.terms.collect:
             if dead is not None:
                 dead.told = False
             elif answer.fault:
-                cause = decode_message(answer.message).payload
-                self._bury(parent.conversation, DeadLetter(answer.message, cause, told=False))
-        elif not join.record(index, answer.message):
+                letter = DeadLetter(answer.message, decode_message(answer.message).payload, told=False)
+                self._date(letter, item)
+                self._bury(item.conversation, letter)
+        elif not join.record(item.index, answer.message):
+            if dead is not None and not answer.call:
+                dead.told = False
             self.late += 1  # B4
         elif not join.missing:
-            self._join(parent, join)
+            self._join(item.parent, join)
 
     def _join(self, thread: Thread, join: JoinState) -> None:
         join.missing = 0
@@ -236,7 +262,7 @@ class Ledger:
                 return
             node = node.parent
 
-    def _lower(self, thread: Thread, now: float) -> None:
+    def _lower(self, thread: Thread) -> None:
         node: Thread | None = thread
         while node is not None:
             if node.pending == 1 and node.call:
@@ -245,7 +271,7 @@ class Ledger:
             if node.pending:
                 return
             if node.parent is None:
-                self._end(node.conversation, now)
+                self._end(node.conversation)
             node = node.parent
 
     def _end_unanswered(self, thread: Thread) -> None:
@@ -255,22 +281,42 @@ class Ledger:
         call, thread.call = thread.call, ""
         self.unanswered += 1
         if parent.join is not None or parent.no_answer:
-            hop = decode_message(thread.slots[-1]).hop
+            last = readable(thread.slots[-1])
+            hop = last.hop if last else 0
             message = no_answer(thread.conversation.id, thread.listener, parent.listener, call, hop)
             self._answer(thread, Answer(call, message, fault=True))
         elif parent.open is not None:
             parent.open.pop(call, None)
 
-    def _end(self, conversation: Conversation, now: float) -> None:
+    def _end(self, conversation: Conversation) -> None:
         if conversation.ended:
             return
-        conversation.ended = now
+        conversation.ended = self.now
         self._tell(Event(conversation.id, ENDED, state=conversation.state), conversation)
         self.store.note_end(conversation)
+        if conversation.settled:
+            self.store.note_settled(conversation)
 
-    def expire(self, now: float) -> None:
+    def deliver(self, id: str, outputs: int) -> None:
+        """The first `outputs` outputs of the conversation `id` have been printed."""
+        conversation = self.store.conversation(id)
+        outputs = min(outputs, conversation.outputs) if conversation else 0
+        if conversation is None or conversation.delivered >= outputs:
+            return
+        conversation.delivered = outputs
+        if conversation.settled:
+            self.store.note_settled(conversation)
+
+    def make_room(self) -> bool:
+        """Forget what is settled, the earliest ended first, until there is room; whether there is."""
+        while self.store.thread_count >= self.max_threads:
+            if not self.store.forget_settled():
+                return False
+        return True
+
+    def expire(self) -> None:
         """Complete every join whose time has passed; what is missing stays None (B6)."""
-        for join in self.store.expired_joins(now):
+        for join in self.store.expired_joins(self.now):
             if join.thread is not None:
                 self._join(join.thread, join)
 
@@ -319,19 +365,20 @@ class Ledger:
 
     def inject(self, pump: str, injection: Injection, now: float) -> str:
         """Start the conversation of `injection`; its id."""
+        self.now = now
         number = self.store.next_number(injection.source)
         initiator = f"{injection.source}-{number}"
         chain = chains.extend(self.root, initiator)
         id = chains.thread_id(self.secret, chain)
         conversation = self.store.add_conversation(id, pump, now)
         thread = self.store.add_thread(id, chain, initiator, "system", None, conversation)
+        thread.touched = now
         if injection.fault is not None:
             message = Message(id, FAULT, id, "system", initiator, "Fault", injection.fault, id, 0)
             self._output(thread, encode_message(message), fault=True)  # F10
         self._request_all(thread, injection)
         if not thread.pending:
-            self._end(conversation, now)
-        self.store.forget_oldest(self.max_threads)
+            self._end(conversation)
         return id
 
     def _request_all(self, initiator: Thread, injection: Injection) -> None:
@@ -343,5 +390,11 @@ class Ledger:
             chain = chains.extend(initiator.chain, to)
             binding = Binding(chains.thread_id(self.secret, chain), chain, to, initiator.listener)
             initiator.open = initiator.open or {}
-            initiator.open[call] = to
+            initiator.open[call] = chains.escape(to)
             self._deliver(self._bind(binding, initiator), encode_message(message))
+
+
+def _call_of(thread: Thread) -> str:
+    """The open call that its caller's thread has to `thread` (F11)."""
+    open = thread.parent.open if thread.parent else None
+    return next((call for call, segment in (open or {}).items() if thread.chain.endswith(f".{segment}")), "")

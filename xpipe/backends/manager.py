@@ -15,8 +15,19 @@ from xpipe.backends.manager_service import LIMIT, OK, REFUSED
 from xpipe.backends.manager_start import ManagerProcess
 from xpipe.backends.manager_verbs import verb
 from xpipe.core.errors import BackendError, LimitError, XpipeError
-from xpipe.core.messages import ConversationRecord, DeadLetter, Injection, PumpRecord, Step
-from xpipe.ports import Advanced, BackendTotals, Capabilities, JoinRecord, SharedBackend, ThreadRecord
+from xpipe.core.messages import ConversationRecord, Cursor, DeadLetter, Injection, PumpRecord, Step
+from xpipe.ports import (
+    Advanced,
+    BackendTotals,
+    Capabilities,
+    Damage,
+    JoinRecord,
+    Load,
+    Orphan,
+    RegistryRecord,
+    SharedBackend,
+    ThreadRecord,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -137,6 +148,9 @@ class ManagerBackend:
     def open(self, organism: str | None, slots_per_thread: int) -> None:
         self._call(Port.open, organism, slots_per_thread)
 
+    def root(self) -> str:
+        return self._call(Port.root)
+
     def secret(self) -> bytes:
         self._secret = self._secret or self._call(Port.secret)
         return self._secret
@@ -144,11 +158,20 @@ class ManagerBackend:
     def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
         return self._call(Port.advance, pump, finished, room, most, now)
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
-        return list(self._pages(Port.inject, pump, messages, now))
+    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+        return list(self._pages(Port.inject, pump, messages, now, cursor))
 
-    def in_flight(self) -> int:
-        return self._call(Port.in_flight)
+    def cursor(self, name: str) -> Cursor | None:
+        return self._call(Port.cursor, name)
+
+    def load(self) -> Load:
+        return self._call(Port.load)
+
+    def make_room(self) -> bool:
+        return self._call(Port.make_room)
+
+    def ready_listeners(self) -> list[str]:
+        return list(self._pages(Port.ready_listeners))
 
     def buffer_append(self, thread: str, slot: bytes) -> int:
         return self._call(Port.buffer_append, thread, slot)
@@ -207,11 +230,17 @@ class ManagerBackend:
     def join_remove(self, id: str) -> bool:
         return self._call(Port.join_remove, id)
 
-    def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
-        return self._pages(Port.threads, conversation)
+    def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
+        return self._pages(Port.threads, conversation, newest)
+
+    def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
+        return list(self._pages(Port.find_threads, prefix, most))
 
     def registry_list_all(self) -> Iterator[tuple[str, str]]:
         return self._pages(Port.registry_list_all)
+
+    def registry_entries(self) -> Iterator[RegistryRecord]:
+        return self._pages(Port.registry_entries)
 
     def totals(self) -> BackendTotals:
         return self._call(Port.totals)
@@ -239,20 +268,32 @@ class ManagerBackend:
             seconds -= most
         return self._call(Port.wait, pump, seconds)
 
-    def conversations(self, running: bool = False) -> Iterator[ConversationRecord]:
-        return self._pages(Port.conversations, running)
+    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
+        return self._pages(Port.conversations, running, owner)
 
-    def adopt(self, pump: str, conversation: str) -> bool:
-        return self._call(Port.adopt, pump, conversation)
+    def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
+        return self._call(Port.adopt, pump, conversation, owner)
 
-    def delivered(self, conversation: str, outputs: int) -> None:
-        self._call(Port.delivered, conversation, outputs)
+    def delivered(self, outputs: Mapping[str, int]) -> None:
+        self._call(Port.delivered, outputs)
 
     def forget(self, conversation: str) -> bool:
         return self._call(Port.forget, conversation)
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         return self._pages(Port.dead_letters)
+
+    def forget_ended(self, before: float, most: int) -> int:
+        return self._call(Port.forget_ended, before, most)
+
+    def drop_dead_letters(self, before: float) -> int:
+        return self._call(Port.drop_dead_letters, before)
+
+    def orphans(self, remove: bool = False) -> Iterator[Orphan]:
+        return self._pages(Port.orphans, remove)
+
+    def damages(self, set_aside: bool = False) -> Iterator[Damage]:
+        return self._pages(Port.damages, set_aside)
 
     def info(self) -> dict[str, Any]:
         return self._call(Port.info) | {"type": "manager", "place": self.address}

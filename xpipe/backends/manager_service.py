@@ -20,7 +20,7 @@ REFUSED = "refused"
 BUG = "bug"
 
 MOST_CURSORS = 64
-_WAKING = frozenset({"inject", "retire", "bury_pump", "forget"})
+_WAKING = frozenset({"inject", "retire", "bury_pump", "forget", "forget_ended", "make_room", "delivered"})
 _LEAVING = frozenset({"retire", "bury_pump"})
 
 
@@ -83,9 +83,9 @@ class Service:
 
     def _advance(self, pump: str, finished: Any, *rest: Any) -> Any:
         self._wakeups.look(pump)
-        before = self._backend.in_flight()
+        before = self._backend.load().in_flight
         advanced = self._backend.advance(pump, finished, *rest)
-        if finished or self._backend.in_flight() != before:
+        if finished or self._backend.load().in_flight != before:
             self._wakeups.tell(pump)
         return advanced
 

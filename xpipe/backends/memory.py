@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from xpipe.backends.ledger import Ledger
@@ -13,8 +15,30 @@ from xpipe.backends.records import Conversation, JoinState, Thread
 from xpipe.backends.store import MemoryStore
 from xpipe.core import chains
 from xpipe.core.errors import BackendError, LimitError
-from xpipe.core.messages import ConversationRecord, DeadLetter, Injection, Join, PumpRecord, Step, decode_message
-from xpipe.ports import Advanced, BackendTotals, Capabilities, JoinRecord, ThreadRecord
+from xpipe.core.messages import (
+    UNREADABLE,
+    ConversationRecord,
+    Cursor,
+    DeadLetter,
+    Injection,
+    Join,
+    PumpRecord,
+    Step,
+    damaged_letter,
+    readable,
+    tombstone,
+)
+from xpipe.ports import (
+    Advanced,
+    BackendTotals,
+    Capabilities,
+    Damage,
+    JoinRecord,
+    Load,
+    Orphan,
+    RegistryRecord,
+    ThreadRecord,
+)
 
 CAPABILITIES = Capabilities(cross_process=False, persistent=False, cross_host=False, expiry=False, blocking=False)
 
@@ -45,6 +69,9 @@ class InMemoryBackend:
             raise BackendError("the backend is not open; call open() with the organism's name first")
         return self._state
 
+    def root(self) -> str:
+        return self._ledger.root
+
     def secret(self) -> bytes:
         return self._ledger.secret
 
@@ -52,12 +79,25 @@ class InMemoryBackend:
         with self._lock:
             return self._ledger.exchange(pump, finished, room, most, now)
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
+    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
         with self._lock:
+            if cursor is not None:
+                self._store.set_cursor(cursor)
             return [self._ledger.inject(pump, message, now) for message in messages]
 
-    def in_flight(self) -> int:
-        return self._store.in_flight
+    def cursor(self, name: str) -> Cursor | None:
+        return self._store.cursors.get(name)
+
+    def load(self) -> Load:
+        return Load(self._store.in_flight, self._store.thread_count >= self._max_threads)
+
+    def make_room(self) -> bool:
+        with self._lock:
+            return self._ledger.make_room()
+
+    def ready_listeners(self) -> list[str]:
+        with self._lock:
+            return list(self._store.lanes)
 
     def _slots(self, thread: str) -> MutableSequence[bytes]:
         found = self._store.threads.get(thread)
@@ -151,11 +191,16 @@ class InMemoryBackend:
             del self._store.joins[id]
             return True
 
-    def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
+    def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
         with self._lock:
             found = self._find(conversation)
-        for thread in found:
+        for thread in reversed(found) if newest else found:
             yield _record(thread)
+
+    def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
+        with self._lock:
+            found = (thread for id, thread in self._store.threads.items() if id.startswith(prefix))
+            return [_record(thread) for thread in islice(found, most)]
 
     def _find(self, conversation: str | None) -> list[Thread]:
         store = self._store
@@ -218,6 +263,15 @@ class InMemoryBackend:
             pairs |= {thread.id: thread.chain for thread in store.threads.values()}
         yield from pairs.items()
 
+    def registry_entries(self) -> Iterator[RegistryRecord]:
+        for uuid, chain in self.registry_list_all():
+            yield RegistryRecord(uuid, chain, self._kind(uuid))
+
+    def _kind(self, uuid: str) -> str:
+        if uuid == self._ledger.root_id:
+            return "root"
+        return "thread" if uuid in self._store.threads else "bound"
+
     def totals(self) -> BackendTotals:
         with self._lock:
             store = self._store
@@ -263,31 +317,34 @@ class InMemoryBackend:
         threading.Event().wait(seconds)  # There is no other process.
         return False
 
-    def conversations(self, running: bool = False) -> Iterator[ConversationRecord]:
+    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
         with self._lock:
-            found = [self._conversation(one) for one in self._store.conversations.values()]
-        yield from (one for one in found if not running or one.state == "running")
+            found = [
+                self._conversation(one)
+                for one in self._store.conversations.values()
+                if not (running and one.ended) and owner in (None, one.owner)
+            ]
+        yield from found
 
     def _conversation(self, one: Conversation) -> ConversationRecord:
-        initiator = self._store.threads[one.id]
-        outputs = len(initiator.slots)
+        chain = self._store.threads[one.id].chain
+        times = one.started, one.ended
         return ConversationRecord(
-            one.id, initiator.chain, one.state, one.owner, one.started, one.ended, outputs, one.delivered
+            one.id, chain, one.state, one.owner, *times, one.outputs, one.delivered, len(one.threads)
         )
 
-    def adopt(self, pump: str, conversation: str) -> bool:
+    def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         with self._lock:
             found = self._store.conversations.get(conversation)
-            if found is None or found.ended:
-                return False
+            if found is None or found.owner != owner:
+                return None
             found.owner = pump
-            return True
+            return self._conversation(found)
 
-    def delivered(self, conversation: str, outputs: int) -> None:
+    def delivered(self, outputs: Mapping[str, int]) -> None:
         with self._lock:
-            found = self._store.conversations.get(conversation)
-            if found is not None:
-                found.delivered = max(found.delivered, outputs)
+            for conversation, count in outputs.items():
+                self._ledger.deliver(conversation, count)
 
     def forget(self, conversation: str) -> bool:
         with self._lock:
@@ -297,10 +354,38 @@ class InMemoryBackend:
             self._store.forget(found)
             return True
 
+    def forget_ended(self, before: float, most: int) -> int:
+        with self._lock:
+            return self._store.forget_ended(before, most)
+
     def dead_letters(self) -> Iterator[DeadLetter]:
         with self._lock:
-            letters = list(self._store.dead)
+            letters = list(self._store.dead.values())
         yield from letters
+
+    def drop_dead_letters(self, before: float) -> int:
+        with self._lock:
+            return self._store.drop_dead(before)
+
+    def orphans(self, remove: bool = False) -> Iterator[Orphan]:
+        del remove  # One dictionary holds each thing, and what belongs to it goes with it.
+        yield from ()
+
+    def damages(self, set_aside: bool = False) -> Iterator[Damage]:
+        for id in list(self._store.threads):
+            with self._lock:
+                yield from self._damages_of(id, set_aside)
+
+    def _damages_of(self, id: str, set_aside: bool) -> list[Damage]:
+        thread = self._store.threads.get(id)
+        if thread is None:
+            return []
+        waiting = thread.mailbox or ()
+        broken = [at for at, data in enumerate(thread.slots) if at not in waiting and readable(data) is None]
+        for at in broken if set_aside else ():
+            self._store.bury(damaged_letter(thread.slots[at], f"slot {at} of the thread {id}", id, time.time()))
+            thread.slots[at] = tombstone(id)
+        return [Damage(f"slot {at} of the thread {id}", UNREADABLE, set_aside) for at in broken]
 
     def info(self) -> dict[str, Any]:
         totals = self.totals()
@@ -317,7 +402,7 @@ class InMemoryBackend:
 
 
 def _record(thread: Thread) -> ThreadRecord:
-    last = decode_message(thread.slots[-1]) if thread.slots else None
+    last = readable(thread.slots[-1]) if thread.slots else None
     return ThreadRecord(
         thread=thread.id,
         conversation=thread.conversation.id,
@@ -328,4 +413,5 @@ def _record(thread: Thread) -> ThreadRecord:
         bytes=sum(map(len, thread.slots)),
         last_from=last.sender if last else "",
         last_to=last.to if last else "",
+        touched=thread.touched,
     )

@@ -32,8 +32,8 @@ class Thread:
 
     mailbox: the indexes of the slots to be handled, the claimed or ready one first; attempt and deliveries are those
     of the first. owner: the pump that has claimed it, "" for none. pending: its messages in flight and its child
-    threads that are themselves pending. Empty collections are None: most threads end with nothing in them, and there
-    are many threads.
+    threads that are themselves pending. touched: when something last happened in it, in seconds since the epoch.
+    Empty collections are None: most threads end with nothing in them, and there are many threads.
     """
 
     __slots__ = (
@@ -57,6 +57,7 @@ class Thread:
         "pending",
         "slots",
         "state",
+        "touched",
     )
 
     def __init__(
@@ -89,6 +90,7 @@ class Thread:
         self.pending = 0
         self.slots: MutableSequence[bytes] = []
         self.state = b""
+        self.touched = 0.0
 
     @property
     def status(self) -> str:
@@ -101,13 +103,13 @@ class Thread:
 
 
 class Conversation:
-    """All threads that grew from one injected message. Its outputs are the slots of its initiator.
+    """All threads that grew from one injected message. Its outputs are the first slots of its initiator.
 
-    owner: the pump that is told of its events; delivered: how many of its outputs have been printed; ended: when, in
-    seconds since the epoch, 0.0 while it runs.
+    owner: the pump that is told of its events, "" for none; delivered: how many of its outputs have been printed;
+    ended: when, in seconds since the epoch, 0.0 while it runs.
     """
 
-    __slots__ = ("delivered", "ended", "faulted", "id", "owner", "started", "threads")
+    __slots__ = ("delivered", "ended", "faulted", "id", "outputs", "owner", "started", "threads")
 
     def __init__(self, id: str, owner: str, started: float) -> None:
         self.id = id
@@ -116,6 +118,7 @@ class Conversation:
         self.ended = 0.0
         self.delivered = 0
         self.faulted = False
+        self.outputs = 0
         self.threads: MutableSequence[str] = []
 
     @property
@@ -124,3 +127,8 @@ class Conversation:
         if not self.ended:
             return "running"
         return "failed" if self.faulted else "done"
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is over and all its outputs are delivered, so that it may be forgotten for want of room."""
+        return self.ended > 0.0 and self.delivered >= self.outputs

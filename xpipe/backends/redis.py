@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import count
 from typing import Any
@@ -14,34 +14,38 @@ from typing import Any
 import msgspec
 
 from xpipe.backends.redis_content import RedisContent
+from xpipe.backends.redis_keeping import RedisKeeping
 from xpipe.backends.redis_link import BLOCK, Link
 from xpipe.backends.redis_upkeep import Upkeep
-from xpipe.backends.redis_wire import packed_start, packed_step, read_claim, read_events
+from xpipe.backends.redis_wire import packed_start, packed_step, read_claim, read_conversation, read_events
 from xpipe.core import chains
+from xpipe.core.durations import DAY
 from xpipe.core.errors import BackendError
 from xpipe.core.messages import (
     FAULT,
     REQUEST,
+    ConversationRecord,
+    Cursor,
     Injection,
     Message,
     PumpRecord,
     Step,
     encode_message,
 )
-from xpipe.ports import Advanced, Capabilities
+from xpipe.ports import Advanced, Capabilities, Load, Orphan
 
-LAYOUT = 1
-FORGET_AT_ONCE = 200
+LAYOUT = 2
 _encode = msgspec.msgpack.Encoder().encode
 _decode_pump = msgspec.msgpack.Decoder(PumpRecord).decode
+_decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
 
 
-class RedisBackend(RedisContent):
+class RedisBackend(RedisContent, RedisKeeping):
     def __init__(
         self,
         url: str = "redis://localhost:6379",
         prefix: str = "xpipe:",
-        ttl: int = 0,
+        ttl: int = int(DAY),
         max_threads: int = 100_000,
     ) -> None:
         self.capabilities = Capabilities(
@@ -54,10 +58,13 @@ class RedisBackend(RedisContent):
         self._root = ""
         self._secret = b""
         self._slots_per_thread = 0
-        self._tokens = (f"{name}{number}" for name in (secrets.token_hex(6),) for number in count())
+        self._process = secrets.token_hex(6)
+        self._numbers = count(1)
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        # The last call of each pump enrolled here that changed something.
+        self._kept: dict[str, int] = {}
         self._listening: set[str] = set()
-        self._upkeep = Upkeep(self._link, prefix, ttl, self.forget)
+        self._upkeep = Upkeep(self._link, prefix, ttl, self.forget, self.bury_pump)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -67,47 +74,62 @@ class RedisBackend(RedisContent):
         secret = secrets.token_bytes(32)
         root = chains.root(organism) if organism is not None else ""
         self._link.root_id = ""
-        found = self._link.run("open", root, secret, chains.thread_id(secret, root))
+        found = self._link.run("open", LAYOUT, root, secret, chains.thread_id(secret, root))
         if not found:
             raise BackendError(f"{self._link.place}: there is no organism; run one first, or correct the prefix")
-        there, self._secret, root_id, layout = found
+        layout, there, self._secret, root_id = found
         if layout > LAYOUT:
             raise BackendError(f"{self._link.place}: a newer xpipe wrote this (layout {layout}); upgrade xpipe")
+        if layout < LAYOUT:
+            hint = "finish it with that one, or take another prefix (backend.redis_prefix)"
+            raise BackendError(f"{self._link.place}: an older xpipe wrote this (layout {layout}); {hint}")
         self._root = there.decode()
         if root not in ("", self._root):
             raise BackendError(f"{self._link.place}: holds {self._root}, not {root}; give each a prefix of its own")
         self._link.root_id = root_id.decode()
         self._slots_per_thread = slots_per_thread
 
+    def root(self) -> str:
+        self._require_open()
+        return self._root
+
     def secret(self) -> bytes:
         self._require_open()
         return self._secret
 
-    def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
+    def _call(self, script: str, pump: str, *args: Any) -> Any:
+        """The answer of `script`, which may be run again when it is lost: it knows its last call (calls.lua)."""
         self._require_open()
+        with self._turns[pump]:
+            number = next(self._numbers)
+            answer = self._link.run(script, pump, self._process, number, self._kept.get(pump, ""), *args)
+            if answer and answer[0] and pump in self._kept:
+                self._kept[pump] = number
+        return answer
+
+    def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
         rooms = [value for pair in room.items() for value in pair]
-        steps = map(packed_step, finished)
-        with self._turns[pump]:  # A pump's last answer is kept until its next call, in case it is lost on its way.
-            head = (self._slots_per_thread, next(self._tokens), pump, repr(now), most, len(room))
-            answer = self._link.run("advance", *head, *rooms, *steps)
-        refused, claims, events, due, late, unanswered = answer
+        head = (repr(now), self._slots_per_thread, most, len(room))
+        answer = self._call("advance", pump, *head, *rooms, *map(packed_step, finished))
+        _, refused, claims, events, due, late, unanswered = answer
         reasons = {int(at): reason.decode() for at, reason in zip(refused[::2], refused[1::2], strict=True)}
         return Advanced(
             [read_claim(*one) for one in claims], read_events(events), reasons, float(due), late, unanswered
         )
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
-        self._require_open()
-        if not messages:
+    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+        if not messages and cursor is None:
             return []
         numbers = self._reserve(Counter(one.source for one in messages))
         starts = [self._start(one, next(numbers[one.source])) for one in messages]
-        with self._turns[pump]:
-            head = (self._slots_per_thread, next(self._tokens), pump, repr(now))
-            threads: int = self._link.run("inject", *head, *(packed_start(one) for one in starts))
-        if threads > self._max_threads:
-            self._forget_oldest()
+        read = (cursor.name, _encode(cursor)) if cursor else ("", "")
+        self._call("inject", pump, repr(now), self._slots_per_thread, *read, *map(packed_start, starts))
         return [start[0] for start in starts]
+
+    def cursor(self, name: str) -> Cursor | None:
+        key = f"{self._prefix}cursors"
+        data = self._link.send("HGET", key, name)
+        return None if data is None else self._link.decoded(_decode_cursor, data, key)
 
     def _reserve(self, wanted: Mapping[str, int]) -> dict[str, count[int]]:
         name = f"{self._prefix}numbers"
@@ -135,41 +157,37 @@ class RedisBackend(RedisContent):
         below = chains.extend(chain, to)
         return call, to, encode_message(message), chains.thread_id(self._secret, below), below
 
-    def _forget_oldest(self) -> None:
-        """Conversations go one by one, each in small commands, so that the server answers others in between."""
-        while self._link.send("ZCARD", f"{self._prefix}threads") > self._max_threads:
-            oldest = self._link.send("ZRANGE", f"{self._prefix}finished", 0, 0)
-            if not oldest:
-                return
-            self.forget(oldest[0].decode())
+    def load(self) -> Load:
+        in_flight, threads = self._link.run("load")
+        return Load(in_flight, threads >= self._max_threads)
 
-    def forget(self, conversation: str) -> bool:
-        while (left := self._link.run("forget", conversation, FORGET_AT_ONCE)) == 0:
-            pass
-        return bool(left == 1)
+    def ready_listeners(self) -> list[str]:
+        found: list[bytes] = self._link.send("LRANGE", f"{self._prefix}lanes", 0, -1)
+        return [name.decode() for name in found]
 
-    def adopt(self, pump: str, conversation: str) -> bool:
-        return bool(self._link.run("conversation_set", conversation, pump, 0))
-
-    def delivered(self, conversation: str, outputs: int) -> None:
-        self._link.run("conversation_set", conversation, "", outputs)
+    def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
+        answer = self._call("adopt", pump, conversation, owner)
+        return read_conversation(*answer[1]) if answer else None
 
     def enroll(self, pump: PumpRecord) -> None:
-        self._link.run("pump", "enroll", pump.id, repr(pump.expires), _encode(pump))
+        self._link.run("enroll", pump.id, repr(pump.expires), _encode(pump))
         self._listening.add(pump.id)
+        self._kept.setdefault(pump.id, 0)
 
     def retire(self, pump: str) -> None:
         self._release(pump, lost=False)
+        self._kept.pop(pump, None)
 
     def bury_pump(self, pump: str) -> int:
         return self._release(pump, lost=True)
 
     def _release(self, pump: str, lost: bool) -> int:
         self._listening.discard(pump)
-        return int(self._link.run("release", self._slots_per_thread, pump, int(lost)))
+        return int(self._link.run("release", pump, int(lost), self._process))
 
     def renew(self, pump: str, expires: float) -> bool:
-        known = bool(self._link.run("pump", "renew", pump, repr(expires)))
+        kept = self._kept.get(pump, "")
+        known = bool(self._link.run("lease", pump, self._process, 0, kept, repr(expires)))
         self._upkeep.when_due()
         return known
 
@@ -179,7 +197,7 @@ class RedisBackend(RedisContent):
         ends = dict(zip(leases[::2], leases[1::2], strict=True))
         records = []
         for id, data in zip(found[::2], found[1::2], strict=True):
-            record = _decode_pump(data)
+            record = self._link.decoded(_decode_pump, data, f"{self._prefix}pumps")
             record.expires = float(ends.get(id, record.expires))
             records.append(record)
         return records
@@ -201,6 +219,10 @@ class RedisBackend(RedisContent):
             if self._closed:  # Its connection was closed under it.
                 return False
             raise
+
+    def orphans(self, remove: bool = False) -> Iterator[Orphan]:
+        self._require_open()
+        yield from self._upkeep.orphans(remove)
 
     def info(self) -> dict[str, Any]:
         self._require_open()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from xpipe.backends.redis_link import Link
+from xpipe.backends.redis_wire import encoded, read_conversation, read_thread, text
 from xpipe.core.errors import BackendError, LimitError
-from xpipe.core.messages import ConversationRecord, DeadLetter
-from xpipe.ports import BackendTotals, JoinRecord, ThreadRecord
+from xpipe.core.messages import ConversationRecord
+from xpipe.ports import BackendTotals, JoinRecord, RegistryRecord, ThreadRecord
 
 PAGE = 200
 """Rows of one page: no command holds up the server for long."""
 PAIRS = 1_000
-DEAD_PAGE = 100
 
 
 class RedisContent:
@@ -30,7 +31,7 @@ class RedisContent:
             raise BackendError("the backend is not open; call open() with the organism's name first")
 
     def _key(self, kind: str, id: str) -> bytes:
-        return f"{self._prefix}{kind}:{id}".encode("utf-8", "surrogatepass")
+        return encoded(f"{self._prefix}{kind}:{id}")
 
     def buffer_append(self, thread: str, slot: bytes) -> int:
         self._require_open()
@@ -62,26 +63,27 @@ class RedisContent:
         return bool(self._link.run("clear", thread, again=False))
 
     def buffer_list_threads(self) -> Iterator[str]:
-        yield from self._pages("buffers_page")
+        yield from map(text, self._pages("buffers_page"))
         for field, _ in self._hash_items("loose"):
-            yield field.decode()
+            yield text(field)
 
     def buffer_clear(self) -> None:
         names = self.buffer_list_threads()
         while page := list(islice(names, PAGE)):
             self._link.run("clear", *page)
 
-    def _pages(self, name: str, *args: Any, first: str = "-inf") -> Iterator[Any]:
+    def _pages(self, name: str, *args: Any, first: str = "", last: bytes = b"") -> Iterator[Any]:
         """The rows of a script that hands them out page by page."""
-        after: Any = first
-        while after != b"":
+        after, rows = self._link.run(name, *args, first, PAGE)
+        yield from rows
+        while after != last:
             after, rows = self._link.run(name, *args, after, PAGE)
-            yield from (row.decode() if isinstance(row, bytes) else row for row in rows)
+            yield from rows
 
-    def _hash_items(self, name: str, rows: int = PAGE) -> Iterator[tuple[bytes, bytes]]:
+    def _hash_items(self, name: str, rows: int = PAGE, like: bytes = b"*") -> Iterator[tuple[bytes, bytes]]:
         cursor: bytes | int = 0
         while True:
-            cursor, found = self._link.send("HSCAN", f"{self._prefix}{name}", cursor, "COUNT", rows)
+            cursor, found = self._link.send("HSCAN", f"{self._prefix}{name}", cursor, "MATCH", like, "COUNT", rows)
             yield from zip(found[::2], found[1::2], strict=True)
             if int(cursor) == 0:
                 return
@@ -90,22 +92,22 @@ class RedisContent:
         self._require_open()
         if chain == self._root:
             return self._link.root_id
-        bound, *other = self._link.run("registry_set", _encoded(chain), uuid)
+        bound, *other = self._link.run("registry_set", encoded(chain), uuid)
         if other:
-            raise LimitError(f"the id {uuid} is bound to the chain {_text(other[0])} already; take another id")
-        return _text(bound)
+            raise LimitError(f"the id {uuid} is bound to the chain {text(other[0])} already; take another id")
+        return text(bound)
 
     def registry_get_uuid(self, chain: str) -> str | None:
         if chain == self._root:
             return self._link.root_id
         found = self._link.send("GET", self._key("chain", chain))
-        return None if found is None else _text(found)
+        return None if found is None else text(found)
 
     def registry_get_chain(self, uuid: str) -> str | None:
         if uuid == self._link.root_id:
             return self._root
         found = self._link.send("GET", self._key("uuid", uuid))
-        return None if found is None else _text(found)
+        return None if found is None else text(found)
 
     def registry_delete(self, uuid: str) -> bool:
         return bool(self._link.run("registry_delete", uuid, again=False))
@@ -118,7 +120,13 @@ class RedisContent:
     def registry_list_all(self) -> Iterator[tuple[str, str]]:
         self._require_open()
         yield self._link.root_id, self._root
-        yield from ((id.decode(), _text(chain)) for id, chain in self._hash_items("registry", PAIRS))
+        yield from ((text(id), text(chain)) for id, chain in self._hash_items("registry", PAIRS))
+
+    def registry_entries(self) -> Iterator[RegistryRecord]:
+        self._require_open()
+        yield RegistryRecord(self._link.root_id, self._root, "root")
+        for id, chain, kind in self._pages("registry_page", first="0", last=b"0"):
+            yield RegistryRecord(text(id), text(chain), kind.decode())
 
     def join_results(self, thread: str) -> list[bytes | None]:
         return self._results(self._key("results", thread), self._link.run("join_total", thread))
@@ -130,12 +138,8 @@ class RedisContent:
         return results
 
     def joins(self) -> Iterator[tuple[str, int, int]]:
-        cursor = b"0"
-        while True:
-            cursor, rows = self._link.run("joins_page", cursor, PAGE)
-            yield from ((id.decode(), total - missing, total) for id, missing, total in rows)
-            if cursor == b"0":
-                return
+        for id, missing, total in self._pages("joins_page", first="0", last=b"0"):
+            yield text(id), total - missing, total
 
     def join_create(self, id: str, total: int) -> bool:
         return bool(self._link.run("join", "create", id, total, again=False))
@@ -150,39 +154,31 @@ class RedisContent:
     def join_remove(self, id: str) -> bool:
         return bool(self._link.run("join", "remove", id, again=False))
 
-    def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
-        rows = self._pages("threads_page", conversation or "", first="0" if conversation else "-inf")
-        for id, talk, chain, listener, state, slots, size, sender, to in rows:
-            ends = _text(sender), _text(to)
-            yield ThreadRecord(_text(id), _text(talk), _text(chain), _text(listener), _text(state), slots, size, *ends)
+    def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
+        if conversation == "":
+            return
+        for row in self._pages("threads_page", conversation or "", int(newest)):
+            yield read_thread(*row)
 
-    def conversations(self, running: bool = False) -> Iterator[ConversationRecord]:
-        for row in self._pages("conversations_page", "running" if running else "conversations"):
-            id, chain, owner, started, ended, outputs, delivered, faulted = row
-            over = "failed" if faulted else "done"
-            state = over if float(ended) else "running"
-            yield ConversationRecord(
-                _text(id), _text(chain), state, _text(owner), float(started), float(ended), outputs, delivered
-            )
+    def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
+        exact = self._threads_of([prefix]) if prefix else []
+        if exact and len(prefix) >= len(self._link.root_id):  # No other id is longer, if not from outside.
+            return exact[:most]
+        like = encoded(re.sub(r"([\\*?\[\]^-])", r"\\\1", prefix)) + b"*"
+        ids = (text(id) for id, _ in self._hash_items("registry", PAIRS, like))
+        found = {one.thread: one for one in exact}
+        while len(found) < most and (page := list(islice(ids, PAGE))):
+            found |= {one.thread: one for one in self._threads_of(page)}
+        return list(found.values())[:most]
 
-    def dead_letters(self) -> Iterator[DeadLetter]:
-        first, step = 0, 3 * DEAD_PAGE
-        while found := self._link.send("LRANGE", f"{self._prefix}dead", first, first + step - 1):
-            for message, fault, told in zip(found[::3], found[1::3], found[2::3], strict=True):
-                yield DeadLetter(message, fault, told == b"1")
-            first += step
+    def _threads_of(self, ids: list[str]) -> list[ThreadRecord]:
+        return [read_thread(*row) for row in self._link.run("thread_rows", *map(encoded, ids))]
 
-    def in_flight(self) -> int:
-        return int(self._link.send("HGET", f"{self._prefix}counters", "in_flight") or 0)
+    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
+        index = "running" if running else "conversations"
+        for row in self._pages("conversations_page", index, int(owner is not None), owner or ""):
+            yield read_conversation(*row)
 
     def totals(self) -> BackendTotals:
         threads, talks, active, flight, slots, joins, dead, _ = self._link.run("totals")
         return BackendTotals(threads, talks, active, flight, slots, joins, dead)
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogatepass")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
 
 from xpipe.backends.redis_scripts import script
 from xpipe.core.errors import BackendError
 
 if TYPE_CHECKING:
     from redis import Connection, ConnectionPool
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 60.0
@@ -24,6 +29,8 @@ PATIENCE = 15.0
 
 _HINTS = {
     "XPIPEGONE": "the organism's state is gone: the server was flushed, or restarted without persistence",
+    "XPIPELOST": "the server was restarted, or another one took over, and has lost the latest changes; "
+    "`xpipe run --resume` goes on with what is left",
     "WRONGTYPE": "a key under this prefix is not ours; give the organism a prefix of its own (backend.redis_prefix)",
     "READONLY": "this server is a read-only replica; give the URL of the primary",
     "OOM": "the server is out of memory; raise its maxmemory, or collect with `xpipe gc`",
@@ -122,6 +129,7 @@ class Link:
                     raise self._translated(error, lost and connection is not None) from None
                 end = end or time.monotonic() + (self._patience if self._met else 0.0)
                 if self._closed or time.monotonic() + pause > end:
+                    self._met = False  # The next call need not wait for it as long again.
                     raise self._translated(error) from None
             finally:
                 if connection is not None:
@@ -142,6 +150,8 @@ class Link:
 
     def _translated(self, error: Exception, unsure: bool = False) -> BackendError:
         text = f"{_CODES.get(type(error).__name__, '')} {error}".strip()
+        if damaged := re.search(r"\bXPIPEDAMAGED (\S+)", text):
+            return self._damaged(damaged[1])
         for code, hint in _HINTS.items():
             if re.search(rf"\b{code}\b", text):
                 return BackendError(f"{self.place}: {hint}")
@@ -152,6 +162,17 @@ class Link:
         if isinstance(error, self._errors.ResponseError):
             return BackendError(f"{self.place}: the server refused a command of xpipe: {text}")
         return BackendError(f"{self.place}: no Redis server answers ({text}); start it, or correct backend.redis_url")
+
+    def _damaged(self, key: str) -> BackendError:
+        hint = "delete it, and have `xpipe gc` collect what it leaves"
+        return BackendError(f"{self.place}: the key {key} is damaged, or another version of xpipe wrote it; {hint}")
+
+    def decoded(self, decode: Callable[[bytes], T], data: bytes, key: str) -> T:
+        """`data`, found in `key`, decoded. Raises BackendError."""
+        try:
+            return decode(data)
+        except (msgspec.MsgspecError, ValueError):
+            raise self._damaged(key) from None
 
     def close(self) -> None:
         """Close all connections, also those that are being waited on."""

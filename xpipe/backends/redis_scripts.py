@@ -7,11 +7,30 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-_RECORDS = ("layout", "records", "threads", "messages", "ready", "flush")
+_RECORDS = ("layout", "records", "threads", "messages", "dead", "ready", "flush")
+_ROWS = ("layout", "messages", "rows")
+_FORGETTING = ("layout", "forgetting")
+_PAIRS = ("layout", "pairs")
 _PARTS: dict[str, tuple[str, ...]] = {
-    "advance": (*_RECORDS, "ledger", "claim"),
-    "inject": (*_RECORDS, "ledger"),
+    "advance": ("calls", *_RECORDS, "ledger", "claim"),
+    "inject": ("calls", *_RECORDS, "ledger"),
     "release": (*_RECORDS, "claim"),
+    "set_aside": _RECORDS,
+    "lease": ("calls",),
+    "adopt": ("calls", *_ROWS),
+    "conversations_page": _ROWS,
+    "threads_page": _ROWS,
+    "thread_rows": _ROWS,
+    "buffers_page": _ROWS,
+    "slots_page": _ROWS,
+    "forget": _FORGETTING,
+    "forget_ended": _FORGETTING,
+    "make_room": _FORGETTING,
+    "open": _PAIRS,
+    "renew": _PAIRS,
+    "registry_set": _PAIRS,
+    "registry_page": _PAIRS,
+    "orphans": _PAIRS,
 }
 
 
@@ -27,6 +46,9 @@ class Script:
 def script(name: str) -> Script:
     """The script of lua/{name}.lua with the parts it builds on."""
     folder = files("xpipe.backends").joinpath("lua")
-    parts = ("keys", *_PARTS.get(name, ("layout",)), name)
-    source = "\n".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in parts)
+    *parts, main = (
+        folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("keys", *_PARTS.get(name, ("layout",)), name)
+    )
+    # A function of its own, because Lua bounds the local names of one.
+    source = "\n".join((*parts, f"return (function()\n{main}end)()"))
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())

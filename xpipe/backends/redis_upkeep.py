@@ -1,60 +1,98 @@
-"""Keys that expire: those of running conversations are renewed, and index entries of expired ones go."""
+"""Keys that expire: those of running conversations are renewed, and what belongs to nothing any more goes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from xpipe.backends.redis_link import Link
+from xpipe.backends.redis_wire import text
+from xpipe.ports import Orphan
 
 ROWS = 200
+TURN = 1.0
+"""Seconds after which a pass goes on later: the leases are to be renewed in between."""
+_REMNANTS = ("conversations", "leases", "listening")
+_INDEXES = (
+    *_REMNANTS,
+    "running",
+    "finished",
+    "settled",
+    "threads",
+    "registry",
+    "bound",
+    "joins",
+    "expiries",
+    "loose",
+    "sizes",
+    "flights",
+)
 
 
 class Upkeep:
     """One pass every third of the TTL, by whichever process comes first.
 
-    forget: removes what is left of a conversation.
+    forget, bury: remove what is left of a conversation, and of a pump.
     """
 
-    def __init__(self, link: Link, prefix: str, ttl: int, forget: Callable[[str], bool]) -> None:
+    def __init__(
+        self, link: Link, prefix: str, ttl: int, forget: Callable[[str], bool], bury: Callable[[str], int]
+    ) -> None:
         self._link = link
         self._prefix = prefix
         self._ttl = ttl
         self._forget = forget
+        self._bury = bury
         self._next = 0.0
+        self._pass: Iterator[None] = iter(())
 
     def when_due(self) -> None:
-        """Make a pass if one is due."""
-        if not self._ttl or time.monotonic() < self._next:
+        """Make a pass if one is due, or go on with one, for up to TURN seconds."""
+        if not self._ttl:
+            return
+        end = time.monotonic() + TURN
+        for _ in self._pass:
+            if time.monotonic() > end:
+                return
+        if time.monotonic() < self._next:
             return
         pause = max(1, self._ttl // 3)
         self._next = time.monotonic() + pause
         if self._link.send("SET", f"{self._prefix}upkeep", 1, "NX", "EX", pause):
-            self.make_pass()
+            self._pass = self.make_pass()
 
-    def make_pass(self) -> None:
-        """Renew and prune now."""
+    def make_pass(self) -> Iterator[None]:
+        """Renew and remove, and yield often."""
         self._link.run("renew", "", 0, 0)
-        self._each("running", self._renew)
-        self._each("conversations", self._forget_expired)
-        for index in ("threads", "loose", "bound", "joins"):
-            after = self._link.run("prune", index, "", ROWS)
-            while after != b"":
-                after = self._link.run("prune", index, after, ROWS)
+        for conversation in self._running():
+            first = 0
+            while first >= 0:
+                first = self._link.run("renew", conversation, first, ROWS)
+                yield
+        for index in _INDEXES:
+            for _ in self._pages_of(index, remove=True):
+                yield
 
-    def _each(self, index: str, visit: Callable[[str], None]) -> None:
-        after: str = "-inf"
-        name = f"{self._prefix}{index}"
+    def _running(self) -> Iterator[str]:
+        after, name = "-inf", f"{self._prefix}running"
         while page := self._link.send("ZRANGEBYSCORE", name, after, "+inf", "WITHSCORES", "LIMIT", 0, ROWS):
-            for id in page[::2]:
-                visit(id.decode())
+            yield from map(text, page[::2])
             after = f"({page[-1].decode()}"
 
-    def _renew(self, conversation: str) -> None:
-        first = 0
-        while first >= 0:
-            first = self._link.run("renew", conversation, first, ROWS)
+    def orphans(self, remove: bool) -> Iterator[Orphan]:
+        """What belongs to nothing; with `remove` it is removed before it is told of."""
+        for index in _INDEXES:
+            for page in self._pages_of(index, remove):
+                yield from page
 
-    def _forget_expired(self, conversation: str) -> None:
-        if not self._link.send("EXISTS", f"{self._prefix}conversation:{conversation}"):
-            self._forget(conversation)
+    def _pages_of(self, index: str, remove: bool) -> Iterator[list[Orphan]]:
+        cursor = b"0"
+        while True:
+            cursor, rows = self._link.run("orphans", index, cursor, ROWS, int(remove))
+            page = [Orphan(kind.decode(), text(id), lacks.decode()) for kind, id, lacks in rows]
+            if remove and index in _REMNANTS:
+                for one in page:
+                    self._forget(one.id) if one.kind == "conversation" else self._bury(one.id)
+            yield page
+            if cursor == b"0":
+                return

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from xpipe.core.messages import Claim, Event, Send, Step
+from xpipe.core.messages import Claim, ConversationRecord, Event, Send, Step
+from xpipe.ports import ThreadRecord
 
 Request = tuple[str, str, bytes, str, str]
 """The call, the listener, the request, and id and chain of the thread."""
@@ -93,3 +94,56 @@ def read_events(flat: list[bytes]) -> list[Event]:
     """Events from the flat list that an inbox is."""
     rows = zip(*(flat[at::5] for at in range(5)), strict=True)
     return [Event(id.decode(), kind.decode(), data, state.decode(), cause) for id, kind, data, state, cause in rows]
+
+
+def read_thread(
+    id: bytes,
+    conversation: bytes,
+    chain: bytes,
+    listener: bytes,
+    state: bytes,
+    slots: int,
+    size: int,
+    sender: bytes,
+    to: bytes,
+    touched: bytes,
+) -> ThreadRecord:
+    """A thread from a row of rows.lua."""
+    last = _names(sender, to)
+    return ThreadRecord(
+        text(id), text(conversation), text(chain), text(listener), state.decode(), slots, size, *last, float(touched)
+    )
+
+
+def _names(*names: bytes) -> list[str]:
+    """Of a message; those of a damaged one may be no text."""
+    try:
+        return [name.decode() for name in names]
+    except UnicodeDecodeError:
+        return [""] * len(names)
+
+
+def read_conversation(
+    id: bytes,
+    chain: bytes,
+    state: bytes,
+    owner: bytes,
+    started: bytes,
+    ended: bytes,
+    outputs: int,
+    delivered: int,
+    threads: int,
+) -> ConversationRecord:
+    """A conversation from a row of rows.lua."""
+    times = float(started), float(ended)
+    return ConversationRecord(text(id), text(chain), state.decode(), text(owner), *times, outputs, delivered, threads)
+
+
+def encoded(text: str) -> bytes:
+    """As Redis keeps it."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def text(data: bytes) -> str:
+    """The inverse of `encoded`."""
+    return data.decode("utf-8", "surrogatepass")

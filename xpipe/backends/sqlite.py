@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from xpipe.backends.ledger import Ledger
-from xpipe.backends.sqlite_errors import closed, explained
+from xpipe.backends.sqlite_damages import broken
+from xpipe.backends.sqlite_file import StateFile
+from xpipe.backends.sqlite_orphans import KINDS, Kind, find
 from xpipe.backends.sqlite_reading import Reading
-from xpipe.backends.sqlite_schema import open_file
-from xpipe.backends.sqlite_store import SQLiteStore
 from xpipe.backends.sqlite_verify import problems
 from xpipe.core import chains
 from xpipe.core.errors import BackendError, LimitError
-from xpipe.core.messages import ConversationRecord, DeadLetter, Injection, Join, PumpRecord, Step
-from xpipe.ports import Advanced, BackendTotals, Capabilities, JoinRecord, ThreadRecord
+from xpipe.core.messages import (
+    UNREADABLE,
+    ConversationRecord,
+    Cursor,
+    DeadLetter,
+    Injection,
+    Join,
+    PumpRecord,
+    Step,
+)
+from xpipe.ports import (
+    Advanced,
+    BackendTotals,
+    Capabilities,
+    Damage,
+    JoinRecord,
+    Load,
+    Orphan,
+    RegistryRecord,
+    ThreadRecord,
+)
 
 CAPABILITIES = Capabilities(cross_process=True, persistent=True, cross_host=False, expiry=False, blocking=True)
-POLL = 0.005
-"""Seconds between looks for the commits of other processes."""
-RETRY = 0.001
 
 
 class SQLiteBackend:
@@ -39,159 +53,90 @@ class SQLiteBackend:
     ) -> None:
         self._path = Path(path).absolute()
         self._max_threads = max_threads
-        self._busy_timeout = busy_timeout
-        self._full = full
-        self._lock = threading.RLock()
-        self._closing = threading.Event()
-        self._writer: sqlite3.Connection | None = None
-        self._told: dict[str, int] = {}
-        self._store: SQLiteStore
-        self._reading: Reading
-        self._ledger: Ledger
-
-    # -- opening, transactions
+        self._file = StateFile(self._path, busy_timeout, full)
+        self._transaction = self._file.transaction
+        self._opening = threading.Lock()
+        self._state: Ledger
 
     def open(self, organism: str | None, slots_per_thread: int) -> None:
-        with self._lock:
-            if self._writer is not None:
-                self._check(organism, self._ledger.root)
+        with self._opening:
+            if self._file.is_open:
+                self._check(organism, self._state.root)
                 return
-            self._writer, reader = open_file(self._path, organism is not None, self._busy_timeout, self._full)
-            self._closing.clear()
-            self._store = SQLiteStore(self._path, self._writer)
-            self._reading = Reading(self._path, reader)
+            self._file.open(create=organism is not None)
             try:
                 name, secret = self._identity(organism)
             except BaseException:
                 self.close()
                 raise
-            self._ledger = Ledger(self._store, name, secret, slots_per_thread, self._max_threads)
+            self._state = Ledger(self._file.store, name, secret, slots_per_thread, self._max_threads)
 
     def _identity(self, organism: str | None) -> tuple[str, bytes]:
         """Name and secret of the organism that the file holds; the first one to come sets both."""
-        found = self._reading.read("SELECT name, secret FROM organism")
-        if not found:
+        found = self._read.identity()
+        if found is None:
             if organism is None:
                 raise BackendError(f"{self._path}: it holds no organism yet; run one with this backend first")
-            with self._transaction():
-                found = self._reading.read("SELECT name, secret FROM organism")
-                if not found:
-                    found = [(organism, secrets.token_bytes(32))]
-                    self._execute("INSERT INTO organism VALUES (?, ?)", *found[0])
-        [(name, secret)] = found
-        self._check(organism, chains.root(name))
-        return name, secret
+            with self._transaction() as store:
+                found = self._read.identity()
+                if found is None:
+                    found = (organism, secrets.token_bytes(32))
+                    store.set_identity(*found)
+        self._check(organism, chains.root(found[0]))
+        return found
 
     def _check(self, organism: str | None, root: str) -> None:
         if organism is not None and chains.root(organism) != root:
             raise BackendError(f"{self._path}: this file holds {root}, not {organism}; give each organism its own")
 
-    @contextmanager
-    def _transaction(self) -> Iterator[SQLiteStore]:
-        """All that is done to the store inside is committed together, or nothing of it if something is raised."""
-        with self._lock:
-            writer = self._open_writer()
-            store = self._store
-            try:
-                self._begin(writer)
-                store.begin()
-                yield store
-                store.flush()
-                writer.execute("COMMIT")
-            except BaseException as error:
-                self._undo(writer)
-                if isinstance(error, sqlite3.Error):
-                    raise explained(self._path, error) from None
-                raise
-            store.settle()
-
-    def _open_writer(self) -> sqlite3.Connection:
-        if self._writer is None:
-            raise closed(self._path)
-        return self._writer
-
-    def _begin(self, writer: sqlite3.Connection) -> None:
-        """SQLite's own waiting backs off for so long that processes starve; this looks again after a millisecond."""
-        end = 0.0
-        while True:
-            try:
-                writer.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error):
-                    raise
-                end = end or time.monotonic() + self._busy_timeout
-                if time.monotonic() > end:
-                    raise
-            time.sleep(RETRY)
-
-    def _undo(self, writer: sqlite3.Connection) -> None:
-        self._store.drop()
-        try:
-            if writer.in_transaction:
-                writer.execute("ROLLBACK")
-        except sqlite3.Error:
-            pass  # What went wrong first is what is told.
-
-    def _execute(self, sql: str, *arguments: Any) -> int:
-        return self._open_writer().execute(sql, arguments).rowcount
-
     @property
     def _read(self) -> Reading:
-        self._open_writer()
-        return self._reading
+        return self._file.reading
+
+    @property
+    def _ledger(self) -> Ledger:
+        """Raises BackendError when the file is not open."""
+        self._file.check_open()
+        return self._state
 
     def close(self) -> None:
-        self._closing.set()
-        with self._lock:
-            if self._writer is not None:
-                self._reading.close()
-                self._writer.close()
-                self._writer = None
+        self._file.close()
 
     # -- the work of a pump
 
+    def root(self) -> str:
+        return self._ledger.root
+
     def secret(self) -> bytes:
-        self._open_writer()
         return self._ledger.secret
 
     def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
-        with self._transaction() as store:
+        with self._transaction():
             advanced = self._ledger.exchange(pump, finished, room, most, now)
-            self._told[pump] = store.epoch
+            self._file.has_seen(pump)
         return advanced
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float) -> list[str]:
-        with self._transaction():
+    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+        with self._transaction() as store:
+            if cursor is not None:
+                store.set_cursor(cursor)
             return [self._ledger.inject(pump, message, now) for message in messages]
 
-    def in_flight(self) -> int:
-        return self._read.in_flight()
+    def cursor(self, name: str) -> Cursor | None:
+        return self._read.cursor(name)
+
+    def load(self) -> Load:
+        return self._read.load(self._max_threads)
+
+    def make_room(self) -> bool:
+        with self._transaction():
+            return self._ledger.make_room()
+
+    def ready_listeners(self) -> list[str]:
+        return self._read.ready_listeners()
 
     def wait(self, pump: str, seconds: float) -> bool:
-        end = time.monotonic() + seconds
-        while not self._news(pump):
-            rest = end - time.monotonic()
-            if rest <= 0 or self._closing.wait(min(POLL, rest)):
-                return False
-        return True
-
-    def _news(self, pump: str) -> bool:
-        """Whether others have committed since `pump` advanced, or was told of it."""
-        if not self._lock.acquire(blocking=False):
-            return False  # This process is at work itself and will see it.
-        try:
-            self._open_writer()
-            epoch = self._store.poll()
-            news = self._told.get(pump, 0) != epoch
-            self._told[pump] = epoch
-            return news
-        except sqlite3.Error as error:
-            if _is_busy(error):
-                return False
-            raise explained(self._path, error) from None
-        finally:
-            self._lock.release()
+        return self._file.wait(pump, seconds)
 
     def enroll(self, pump: PumpRecord) -> None:
         with self._transaction() as store:
@@ -207,12 +152,12 @@ class SQLiteBackend:
         with self._transaction() as store:
             released = self._ledger.release(pump, lost)
             store.drop_pump(pump)
-            self._told.pop(pump, None)
+            self._file.is_gone(pump)
             return released
 
     def renew(self, pump: str, expires: float) -> bool:
-        with self._transaction():
-            return self._execute("UPDATE pumps SET expires = ? WHERE id = ?", expires, pump) == 1
+        with self._transaction() as store:
+            return store.renew(pump, expires)
 
     def pumps(self) -> list[PumpRecord]:
         return self._read.pumps()
@@ -298,14 +243,14 @@ class SQLiteBackend:
             return uuid
 
     def registry_get_uuid(self, chain: str) -> str | None:
-        read, ledger = self._read, self._ledger
+        ledger = self._ledger
         if chain == ledger.root:
             return ledger.root_id
-        return read.uuid_of(chain, lambda chain: chains.thread_id(ledger.secret, chain))
+        return self._read.uuid_of(chain, lambda chain: chains.thread_id(ledger.secret, chain))
 
     def registry_get_chain(self, uuid: str) -> str | None:
-        read = self._read
-        return self._ledger.root if uuid == self._ledger.root_id else read.chain_of(uuid)
+        ledger = self._ledger
+        return ledger.root if uuid == ledger.root_id else self._read.chain_of(uuid)
 
     def registry_delete(self, uuid: str) -> bool:
         with self._transaction() as store:
@@ -316,31 +261,37 @@ class SQLiteBackend:
             store.unbind_all()
 
     def registry_list_all(self) -> Iterator[tuple[str, str]]:
-        read = self._read
-        yield self._ledger.root_id, self._ledger.root
-        yield from read.entries()
+        for entry in self.registry_entries():
+            yield entry.uuid, entry.chain
+
+    def registry_entries(self) -> Iterator[RegistryRecord]:
+        ledger = self._ledger
+        yield RegistryRecord(ledger.root_id, ledger.root, "root")
+        yield from self._read.entries()
 
     # -- conversations, and what is seen from outside
 
-    def threads(self, conversation: str | None = None) -> Iterator[ThreadRecord]:
-        return self._read.threads(conversation)
+    def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
+        return self._read.threads(conversation, newest)
 
-    def conversations(self, running: bool = False) -> Iterator[ConversationRecord]:
-        return self._read.conversations(running)
+    def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
+        return self._read.find_threads(prefix, most)
 
-    def adopt(self, pump: str, conversation: str) -> bool:
+    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
+        return self._read.conversations(running, owner)
+
+    def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         with self._transaction() as store:
             found = store.conversation(conversation)
-            if found is None or found.ended:
-                return False
+            if found is None or found.owner != owner:
+                return None
             found.owner = pump
-            return True
+            return store.describe(found)
 
-    def delivered(self, conversation: str, outputs: int) -> None:
-        with self._transaction() as store:
-            found = store.conversation(conversation)
-            if found is not None:
-                found.delivered = max(found.delivered, outputs)
+    def delivered(self, outputs: Mapping[str, int]) -> None:
+        with self._transaction():
+            for conversation, count in outputs.items():
+                self._ledger.deliver(conversation, count)
 
     def forget(self, conversation: str) -> bool:
         with self._transaction() as store:
@@ -350,8 +301,41 @@ class SQLiteBackend:
             store.forget(found.n)
             return True
 
+    def forget_ended(self, before: float, most: int) -> int:
+        with self._transaction() as store:
+            return store.forget_ended(before, most)
+
     def dead_letters(self) -> Iterator[DeadLetter]:
         return self._read.dead_letters()
+
+    def drop_dead_letters(self, before: float) -> int:
+        with self._transaction() as store:
+            return store.drop_dead(before)
+
+    # -- what should not be there
+
+    def orphans(self, remove: bool = False) -> Iterator[Orphan]:
+        for kind in KINDS:
+            yield from self._remove_orphans(kind) if remove else find(self._read, kind)
+
+    def _remove_orphans(self, kind: Kind) -> Iterator[Orphan]:
+        while True:
+            with self._transaction() as store:
+                removed = store.remove_orphans(kind)
+            if not removed:
+                return
+            yield from removed
+
+    def damages(self, set_aside: bool = False) -> Iterator[Damage]:
+        for thread, at in broken(self._read):
+            if at is None:
+                yield Damage(f"the record of the thread {thread}", UNREADABLE, False)
+            elif not set_aside or self._set_aside(thread, at):
+                yield Damage(f"slot {at} of the thread {thread}", UNREADABLE, set_aside)
+
+    def _set_aside(self, thread: str, at: int) -> bool:
+        with self._transaction() as store:
+            return store.set_aside(thread, at, time.time())
 
     def totals(self) -> BackendTotals:
         return self._read.totals()
@@ -368,10 +352,6 @@ class SQLiteBackend:
 
     def ping(self) -> bool:
         try:
-            return bool(self._read.read("SELECT 1 FROM organism"))
+            return self._read.identity() is not None
         except BackendError:
             return False
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

@@ -18,7 +18,6 @@ from xpipe.backends.sqlite_records import (
     StoredConversation,
     StoredJoin,
     StoredThread,
-    readable,
 )
 from xpipe.core.messages import Join
 
@@ -30,15 +29,14 @@ MAX_FRESH_BYTES = 32 * 1024 * 1024
 _FIXED_COUNT = FIXED.count(",") + 1
 _MARKS = ", ".join("?" * (_FIXED_COUNT + MOVING.count(",") + 1))
 SELECT_THREAD = f"SELECT {FIXED}, {MOVING} FROM threads"
+SELECT_SLOT = "SELECT CAST(data AS BLOB) FROM slots WHERE thread = ? AND at = ?"
 _INSERT_THREAD = f"INSERT INTO threads ({FIXED}, {MOVING}) VALUES ({_MARKS})"
 _UPDATE_THREAD = f"UPDATE threads SET {' = ?, '.join(MOVING.split(', '))} = ? WHERE n = ?"
-_SELECT_CONVERSATION = "SELECT n, id, started, owner, ended, delivered, faulted, finish FROM conversations WHERE n = ?"
-_INSERT_CONVERSATION = (
-    "INSERT INTO conversations (n, id, started, owner, ended, delivered, faulted, finish) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_CONVERSATION = "n, id, started, owner, ended, outputs, delivered, faulted, finish"
+_SELECT_CONVERSATION = f"SELECT {_CONVERSATION} FROM conversations WHERE n = ?"
+_INSERT_CONVERSATION = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE_CONVERSATION = (
-    "UPDATE conversations SET owner = ?, ended = ?, delivered = ?, faulted = ?, finish = ? WHERE n = ?"
+    "UPDATE conversations SET owner = ?, ended = ?, outputs = ?, delivered = ?, faulted = ?, finish = ? WHERE n = ?"
 )
 
 
@@ -182,17 +180,17 @@ class Records:
         self._fresh[key] = data
 
     def slot(self, n: int, at: int) -> bytes:
-        """The message in the slot `at` of the thread numbered `n`."""
+        """The bytes in the slot `at` of the thread numbered `n`."""
         data = self._fresh.pop((n, at), None)
         if data is not None:
             self._fresh_bytes -= len(data)
             return data
         self._flush_slots()
-        row = self._database.execute("SELECT data FROM slots WHERE thread = ? AND at = ?", (n, at)).fetchone()
-        if row is not None and readable(row[0]) is not None:
-            found: bytes = row[0]
-            return found
-        raise damaged(self.path, "slots", f"the slot {at} of the thread {self.numbered(n).id}")
+        row = self._database.execute(SELECT_SLOT, (n, at)).fetchone()
+        if row is None:
+            raise damaged(self.path, "slots", f"the slot {at} of the thread {self.numbered(n).id}, which is not there")
+        found: bytes = row[0]
+        return found
 
     def _flush_threads(self) -> None:
         new, changed = [], []
@@ -256,7 +254,9 @@ class Records:
     def keep_join(self, terms: Join, thread: int | None, opened: bool = False) -> int:
         """Insert a join; its number."""
         self.counters.joins += opened
-        return self._joins.insert(terms, thread, opened)
+        n = self._next_number()
+        self._joins.insert(n, terms, thread, opened)
+        return n
 
     def join_numbered(self, n: int) -> StoredJoin:
         join = self._joins.numbered(self, n)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import takewhile
 
 from xpipe.backends.sqlite_records import Counters
 
 _OVER = "SELECT n FROM conversations WHERE finish IS NOT NULL"
 
 
-def oldest_over(database: sqlite3.Connection) -> int | None:
-    """The number of the conversation that has been over the longest."""
-    row = database.execute(f"{_OVER} ORDER BY finish LIMIT 1").fetchone()
+def first_settled(database: sqlite3.Connection) -> int | None:
+    """The number of the conversation that has been over the longest, of those whose outputs are delivered."""
+    row = database.execute(f"{_OVER} AND delivered >= outputs ORDER BY finish LIMIT 1").fetchone()
     return None if row is None else int(row[0])
+
+
+def ended_before(database: sqlite3.Connection, before: float, most: int) -> list[int]:
+    """The numbers of up to `most` conversations, in the order of their ends, up to one that did not end `before`."""
+    ends = "SELECT n, ended FROM conversations WHERE finish IS NOT NULL ORDER BY finish LIMIT ?"
+    rows = database.execute(ends, (most,)).fetchall()
+    return [n for n, _ in takewhile(lambda row: row[1] < before, rows)]
 
 
 def forget(database: sqlite3.Connection, counters: Counters, conversation: int) -> list[int]:

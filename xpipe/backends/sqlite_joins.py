@@ -38,15 +38,9 @@ class Joins:
         row = self._database.execute("SELECT n FROM joins WHERE id = ? AND open = 1", (id,)).fetchone()
         return self.numbered(store, row[0]) if row else None
 
-    def insert(self, terms: Join, thread: int | None, opened: bool) -> int:
-        row = (terms.id, thread, terms.total, terms.total, terms.joined, terms.collect, terms.expires, opened)
-        n = self._database.execute(
-            "INSERT INTO joins (id, thread, total, missing, joined, collect, expires, open) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            row,
-        ).lastrowid
-        assert n is not None
-        return n
+    def insert(self, n: int, terms: Join, thread: int | None, opened: bool) -> None:
+        row = (n, terms.id, thread, terms.total, terms.total, terms.joined, terms.collect, terms.expires, opened)
+        self._database.execute(f"INSERT INTO joins ({_COLUMNS}, open) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def open(self, n: int) -> None:
         self._database.execute("UPDATE joins SET open = 1 WHERE n = ?", (n,))

@@ -8,27 +8,36 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from xpipe.backends.sqlite_errors import closed, damaged, explained
-from xpipe.backends.sqlite_records import Row, readable
-from xpipe.core.messages import ConversationRecord, DeadLetter, Message, PumpRecord
-from xpipe.ports import BackendTotals, JoinRecord, ThreadRecord
+from xpipe.backends.sqlite_errors import closed, explained
+from xpipe.backends.sqlite_records import SELECT_PUMPS, Row, pump_of
+from xpipe.core.messages import ConversationRecord, Cursor, DeadLetter, PumpRecord, readable
+from xpipe.ports import BackendTotals, JoinRecord, Load, RegistryRecord, ThreadRecord
 
 PAGE = 200
+_LAST = 2**63 - 1
 
 _THREADS = """
     SELECT t.n, t.id, c.id, t.chain, t.listener, t.mailbox IS NOT NULL,
-           t.open IS NOT NULL OR (j.missing > 0 AND j.collect), t.failed, t.slots, t.bytes
+           t.open IS NOT NULL OR (j.missing > 0 AND j.collect), t.failed, t.slots, t.bytes, t.touched
     FROM threads t JOIN conversations c ON c.n = t.conversation LEFT JOIN joins j ON j.n = t.joined
-    WHERE t.n > ?
+    WHERE
 """
+_FOUND = f"{_THREADS} t.id >= CAST(? AS TEXT) AND t.id < CAST(? AS TEXT) ORDER BY t.id LIMIT ?"
 _CONVERSATIONS = """
-    SELECT c.n, c.id, t.chain, c.finish IS NULL, c.faulted, c.owner, c.started, c.ended, t.slots, c.delivered
+    SELECT c.n, c.id, t.chain, c.finish IS NULL, c.faulted, c.owner, c.started, c.ended, c.outputs, c.delivered,
+           (SELECT count(*) FROM threads m WHERE m.conversation = c.n)
     FROM conversations c JOIN threads t ON t.n = c.n
-    WHERE c.n > ?
+    WHERE {page}
+"""
+_BINDINGS = """
+    SELECT n, uuid, chain, EXISTS (SELECT 1 FROM threads t WHERE t.id = b.uuid) FROM bindings b WHERE {page}
 """
 _UNBOUND_THREADS = """
-    SELECT n, id, chain FROM threads t WHERE n > ? AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.uuid = t.id)
+    SELECT n, id, chain FROM threads t WHERE {page} AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.uuid = t.id)
 """
+_JOINS = "SELECT n, id, missing, total FROM joins WHERE {page} AND open = 1"
+_DEAD = "SELECT n, message, fault, told, thread, attempts, at FROM dead WHERE {page}"
+_DATA = "SELECT CAST(data AS BLOB) FROM slots"
 _SLOTS_OF = "SELECT n, slots FROM threads WHERE id = ? UNION ALL SELECT n, slots FROM loose WHERE id = ?"
 _ENTRIES = """
     SELECT 1 + threads + (SELECT count(*) FROM bindings WHERE uuid NOT IN (SELECT id FROM threads)) FROM counters
@@ -54,9 +63,10 @@ class Reading:
             except sqlite3.Error as error:
                 raise explained(self._path, error) from None
 
-    def _pages(self, sql: str, *arguments: Any, key: str = "n") -> Iterator[Row]:
-        """All rows that `sql` selects, in the order of their first column `key`, which it compares with `> ?`."""
-        query, after = f"{sql} ORDER BY {key} LIMIT {PAGE}", 0
+    def pages(self, sql: str, *arguments: Any, key: str = "n", newest: bool = False) -> Iterator[Row]:
+        """All rows that `sql` selects, in the order of their first column `key`; {page} in it is one page of them."""
+        page, order, after = (f"{key} < ?", "DESC", _LAST) if newest else (f"{key} > ?", "ASC", 0)
+        query = f"{sql.format(page=page)} ORDER BY {key} {order} LIMIT {PAGE}"
         while rows := self.read(query, after, *arguments):
             yield from rows
             after = rows[-1][0]
@@ -67,19 +77,32 @@ class Reading:
                 self._database.close()
                 self._database = None
 
-    def in_flight(self) -> int:
-        return int(self.read("SELECT in_flight FROM counters")[0][0])
+    def identity(self) -> tuple[str, bytes] | None:
+        """Name and secret of the organism that the file holds."""
+        rows = self.read("SELECT name, secret FROM organism")
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def load(self, max_threads: int) -> Load:
+        [(in_flight, threads)] = self.read("SELECT in_flight, threads FROM counters")
+        return Load(in_flight, threads >= max_threads)
+
+    def ready_listeners(self) -> list[str]:
+        return [name for (name,) in self.read("SELECT listener FROM lanes ORDER BY turn")]
+
+    def cursor(self, name: str) -> Cursor | None:
+        rows = self.read("SELECT name, fingerprint, place FROM cursors WHERE name = ?", name)
+        return Cursor(*rows[0]) if rows else None
 
     def slots(self, thread: str, start: int, stop: int | None) -> list[bytes]:
         """The slots of a thread, as a slice of them all."""
         for n, count in self.read(_SLOTS_OF, thread, thread):
             part = range(count)[start:stop]
-            found = "SELECT data FROM slots WHERE thread = ? AND at >= ? AND at < ? ORDER BY at"
+            found = f"{_DATA} WHERE thread = ? AND at >= ? AND at < ? ORDER BY at"
             return [data for (data,) in self.read(found, n, part.start, part.stop)]
         return []
 
     def slot(self, thread: str, index: int) -> bytes | None:
-        found = f"SELECT data FROM slots JOIN ({_SLOTS_OF}) ON thread = n WHERE at = ?"
+        found = f"{_DATA} JOIN ({_SLOTS_OF}) ON thread = n WHERE at = ?"
         rows = self.read(found, thread, thread, index)
         return rows[0][0] if rows else None
 
@@ -88,53 +111,50 @@ class Reading:
 
     def threads_with_slots(self) -> Iterator[str]:
         for table in ("threads", "loose"):
-            for _, id in self._pages(f"SELECT n, id FROM {table} WHERE n > ? AND slots > 0"):
+            for _, id in self.pages(f"SELECT n, id FROM {table} WHERE {{page}} AND slots > 0"):
                 yield id
 
-    def threads(self, conversation: str | None) -> Iterator[ThreadRecord]:
-        """All that can be read; then BackendError if something could not."""
-        spoilt = ""
-        for row in self._threads(conversation):
-            record, whole = self._thread(row)
-            spoilt = spoilt or ("" if whole else f"the slot {record.slots - 1} of the thread {record.thread}")
-            yield record
-        if spoilt:
-            raise damaged(self._path, "slots", spoilt)
+    def threads(self, conversation: str | None, newest: bool) -> Iterator[ThreadRecord]:
+        for row in self._threads(conversation, newest):
+            yield self._thread(row)
 
-    def _threads(self, conversation: str | None) -> Iterator[Row]:
+    def _threads(self, conversation: str | None, newest: bool) -> Iterator[Row]:
+        sql = f"{_THREADS} {{page}}"
         if conversation is None:
-            return self._pages(_THREADS, key="t.n")
+            return self.pages(sql, key="t.n", newest=newest)
         found = self.read("SELECT c.n FROM threads t JOIN conversations c ON c.n = t.n WHERE t.id = ?", conversation)
-        return self._pages(f"{_THREADS} AND t.conversation = ?", found[0][0], key="t.n") if found else iter(())
+        if not found:
+            return iter(())
+        return self.pages(f"{sql} AND t.conversation = ?", found[0][0], key="t.n", newest=newest)
 
-    def _thread(self, row: Row) -> tuple[ThreadRecord, bool]:
-        n, id, conversation, chain, listener, active, waiting, failed, slots, size = row
+    def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
+        start = prefix.encode(errors="surrogatepass")
+        end = start + b"\xff"  # Behind all that begins with it: no text has that byte.
+        return [self._thread(row) for row in self.read(_FOUND, start, end, most)]
+
+    def _thread(self, row: Row) -> ThreadRecord:
+        n, id, conversation, chain, listener, active, waiting, failed, slots, size, touched = row
         state = "active" if active else "waiting" if waiting else "failed" if failed else "done"
-        last, whole = self._last(n, slots)
-        names = (last.sender, last.to) if last else ("", "")
-        return ThreadRecord(id, conversation, chain, listener, state, slots, size, *names), whole
-
-    def _last(self, thread: int, slots: int) -> tuple[Message | None, bool]:
-        """The last message of a thread, and whether nothing kept it from being read."""
-        rows = self.read("SELECT data FROM slots WHERE thread = ? AND at = ?", thread, slots - 1)
+        rows = self.read(f"{_DATA} WHERE thread = ? AND at = ?", n, slots - 1)
         last = readable(rows[0][0]) if rows else None
-        return last, last is not None or not rows
+        names = (last.sender, last.to) if last else ("", "")
+        return ThreadRecord(id, conversation, chain, listener, state, slots, size, *names, touched)
 
-    def conversations(self, running: bool) -> Iterator[ConversationRecord]:
+    def conversations(self, running: bool, owner: str | None) -> Iterator[ConversationRecord]:
         sql = f"{_CONVERSATIONS} AND c.finish IS NULL" if running else _CONVERSATIONS
-        for _, id, chain, runs, faulted, owner, started, ended, outputs, delivered in self._pages(sql, key="c.n"):
-            state = "running" if runs else "failed" if faulted else "done"
-            yield ConversationRecord(id, chain, state, owner, started, ended, outputs, delivered)
+        sql, owners = (sql, ()) if owner is None else (f"{sql} AND c.owner = ?", (owner,))
+        for _, id, chain, runs, faulted, *rest in self.pages(sql, *owners, key="c.n"):
+            yield ConversationRecord(id, chain, "running" if runs else "failed" if faulted else "done", *rest)
 
-    def entries(self) -> Iterator[tuple[str, str]]:
-        """(uuid, chain) of everything registered but the root."""
-        for _, uuid, chain in self._pages("SELECT n, uuid, chain FROM bindings WHERE n > ?"):
-            yield uuid, chain
-        for _, uuid, chain in self._pages(_UNBOUND_THREADS):
-            yield uuid, chain
+    def entries(self) -> Iterator[RegistryRecord]:
+        """Everything registered but the root."""
+        for _, uuid, chain, has_thread in self.pages(_BINDINGS):
+            yield RegistryRecord(uuid, chain, "thread" if has_thread else "bound")
+        for _, uuid, chain in self.pages(_UNBOUND_THREADS):
+            yield RegistryRecord(uuid, chain, "thread")
 
     def joins(self) -> Iterator[tuple[str, int, int]]:
-        for _, id, missing, total in self._pages("SELECT n, id, missing, total FROM joins WHERE n > ? AND open = 1"):
+        for _, id, missing, total in self.pages(_JOINS):
             yield id, total - missing, total
 
     def join(self, id: str) -> JoinRecord | None:
@@ -153,12 +173,11 @@ class Reading:
         return results
 
     def dead_letters(self) -> Iterator[DeadLetter]:
-        for _, message, fault, told in self._pages("SELECT n, message, fault, told FROM dead WHERE n > ?"):
-            yield DeadLetter(message, fault, bool(told))
+        for number, message, fault, told, thread, attempts, at in self.pages(_DEAD):
+            yield DeadLetter(message, fault, bool(told), thread, attempts, at, number)
 
     def pumps(self) -> list[PumpRecord]:
-        rows = self.read("SELECT id, host, pid, started, expires FROM pumps ORDER BY rowid")
-        return [PumpRecord(*row) for row in rows]
+        return [pump_of(row) for row in self.read(SELECT_PUMPS)]
 
     def totals(self) -> BackendTotals:
         return BackendTotals(*self.read(_TOTALS)[0])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from xpipe.backends.records import Conversation, JoinState, Thread
-from xpipe.core.messages import Join, Message, decode_message
+from xpipe.core.messages import Join, PumpRecord
 
 if TYPE_CHECKING:
     from xpipe.backends.sqlite_cache import Records
@@ -21,17 +21,25 @@ Row = tuple[Any, ...]
 FIXED = "n, id, conversation, parent, chain, listener, caller, place"
 MOVING = (
     "attempt, call, deliveries, failed, fence, mailbox, no_answer, open, owner, pending, state, ready, "
-    "slots, bytes, joined"
+    "slots, bytes, joined, touched"
 )
+SELECT_PUMPS = "SELECT id, host, pid, started, expires, serves FROM pumps ORDER BY rowid"
 
 
-def readable(data: Any) -> Message | None:
-    """The message stored as `data`; None when it is damaged or of another version."""
-    try:
-        message = decode_message(data)
-    except (msgspec.MsgspecError, TypeError):
-        return None
-    return message if message.version == Message.__struct_defaults__[-1] else None
+def pump_of(row: Row) -> PumpRecord:
+    """The pump of a row of SELECT_PUMPS."""
+    id, host, pid, started, expires, serves = row
+    return PumpRecord(id, host, pid, started, expires, bool(serves))
+
+
+def mailbox_of(data: bytes | None) -> list[int] | None:
+    """The mailbox stored as `data`. Raises a MsgspecError when that is damaged."""
+    return None if data is None else _decode_mailbox(data)
+
+
+def open_calls_of(data: bytes | None) -> dict[str, str] | None:
+    """The open calls stored as `data`. Raises a MsgspecError when that is damaged."""
+    return None if data is None else _decode_open(data)
 
 
 class Slots:
@@ -126,16 +134,18 @@ class StoredThread(Thread):
             self.slots.count,
             self.slots.bytes,
             self.join_n,
+            self.touched,
         )
 
     def move(self, row: Row) -> None:
         """Take over what a row says. Raises a MsgspecError when it is damaged."""
         self.saved = row
         self.attempt, self.call, self.deliveries, failed, self.fence, mailbox, no_answer, open, *rest = row
-        self.owner, self.pending, self.state, self.ready, self.slots.count, self.slots.bytes, self.join_n = rest
+        self.owner, self.pending, self.state, self.ready, *rest = rest
+        self.slots.count, self.slots.bytes, self.join_n, self.touched = rest
         self.failed, self.no_answer = bool(failed), bool(no_answer)
-        self.mailbox = None if mailbox is None else _decode_mailbox(mailbox)
-        self.open = None if open is None else _decode_open(open)
+        self.mailbox = mailbox_of(mailbox)
+        self.open = open_calls_of(open)
 
 
 class StoredConversation(Conversation):
@@ -150,17 +160,12 @@ class StoredConversation(Conversation):
         self.saved: Row | None = None
 
     def moving(self) -> Row:
-        return (self.owner, self.ended, self.delivered, self.faulted, self.finish)
+        return (self.owner, self.ended, self.outputs, self.delivered, self.faulted, self.finish)
 
     def move(self, row: Row) -> None:
         self.saved = row
-        self.owner, self.ended, self.delivered, faulted, self.finish = row
+        self.owner, self.ended, self.outputs, self.delivered, faulted, self.finish = row
         self.faulted = bool(faulted)
-
-    @property
-    def ends_now(self) -> bool:
-        """Whether it is over, and its row does not say so yet."""
-        return self.finish is not None and (self.saved is None or self.saved[-1] is None)
 
 
 class StoredJoin(JoinState):
@@ -208,6 +213,19 @@ class Counters(msgspec.Struct, array_like=True, gc=False):
     head: int
     turn: int
     finish: int
+    buried: int
 
 
 COUNTERS = Counters.__struct_fields__
+COUNTED = {
+    "threads": "SELECT count(*) FROM threads",
+    "conversations": "SELECT count(*) FROM conversations",
+    "running": "SELECT count(*) FROM conversations WHERE finish IS NULL",
+    "slots": "SELECT count(*) FROM slots",
+    "buffers": "SELECT (SELECT count(*) FROM threads WHERE slots > 0) + (SELECT count(*) FROM loose)",
+    "joins": "SELECT count(*) FROM joins WHERE open = 1",
+    "dead": "SELECT count(*) FROM dead",
+    "bindings": "SELECT count(*) FROM bindings",
+    "loose": "SELECT count(*) FROM loose",
+}
+"""What those of them count that can be counted."""

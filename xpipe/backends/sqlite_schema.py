@@ -13,9 +13,10 @@ from pathlib import Path
 
 from xpipe.backends.sqlite_errors import explained
 from xpipe.core.errors import BackendError
+from xpipe.core.messages import readable
 
 APPLICATION_ID = 0x78706970
-VERSION = 1
+VERSION = 2
 POLL = 0.005
 
 # Threads go by number inside the file: small keys, in the order of creation. A conversation has the number of its
@@ -26,16 +27,18 @@ CREATE TABLE counters (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     threads INTEGER, conversations INTEGER, running INTEGER, in_flight INTEGER, slots INTEGER, buffers INTEGER,
     joins INTEGER, dead INTEGER, bindings INTEGER, loose INTEGER,
-    number INTEGER, tail INTEGER, head INTEGER, turn INTEGER, finish INTEGER
+    number INTEGER, tail INTEGER, head INTEGER, turn INTEGER, finish INTEGER, buried INTEGER
 );
-INSERT INTO counters VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+INSERT INTO counters VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 CREATE TABLE conversations (
     n INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
     started REAL NOT NULL,
-    owner TEXT NOT NULL, ended REAL NOT NULL, delivered INTEGER NOT NULL, faulted INTEGER NOT NULL, finish INTEGER
+    owner TEXT NOT NULL, ended REAL NOT NULL, outputs INTEGER NOT NULL, delivered INTEGER NOT NULL,
+    faulted INTEGER NOT NULL, finish INTEGER
 );
 CREATE INDEX conversations_finish ON conversations (finish);
+CREATE INDEX conversations_settled ON conversations (finish) WHERE finish IS NOT NULL AND delivered >= outputs;
 CREATE TABLE threads (
     n INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -45,7 +48,7 @@ CREATE TABLE threads (
     attempt INTEGER NOT NULL, call TEXT NOT NULL, deliveries INTEGER NOT NULL, failed INTEGER NOT NULL,
     fence INTEGER NOT NULL, mailbox BLOB, no_answer INTEGER NOT NULL, open BLOB, owner TEXT NOT NULL,
     pending INTEGER NOT NULL, state BLOB NOT NULL, ready INTEGER, slots INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    joined INTEGER
+    joined INTEGER, touched REAL NOT NULL
 );
 CREATE INDEX threads_conversation ON threads (conversation);
 CREATE INDEX threads_ready ON threads (listener, ready) WHERE ready IS NOT NULL;
@@ -55,6 +58,7 @@ CREATE TABLE loose (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, slots INTEGE
 CREATE TABLE bindings (n INTEGER PRIMARY KEY, chain TEXT NOT NULL UNIQUE, uuid TEXT NOT NULL UNIQUE);
 CREATE TABLE lanes (listener TEXT PRIMARY KEY, turn INTEGER NOT NULL, ready INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE numbers (source TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE cursors (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE joins (
     n INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
@@ -71,9 +75,14 @@ CREATE TABLE events (
     conversation TEXT NOT NULL, kind TEXT NOT NULL, message BLOB NOT NULL, state TEXT NOT NULL, cause BLOB NOT NULL
 );
 CREATE INDEX events_pump ON events (pump);
-CREATE TABLE dead (n INTEGER PRIMARY KEY, message BLOB NOT NULL, fault BLOB NOT NULL, told INTEGER NOT NULL);
+CREATE TABLE dead (
+    n INTEGER PRIMARY KEY, message BLOB NOT NULL, fault BLOB NOT NULL, told INTEGER NOT NULL,
+    thread TEXT NOT NULL, attempts INTEGER NOT NULL, at REAL NOT NULL
+);
+CREATE INDEX dead_at ON dead (at);
 CREATE TABLE pumps (
-    id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL, expires REAL NOT NULL
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL, expires REAL NOT NULL,
+    serves INTEGER NOT NULL
 );
 """
 
@@ -115,6 +124,7 @@ def _connect_writer(path: Path, timeout: float, full: bool) -> sqlite3.Connectio
 def _connect_reader(path: Path, timeout: float) -> sqlite3.Connection:
     connection = _connect(path, timeout)
     connection.execute("PRAGMA query_only = ON")
+    connection.create_function("damaged", 1, lambda data: readable(data) is None, deterministic=True)
     return connection
 
 
@@ -132,15 +142,20 @@ def _is_prepared(path: Path, timeout: float) -> bool:
             for sql in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
         )
         connection.execute("COMMIT")
-        if mark == APPLICATION_ID and version > VERSION:
-            raise BackendError(
-                f"{path}: it was written by a newer xpipe (state version {version}, this one knows {VERSION}); "
-                "upgrade xpipe or choose another path"
-            )
+        if mark == APPLICATION_ID and version != VERSION:
+            raise _of_another_version(path, version)
         if mark != APPLICATION_ID and (mark or version or tables):
             raise BackendError(f"{path}: this database is not xpipe's; choose another path for the state")
         journal: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
         return mark == APPLICATION_ID and journal == "wal"
+
+
+def _of_another_version(path: Path, version: int) -> BackendError:
+    age, remedy = ("a newer", "upgrade xpipe") if version > VERSION else ("an earlier", "finish its work with that one")
+    return BackendError(
+        f"{path}: it was written by {age} xpipe (state version {version}, this one knows {VERSION}); "
+        f"{remedy} or choose another path"
+    )
 
 
 def _prepare(path: Path, timeout: float) -> None:

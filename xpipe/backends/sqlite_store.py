@@ -9,16 +9,44 @@ from pathlib import Path
 import msgspec
 
 from xpipe.backends.records import Conversation, JoinState, Thread
-from xpipe.backends.sqlite_cache import SELECT_THREAD, Records
+from xpipe.backends.sqlite_cache import SELECT_SLOT, SELECT_THREAD, Records
 from xpipe.backends.sqlite_events import Events
-from xpipe.backends.sqlite_forgetting import clear_loose, clear_slots, forget, oldest_over
+from xpipe.backends.sqlite_forgetting import clear_loose, clear_slots, ended_before, first_settled, forget
 from xpipe.backends.sqlite_lanes import Lanes
-from xpipe.backends.sqlite_records import COUNTERS, Counters, Row, StoredConversation, StoredJoin, StoredThread
+from xpipe.backends.sqlite_orphans import Kind, remove
+from xpipe.backends.sqlite_records import (
+    COUNTERS,
+    SELECT_PUMPS,
+    Counters,
+    Row,
+    StoredConversation,
+    StoredJoin,
+    StoredThread,
+    pump_of,
+)
 from xpipe.backends.store import MAX_DEAD_LETTERS
-from xpipe.core.messages import DeadLetter, Event, PumpRecord
+from xpipe.core.messages import (
+    ConversationRecord,
+    Cursor,
+    DeadLetter,
+    Event,
+    PumpRecord,
+    damaged_letter,
+    readable,
+    tombstone,
+)
+from xpipe.ports import Orphan
 
 _UPDATE_COUNTERS = f"UPDATE counters SET {' = ?, '.join(COUNTERS)} = ?"
-
+_COUNT_THREADS = "SELECT count(*) FROM threads WHERE conversation = ?"
+_INSERT_DEAD = "INSERT INTO dead (message, fault, told, thread, attempts, at, n) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_PUT_PUMP = (
+    "INSERT INTO pumps (id, host, pid, started, expires, serves) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, started = excluded.started, "
+    "expires = excluded.expires, serves = excluded.serves"
+)
+_REPLACE_SLOT = "UPDATE slots SET data = ? WHERE thread = ? AND at = ?"
+_BYTES = "SELECT sum(length(data)) FROM slots WHERE thread = ?"
 _NO_THREAD = "NOT EXISTS (SELECT 1 FROM threads t WHERE t.id = bindings.uuid)"
 
 
@@ -36,6 +64,7 @@ class SQLiteStore(Records):
         self._numbers: dict[str, int] = {}
         self._moved_numbers: set[str] = set()
         self._saved_counters: Row = ()
+        self._pumps: set[str] | None = None
 
     def poll(self) -> int:
         """The epoch now."""
@@ -83,6 +112,7 @@ class SQLiteStore(Records):
         self._numbers, self._moved_numbers = {}, set()
         self._lanes.drop()
         self._events.drop()
+        self._pumps = None
 
     @property
     def in_flight(self) -> int:
@@ -91,6 +121,10 @@ class SQLiteStore(Records):
     @in_flight.setter
     def in_flight(self, count: int) -> None:
         self.counters.in_flight = count
+
+    @property
+    def thread_count(self) -> int:
+        return self.counters.threads
 
     def next_number(self, source: str) -> int:
         number = self._numbers.get(source)
@@ -101,10 +135,24 @@ class SQLiteStore(Records):
         self._moved_numbers.add(source)
         return number + 1
 
+    def set_cursor(self, cursor: Cursor) -> None:
+        row = (cursor.name, cursor.fingerprint, cursor.offset)
+        self._database.execute("INSERT OR REPLACE INTO cursors (name, fingerprint, place) VALUES (?, ?, ?)", row)
+
+    def set_identity(self, organism: str, secret: bytes) -> None:
+        """The file holds `organism` from now on."""
+        self._database.execute("INSERT INTO organism VALUES (?, ?)", (organism, secret))
+
     def _flush_numbers(self) -> None:
         if self._moved_numbers:
             rows = [(source, self._numbers[source]) for source in self._moved_numbers]
             self._database.executemany("INSERT OR REPLACE INTO numbers VALUES (?, ?)", rows)
+
+    def describe(self, one: StoredConversation) -> ConversationRecord:
+        """The conversation as others see it; its threads as the rows have them."""
+        [threads] = self._database.execute(_COUNT_THREADS, (one.n,)).fetchone()
+        chain, times = self.numbered(one.n).chain, (one.started, one.ended)
+        return ConversationRecord(one.id, chain, one.state, one.owner, *times, one.outputs, one.delivered, threads)
 
     def note_end(self, conversation: Conversation) -> None:
         assert isinstance(conversation, StoredConversation)
@@ -112,15 +160,23 @@ class SQLiteStore(Records):
         self.counters.running -= 1
         conversation.finish = self.counters.finish
 
-    def forget_oldest(self, most: int) -> None:
-        while self.counters.threads > most:
-            n = oldest_over(self._database)
-            if n is None and any(one.ends_now for one in self._talks.values()):
-                self.flush()  # It may have ended in this transaction.
-                n = oldest_over(self._database)
-            if n is None:
-                return
+    def note_settled(self, conversation: Conversation) -> None:
+        """An index of the rows knows."""
+
+    def forget_settled(self) -> bool:
+        self._flush_conversations()
+        n = first_settled(self._database)
+        if n is not None:
             self.forget(n)
+        return n is not None
+
+    def forget_ended(self, before: float, most: int) -> int:
+        """Forget up to `most` conversations that ended before `before`; how many."""
+        self._flush_conversations()
+        old = ended_before(self._database, before, most)
+        for n in old:
+            self.forget(n)
+        return len(old)
 
     def forget(self, n: int) -> None:
         """Remove the conversation numbered `n`, which is over."""
@@ -140,6 +196,28 @@ class SQLiteStore(Records):
         clear_slots(self._database, self.counters)
         self.flush()
         self.drop()
+
+    def remove_orphans(self, kind: Kind) -> list[Orphan]:
+        """Remove some of what belongs to nothing; [] when nothing of that kind is left."""
+        self.flush()
+        removed = remove(self._database, self.counters, kind)
+        self.flush()
+        self.drop()
+        return removed
+
+    def set_aside(self, id: str, at: int, now: float) -> bool:
+        """Make a dead letter of a slot that cannot be read; False if it can, or waits to be handled."""
+        thread = self.thread(id)
+        if thread is None or at in (thread.mailbox or ()):
+            return False
+        row = self._database.execute(SELECT_SLOT, (thread.n, at)).fetchone()
+        if row is None or readable(row[0]) is not None:
+            return False
+        self.bury(damaged_letter(row[0], f"slot {at} of the thread {id}", id, now))
+        self._database.execute(_REPLACE_SLOT, (tombstone(id), thread.n, at))
+        [thread.slots.bytes] = self._database.execute(_BYTES, (thread.n,)).fetchone()
+        self._forget_fresh()
+        return True
 
     # -- what is kept under an id that no thread may have: slots and bindings
 
@@ -211,6 +289,11 @@ class SQLiteStore(Records):
         rows = self._database.execute(f"{SELECT_THREAD} WHERE owner = ? AND owner <> '' ORDER BY n", (pump,))
         return [self._of_row(row) for row in rows.fetchall()]
 
+    def is_enrolled(self, pump: str) -> bool:
+        if self._pumps is None:
+            self._pumps = {id for (id,) in self._database.execute("SELECT id FROM pumps")}
+        return pump in self._pumps
+
     def tell(self, pump: str, event: Event) -> None:
         self._events.add(pump, event)
 
@@ -218,12 +301,20 @@ class SQLiteStore(Records):
         return self._events.take(pump)
 
     def bury(self, letter: DeadLetter) -> None:
-        row = (letter.message, letter.fault, letter.told)
-        self._database.execute("INSERT INTO dead (message, fault, told) VALUES (?, ?, ?)", row)
+        self.counters.buried += 1
+        letter.number = self.counters.buried
+        row = (letter.message, letter.fault, letter.told, letter.thread, letter.attempts, letter.at, letter.number)
+        self._database.execute(_INSERT_DEAD, row)
         self.counters.dead += 1
         if self.counters.dead > MAX_DEAD_LETTERS:
             self._database.execute("DELETE FROM dead WHERE n = (SELECT min(n) FROM dead)")
             self.counters.dead -= 1
+
+    def drop_dead(self, before: float) -> int:
+        """Forget the dead letters given up before `before`; how many."""
+        gone = self._database.execute("DELETE FROM dead WHERE at < ?", (before,)).rowcount
+        self.counters.dead -= gone
+        return gone
 
     def add_join(self, join: JoinState) -> None:
         assert isinstance(join, StoredJoin)
@@ -243,17 +334,17 @@ class SQLiteStore(Records):
         return self._joins.next_expiry() if self.counters.joins else 0.0
 
     def pumps(self) -> Iterable[PumpRecord]:
-        rows = self._database.execute("SELECT id, host, pid, started, expires FROM pumps ORDER BY rowid").fetchall()
-        return [PumpRecord(*row) for row in rows]
+        return [pump_of(row) for row in self._database.execute(SELECT_PUMPS).fetchall()]
 
     def put_pump(self, pump: PumpRecord) -> None:
-        row = (pump.id, pump.host, pump.pid, pump.started, pump.expires)
-        self._database.execute(
-            "INSERT INTO pumps VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "host = excluded.host, pid = excluded.pid, started = excluded.started, expires = excluded.expires",
-            row,
-        )
+        self._database.execute(_PUT_PUMP, msgspec.structs.astuple(pump))
+        self._pumps = None
 
     def drop_pump(self, id: str) -> None:
         self._events.take(id)
         self._database.execute("DELETE FROM pumps WHERE id = ?", (id,))
+        self._pumps = None
+
+    def renew(self, id: str, expires: float) -> bool:
+        """Whether the pump was known, and has a longer lease now."""
+        return self._database.execute("UPDATE pumps SET expires = ? WHERE id = ?", (expires, id)).rowcount == 1

@@ -1,4 +1,4 @@
-"""Whether a state file is whole: its pages, what its tables say of each other, and every stored message."""
+"""Whether a state file is whole: its pages, what its tables say of each other, and every message that waits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from xpipe.backends.sqlite_records import Row, readable
+from xpipe.backends.sqlite_records import COUNTED, Row, mailbox_of, open_calls_of
 from xpipe.core.errors import BackendError
+from xpipe.core.messages import OUTPUT, readable
 
 Read = Callable[..., list[Row]]
 PAGE = 1_000
@@ -61,20 +62,13 @@ _RULES = {
     "{1} results belong to no join": """
         SELECT NULL, count(*) FROM results WHERE joined NOT IN (SELECT n FROM joins) HAVING count(*) > 0
     """,
+    "{1} events are for pumps that are not known": """
+        SELECT NULL, count(*) FROM events WHERE pump NOT IN (SELECT id FROM pumps) HAVING count(*) > 0
+    """,
+    "the conversation {0} has {1} outputs, and {2} of them are delivered": """
+        SELECT id, outputs, delivered FROM conversations WHERE delivered > outputs
+    """,
 }
-_COUNTED = {
-    "threads": "SELECT count(*) FROM threads",
-    "conversations": "SELECT count(*) FROM conversations",
-    "running": "SELECT count(*) FROM conversations WHERE finish IS NULL",
-    "slots": "SELECT count(*) FROM slots",
-    "buffers": "SELECT (SELECT count(*) FROM threads WHERE slots > 0) + (SELECT count(*) FROM loose)",
-    "joins": "SELECT count(*) FROM joins WHERE open = 1",
-    "dead": "SELECT count(*) FROM dead",
-    "bindings": "SELECT count(*) FROM bindings",
-    "loose": "SELECT count(*) FROM loose",
-}
-_decode_mailbox = msgspec.msgpack.Decoder(list[int]).decode
-_decode_open = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 
 def problems(path: Path, read: Read) -> Iterator[str]:
@@ -98,7 +92,7 @@ def _pages_of_the_file(path: Path, read: Read) -> Iterator[str]:
 
 
 def _counters(path: Path, read: Read) -> Iterator[str]:
-    for name, sql in _COUNTED.items():
+    for name, sql in COUNTED.items():
         [(says, found)] = read(f"SELECT {name}, ({sql}) FROM counters")
         if says != found:
             yield f"{path}: the counter of {name} says {says}, and there are {found}"
@@ -112,8 +106,8 @@ def _boxes(path: Path, read: Read) -> Iterator[str]:
     )
     for n, id, mailbox, opened, pending in _pages(read, "n, id, mailbox, open, pending", "threads"):
         try:
-            boxed = len(_decode_mailbox(mailbox)) if mailbox is not None else 0
-            _ = _decode_open(opened) if opened is not None else None
+            boxed = len(mailbox_of(mailbox) or ())
+            open_calls_of(opened)
         except (msgspec.MsgspecError, TypeError):
             yield f"{path}: the table threads holds damaged data at the id {id}"
             continue
@@ -133,11 +127,18 @@ def _pages(read: Read, columns: str, table: str) -> Iterator[Row]:
 
 
 def _messages(path: Path, read: Read) -> Iterator[str]:
-    for n, id in _pages(read, "n, id", "threads"):
-        for at, data in read("SELECT at, data FROM slots WHERE thread = ?", n):
-            if readable(data) is None:
+    """Messages that wait and what pumps are to be told; other slots are told of by `damages`."""
+    for n, id, mailbox in _pages(read, "n, id, mailbox", "threads"):
+        for at in _waiting(mailbox):
+            if read("SELECT 1 FROM slots WHERE thread = ? AND at = ? AND damaged(CAST(data AS BLOB))", n, at):
                 yield f"{path}: the table slots holds damaged data, or data of another version, at {at} of {id}"
-    for table, key in (("events", "n"), ("dead", "n")):
-        for n, data in _pages(read, f"{key}, message", table):
-            if data and readable(data) is None:
-                yield f"{path}: the table {table} holds damaged data, or data of another version, at {n}"
+    for n, kind, data in _pages(read, "n, kind, message", "events"):
+        if kind == OUTPUT and readable(data) is None:
+            yield f"{path}: the table events holds damaged data, or data of another version, at {n}"
+
+
+def _waiting(mailbox: bytes | None) -> list[int]:
+    try:
+        return mailbox_of(mailbox) or []
+    except (msgspec.MsgspecError, TypeError):
+        return []

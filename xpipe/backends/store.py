@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, MutableSequence
 from typing import Protocol
 
 from xpipe.backends.records import Conversation, JoinState, Thread
-from xpipe.core.messages import DeadLetter, Event, PumpRecord
+from xpipe.core.messages import Cursor, DeadLetter, Event, PumpRecord
 
 MAX_DEAD_LETTERS = 10_000
 
@@ -17,6 +17,10 @@ class Store(Protocol):
     """The records of one organism. What is changed in a record that was read here is kept."""
 
     in_flight: int
+
+    @property
+    def thread_count(self) -> int:
+        """How many threads there are."""
 
     def thread(self, id: str) -> Thread | None:
         """The thread `id`."""
@@ -57,6 +61,9 @@ class Store(Protocol):
     def claimed_by(self, pump: str) -> Iterable[Thread]:
         """The threads that `pump` has claimed."""
 
+    def is_enrolled(self, pump: str) -> bool:
+        """Whether `pump` is known."""
+
     def tell(self, pump: str, event: Event) -> None:
         """Keep `event` for `pump`."""
 
@@ -64,7 +71,7 @@ class Store(Protocol):
         """The events kept for `pump`, which are kept no longer."""
 
     def bury(self, letter: DeadLetter) -> None:
-        """Keep a dead letter."""
+        """Keep a dead letter under the next number; of MAX_DEAD_LETTERS and one the oldest goes."""
 
     def add_join(self, join: JoinState) -> None:
         """Keep a join that waits for results."""
@@ -84,8 +91,14 @@ class Store(Protocol):
     def note_end(self, conversation: Conversation) -> None:
         """`conversation` is over."""
 
-    def forget_oldest(self, most: int) -> None:
-        """While there are more than `most` threads, forget the conversation that has been over the longest."""
+    def note_settled(self, conversation: Conversation) -> None:
+        """`conversation` is over and its outputs are delivered."""
+
+    def forget_settled(self) -> bool:
+        """Forget the settled conversation that has been over the longest; False when there is none."""
+
+    def set_cursor(self, cursor: Cursor) -> None:
+        """Keep how far a source has been read."""
 
     def pumps(self) -> Iterable[PumpRecord]:
         """The pumps that have enrolled and not retired."""
@@ -103,7 +116,8 @@ class MemoryStore:
         self.conversations: dict[str, Conversation] = {}
         self.joins: dict[str, JoinState] = {}
         self.lanes: dict[str, deque[Thread]] = {}
-        self.dead: deque[DeadLetter] = deque(maxlen=MAX_DEAD_LETTERS)
+        self.dead: OrderedDict[int, DeadLetter] = OrderedDict()
+        self.cursors: dict[str, Cursor] = {}
         self.ids: dict[str, str] = {}
         self.chains: dict[str, str] = {}
         self.loose: dict[str, MutableSequence[bytes]] = {}
@@ -112,8 +126,16 @@ class MemoryStore:
         self._numbers: dict[str, int] = {}
         self._inboxes: dict[str, list[Event]] = {}
         self._expiries: list[tuple[float, str]] = []
-        self._finished: deque[str] = deque()
+        self._dead_number = 0
+        # Conversations that are over, with their places in the order of ends; a heap of those that are settled.
+        self._ended: OrderedDict[str, int] = OrderedDict()
+        self._end_number = 0
+        self._settled: list[tuple[int, str]] = []
         self._pumps: dict[str, PumpRecord] = {}
+
+    @property
+    def thread_count(self) -> int:
+        return len(self.threads)
 
     def thread(self, id: str) -> Thread | None:
         return self.threads.get(id)
@@ -178,6 +200,9 @@ class MemoryStore:
     def claimed_by(self, pump: str) -> Iterable[Thread]:
         return [thread for thread in self.threads.values() if thread.owner == pump]
 
+    def is_enrolled(self, pump: str) -> bool:
+        return pump in self._pumps
+
     def tell(self, pump: str, event: Event) -> None:
         self._inboxes.setdefault(pump, []).append(event)
 
@@ -185,7 +210,18 @@ class MemoryStore:
         return self._inboxes.pop(pump, [])
 
     def bury(self, letter: DeadLetter) -> None:
-        self.dead.append(letter)
+        self._dead_number += 1
+        letter.number = self._dead_number
+        self.dead[letter.number] = letter
+        if len(self.dead) > MAX_DEAD_LETTERS:
+            self.dead.popitem(last=False)
+
+    def drop_dead(self, before: float) -> int:
+        """Forget the dead letters given up before `before`; how many."""
+        old = [number for number, letter in self.dead.items() if letter.at < before]
+        for number in old:
+            del self.dead[number]
+        return len(old)
 
     def add_join(self, join: JoinState) -> None:
         self.joins[join.terms.id] = join
@@ -197,6 +233,9 @@ class MemoryStore:
 
     def drop_join(self, id: str) -> None:
         self.joins.pop(id, None)
+        if len(self._expiries) > 2 * len(self.joins) + 100:  # Most are of joins that were over before their time.
+            self._expiries = [one for one in self._expiries if one[1] in self.joins]
+            heapq.heapify(self._expiries)
 
     def expired_joins(self, now: float) -> Iterable[JoinState]:
         while 0.0 < self.next_expiry() <= now:
@@ -208,17 +247,36 @@ class MemoryStore:
         return self._expiries[0][0] if self._expiries else 0.0
 
     def note_end(self, conversation: Conversation) -> None:
-        self._finished.append(conversation.id)
+        self._end_number += 1
+        self._ended[conversation.id] = self._end_number
 
-    def forget_oldest(self, most: int) -> None:
-        while len(self.threads) > most and self._finished:
-            conversation = self.conversations.get(self._finished.popleft())
-            if conversation is not None:
-                self.forget(conversation)
+    def note_settled(self, conversation: Conversation) -> None:
+        heapq.heappush(self._settled, (self._ended[conversation.id], conversation.id))
+
+    def forget_settled(self) -> bool:
+        if not self._settled:
+            return False
+        self.forget(self.conversations[self._settled[0][1]])
+        return True
+
+    def forget_ended(self, before: float, most: int) -> int:
+        """Forget up to `most` conversations that ended before `before`; how many."""
+        for count in range(most):
+            oldest = self.conversations[next(iter(self._ended))] if self._ended else None
+            if oldest is None or oldest.ended >= before:
+                return count
+            self.forget(oldest)
+        return most
+
+    def set_cursor(self, cursor: Cursor) -> None:
+        self.cursors[cursor.name] = cursor
 
     def forget(self, conversation: Conversation) -> None:
         """Remove a conversation that is over."""
         del self.conversations[conversation.id]
+        del self._ended[conversation.id]
+        while self._settled and self._settled[0][1] not in self._ended:
+            heapq.heappop(self._settled)
         for id in conversation.threads:
             thread = self.threads.pop(id)
             self.slot_count -= len(thread.slots)

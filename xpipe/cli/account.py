@@ -13,7 +13,7 @@ from xpipe.assembly import Organism
 from xpipe.cli.formats import encode_json
 from xpipe.cli.harvest import Harvest
 from xpipe.inspection import Overview
-from xpipe.ports import SharedBackend, ThreadRecord
+from xpipe.ports import ThreadRecord
 from xpipe.runtime.stats import FaultRecord
 
 SCHEMA_VERSION = 1
@@ -74,7 +74,8 @@ class Account:
 
 def take_account(organism: Organism, harvest: Harvest, injected: int, timings: Timings) -> Account:
     """The account of what `organism` has done so far."""
-    overview = inspection.overview(organism.backend, MOST_ROWS)
+    since = timings.started.timestamp()
+    overview = inspection.overview(organism.backend, organism.pump.id, since, MOST_ROWS)
     running = organism.running
     return Account(
         totals=_totals(organism, harvest, injected, len(running), overview),
@@ -104,21 +105,22 @@ def _totals(organism: Organism, harvest: Harvest, injected: int, unfinished: int
         timeouts=stats.timeouts,
         workers_lost=stats.workers_lost,
         in_flight=stored.in_flight,
-        threads=stored.threads,
-        slots=stored.slots,
+        threads=overview.threads.total,
+        slots=overview.slots,
         buffers=stored.joins,
-        dead_letters=stored.dead_letters,
+        dead_letters=overview.dead_letters,
         unheard=harvest.unheard,
     )
 
 
-def write_document(to: IO[bytes], account: Account, harvest: Harvest, backend: SharedBackend) -> None:
+def write_document(to: IO[bytes], account: Account, harvest: Harvest, organism: Organism) -> None:
     """The run as one JSON document, an item a line."""
     to.write(b'{\n"schema_version": %d,\n' % SCHEMA_VERSION)
     _write_list(to, "outputs", (line.rstrip(b"\n") for line in harvest.lines()))
     _write_list(to, "faults", (encode_json(_fault(fault)) for fault in account.faults))
-    _write_list(to, "threads", (encode_json(_thread(thread)) for thread in inspection.threads(backend)))
-    _write_list(to, "registry", (encode_json(asdict(entry)) for entry in inspection.registry(backend)))
+    backend, pump = organism.backend, organism.pump.id
+    _write_list(to, "threads", (encode_json(_thread(thread)) for thread in inspection.threads(backend, pump)))
+    _write_list(to, "registry", (encode_json(asdict(entry)) for entry in inspection.registry(backend, pump)))
     to.write(b'"totals": ' + encode_json(asdict(account.totals)) + b",\n")
     to.write(b'"timings": ' + encode_json(_timings(account)) + b"\n}\n")
 

@@ -7,14 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
+from xpipe.cli import gc, outputs, registry, threads
 from xpipe.cli.errors import exit_code, explain, tell
 from xpipe.cli.leaving import leave_soon, silence_stdout
 from xpipe.cli.run import EXAMPLES, run
+from xpipe.cli.send import EXAMPLES as SEND_EXAMPLES
+from xpipe.cli.send import send
 from xpipe.core.errors import EXIT_OK, EXIT_USAGE
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 _ClickUsageError: Any = typer.BadParameter.__bases__[0]
 """Typer brings its own click; this is the one it raises."""
+_INSIDE = "Looking into a backend, and collecting"
 
 app = typer.Typer(
     name="xpipe",
@@ -48,6 +52,22 @@ def root(
 
 
 app.command("run", epilog=EXAMPLES, context_settings=_SETTINGS)(run)
+app.command("send", epilog=SEND_EXAMPLES, context_settings=_SETTINGS)(send)
+
+
+def _add(name: str, module: Any, alias: str = "") -> None:
+    command = getattr(module, name)
+    for one, hidden in ((name, False), (alias, True)):
+        if one:
+            app.command(
+                one, epilog=module.EXAMPLES, context_settings=_SETTINGS, rich_help_panel=_INSIDE, hidden=hidden
+            )(command)
+
+
+_add("threads", threads, "inspect-threads")
+_add("registry", registry, "dump-registry")
+_add("outputs", outputs)
+_add("gc", gc)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+from xpipe.cli.text import columns as columns_of
 from xpipe.cli.text import number, visible
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class Printer:
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]], indent: int = 0) -> str:
         """A table, aligned; what does not fit is folded. It leaves room for an `indent`."""
+        if self.medium.width is None and not self.medium.color:
+            return _plain_table(columns, rows)
         from rich.table import Table
 
         width = max(20, (self.medium.width or 100_000) - indent)
@@ -98,6 +101,21 @@ class Printer:
         buffer = io.StringIO()
         _console(buffer, self.medium.color, width).print(what)
         return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip("\n").split("\n"))
+
+
+def _plain_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """The same where nothing is folded and nothing styled; Rich takes as long to import as all else together."""
+    lines = [[column.title for column in columns], *([visible(cell) for cell in row] for row in rows)]
+    widths = [max(map(columns_of, cells)) for cells in zip(*lines, strict=True)]
+    return "\n".join(_plain_line(line, widths, columns) for line in lines)
+
+
+def _plain_line(cells: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) -> str:
+    padded = []
+    for cell, width, column in zip(cells, widths, columns, strict=True):
+        blank = " " * (width - columns_of(cell))
+        padded.append(blank + cell if column.align == "right" else cell + blank)
+    return "  ".join(padded).rstrip()
 
 
 def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:

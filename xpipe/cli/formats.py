@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from xpipe.cli.text import safe_json, safe_xml
 
 if TYPE_CHECKING:
-    from xpipe.assembly import Output
     from xpipe.core.codec import PayloadTypes
+    from xpipe.runtime.happenings import Output
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO, cast
 
-from xpipe.assembly import Ending, Happening, Output, Unheard
 from xpipe.cli.formats import Format, json_line
 from xpipe.cli.outlet import Outlet
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
 from xpipe.core.payloads import Fault
+from xpipe.runtime.happenings import Ending, Happening, Output, Unheard
 
 IN_MEMORY = 8 << 20
 
@@ -20,6 +20,12 @@ IN_MEMORY = 8 << 20
 def spool() -> IO[bytes]:
     """A file without a name that reaches the disk only when it grows."""
     return cast(IO[bytes], SpooledTemporaryFile(max_size=IN_MEMORY))
+
+
+def unwritable(output: Output, error: PayloadError) -> Output:
+    """The fault in the place of an output that cannot be written because of `error`."""
+    fault = Fault(error.code, f"the answer cannot be written: {error}", output.sender)
+    return Output(output.conversation, "fault", output.sender, "Fault", fault)
 
 
 class OutputStream:
@@ -82,8 +88,7 @@ class Harvest:
         try:
             self._write(output)
         except PayloadError as error:
-            fault = Fault(error.code, f"the answer cannot be written: {error}", output.sender)
-            output = Output(output.conversation, "fault", output.sender, "Fault", fault)
+            output = unwritable(output, error)
             self._write(output)
             self.unwritable += 1
         self.outputs += 1

@@ -55,8 +55,18 @@ Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on with what earlier runs left unfinished in the backend; the file's own messages are not sent.",
+        help="Go on with what earlier runs left unfinished in the backend, and in --input files where they stopped; "
+        "the file's own messages are not sent.",
         rich_help_panel=_INPUT,
+        show_default=False,
+    ),
+]
+Serve = Annotated[
+    bool,
+    typer.Option(
+        "--serve",
+        help="When all is done, wait for more: for `xpipe send` and what other runs leave. SIGTERM or Ctrl-C ends it.",
+        rich_help_panel=_LIMITS,
         show_default=False,
     ),
 ]
@@ -225,12 +235,15 @@ def check_one_stdin(inputs: Sequence[str], sends: Sequence[str]) -> None:
         raise UsageError(f"{readers[0]} and {readers[1]} both read stdin; it can be read once")
 
 
-def choose_format(name: str | None, out: str | None) -> str | None:
-    """The name of the format to write outputs in, None when they are only shown. Raises UsageError."""
+def choose_format(name: str | None, out: str | None, streams: bool = False) -> str | None:
+    """The name of the format to write outputs in, None when they are only shown at the end. Raises UsageError.
+
+    `streams`: they are written as they come in any case.
+    """
     if name is not None and name not in FORMATS:
         raise UsageError(f"--format {name!r} is none of {', '.join(FORMATS)}")
     if name is None and out is None:
-        return None
+        return "jsonl" if streams else None
     return name or format_of(out or "")
 
 

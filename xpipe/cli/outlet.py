@@ -16,6 +16,7 @@ from xpipe.core.errors import EXIT_FAULT, XpipeError
 
 BACKLOG = 16 << 20
 """Bytes waiting to be written from which on nothing more should be taken in."""
+POLL = 0.01
 
 
 class WriteError(XpipeError):
@@ -50,7 +51,7 @@ class Descriptor:
 
     def write(self, data: bytes) -> None:
         rest = memoryview(data)
-        while rest and not self.broken:
+        while rest and self.number >= 0 and not self.broken:
             try:
                 rest = rest[os.write(self.number, rest) :]
             except BlockingIOError:
@@ -63,7 +64,7 @@ class Descriptor:
     def close(self) -> None:
         if self.number >= 0:
             os.close(self.number)
-        self.number, self.broken = -1, True
+        self.number = -1
 
     def discard(self) -> None:
         pass
@@ -140,6 +141,7 @@ class Background:
         self._outlet = outlet
         self._pending: deque[bytes] = deque()
         self._size = 0
+        self._accepted = self._written = 0
         self._news = threading.Condition()
         self._closing = False
         self._error: XpipeError | None = None
@@ -163,7 +165,17 @@ class Background:
         with self._news:
             self._pending.append(data)
             self._size += len(data)
+            self._accepted += len(data)
             self._news.notify()
+
+    async def drained(self) -> bool:
+        """Wait until all that was given by now is written; False when it cannot be."""
+        import asyncio
+
+        accepted = self._accepted
+        while self._written < accepted and not self.broken:  # noqa: ASYNC110  # The writer is a thread.
+            await asyncio.sleep(POLL)
+        return not self.broken
 
     def close(self) -> None:
         """Wait until all is written, and close the outlet. Raises WriteError."""
@@ -188,6 +200,7 @@ class Background:
             except WriteError as error:
                 self._error = error
             self._size -= len(data)
+            self._written += len(data)
 
     def _next(self) -> bytes:
         with self._news:

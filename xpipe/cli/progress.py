@@ -40,7 +40,7 @@ class Progress:
         now = time.monotonic()
         parts = [
             f"{counted(hops, 'hop')} done",
-            f"{number(self._organism.backend.in_flight())} in flight",
+            f"{number(self._organism.backend.load().in_flight)} in flight",
             counted(faults, "fault"),
             f"{number(round(self._rate(now, hops)))}/s",
             format_duration(round(now - self._began, 1) or 0.1),

@@ -9,7 +9,8 @@ from typing import Any
 from xpipe.cli.account import MOST_ROWS, Account, Totals
 from xpipe.cli.console import Column, Printer
 from xpipe.cli.harvest import Harvest
-from xpipe.cli.text import counted, fold, number, payload_lines, size, visible
+from xpipe.cli.rendering import folded, output_lines
+from xpipe.cli.text import counted, number, size, visible
 from xpipe.core.durations import format_duration
 from xpipe.inspection import FanOut, Page, RegistryEntry
 from xpipe.ports import ThreadRecord
@@ -79,26 +80,10 @@ class Report:
         yield self._heading("Outputs", count)
         most = MOST_OUTPUTS if self._printer.medium.width else count
         for line in self._harvest.lines(most):
-            yield from self._output(json.loads(line))
+            yield from output_lines(self._printer, json.loads(line))
         if count > most:
             yield f"  and {number(count - most)} more; --format jsonl or --out FILE writes them all"
         yield ""
-
-    def _output(self, output: dict[str, Any]) -> Iterator[str]:
-        style = "red" if output["kind"] == "fault" else "green"
-        kind = self._printer.styled(output["kind"], style)
-        origin = visible(f"from {output['from']}  {output['type']}")
-        yield f"  {self._printer.styled(output['conversation'], 'dim')}  {kind}  {origin}"
-        payload = output["payload"]
-        if output["kind"] == "fault" and isinstance(payload, dict):
-            payload = {key: value for key, value in payload.items() if key != "traceback"}  # It stands below.
-        yield from self._folded(payload_lines(payload), 4)
-
-    def _folded(self, lines: Iterable[str], indent: int) -> Iterator[str]:
-        width = self._printer.medium.width
-        room = max(20, width - indent) if width else None
-        for line in lines:
-            yield from (f"{' ' * indent}{piece}" for piece in fold(line, room))
 
     def _faults(self) -> Iterator[str]:
         total = self._account.totals.faults
@@ -119,7 +104,7 @@ class Report:
         lines = fault.traceback.splitlines()
         if fault.text not in fault.traceback:
             lines = [*fault.text.splitlines(), *lines]
-        yield from self._folded(map(visible, lines), 4)
+        yield from folded(self._printer, map(visible, lines), 4)
 
 
 def summary(account: Account) -> str:

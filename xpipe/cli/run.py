@@ -22,6 +22,10 @@ EXAMPLES = """[bold]Examples[/bold]
 
   zcat events.gz | xpipe run organism.yaml --input - --format jsonl
 
+  xpipe run organism.yaml --resume --input orders.xml
+
+  xpipe run organism.yaml --serve --no-messages
+
   xpipe run organism.yaml --workers 4 --timeout 10m --json > result.json"""
 
 
@@ -32,6 +36,7 @@ class Plan:
     file: Path
     messages: bool
     resume: bool
+    serve: bool
     inputs: tuple[str, ...]
     sends: tuple[Send, ...]
     workers: int | None
@@ -53,6 +58,7 @@ def run(
     send: options.Sends = None,
     messages: options.Messages = True,
     resume: options.Resume = False,
+    serve: options.Serve = False,
     workers: options.Workers = None,
     timeout: options.Timeout = None,
     grace: options.Grace = "5s",
@@ -62,7 +68,7 @@ def run(
 ) -> int:
     """Load an organism, send it messages, and show what happened.
 
-    It ends when everything that was sent is done.
+    It ends when everything that was sent is done; with --serve it waits for more.
 
     Exit codes: 0 fine, 1 a failure, 2 wrong options, 3 bad organism.yaml, 4 no backend, 5 out of time, 130/143 signal.
     """
@@ -73,13 +79,14 @@ def run(
         file=organism,
         messages=messages and not resume,
         resume=resume,
+        serve=serve,
         inputs=tuple(input or ()),
         workers=options.parse_workers(workers),
         timeout=options.parse_timeout(timeout),
         grace=options.parse_time("--grace", grace),
         json=json,
         out=Path(out) if out not in (None, "-") else None,
-        format=options.choose_format(format, out),
+        format=options.choose_format(format, out, streams=serve and not json),
         sends=tuple(options.parse_sends(send or [])),
     )
     return _start(plan)

@@ -22,18 +22,19 @@ from xpipe.cli.formats import FORMATS
 from xpipe.cli.harvest import Harvest, OutputStream, spool
 from xpipe.cli.interrupts import Interrupts
 from xpipe.cli.leaving import leave_soon
+from xpipe.cli.loading import load_organism
 from xpipe.cli.outlet import Background, Descriptor, Outlet, ReplacedFile, claim_stdout, open_file
 from xpipe.cli.progress import Progress
 from xpipe.cli.run import Plan
 from xpipe.cli.session import Bounds, End, Reason, Session, Valve
-from xpipe.cli.sources import given
+from xpipe.cli.sources import Input, given
 from xpipe.cli.talk import Talk
 from xpipe.cli.telling import Result, finish
-from xpipe.cli.text import counted, visible
-from xpipe.config.loading import check_definition
+from xpipe.cli.text import counted
+from xpipe.cli.tracking import source_name
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.durations import format_duration
-from xpipe.core.errors import EXIT_UNFINISHED, BackendError, ConfigError, XpipeError
+from xpipe.core.errors import EXIT_UNFINISHED, BackendError, UsageError, XpipeError
 from xpipe.core.organism import OrganismDefinition
 
 SLACK = 2.0
@@ -45,7 +46,7 @@ def execute(plan: Plan) -> int:
     stdout = claim_stdout()
     with Interrupts() as interrupts:
         definition = load(plan)
-        if not (definition.messages or plan.sends or plan.inputs or plan.resume):
+        if not (definition.messages or plan.sends or plan.inputs or plan.resume or plan.serve):
             tell(_nothing_to_do(definition))
         runner = asyncio.Runner()
         running = Running(plan, definition, stdout, interrupts)
@@ -54,8 +55,9 @@ def execute(plan: Plan) -> int:
         except BaseException:
             running.give_up()
             raise
-        code = finish(plan, stdout, running.result())
-        running.close()
+        result = running.result()
+        code = finish(plan, stdout, result)
+        running.close(result.told)
         leave_soon(code)
         runner.close()
         return code
@@ -63,11 +65,7 @@ def execute(plan: Plan) -> int:
 
 def load(plan: Plan) -> OrganismDefinition:
     """The organism of `plan`, its warnings told. Raises ConfigError."""
-    definition, findings = check_definition(plan.file)
-    if definition is None:
-        raise ConfigError(findings)
-    for finding in findings:
-        tell(visible(str(finding)))
+    definition = load_organism(plan.file)
     if not plan.messages:
         definition = replace(definition, messages=())
     if plan.workers is not None:
@@ -89,8 +87,15 @@ class Running:
         self._definition = definition
         self._stdout = stdout
         self._interrupts = interrupts
-        self._organism = Organism(definition, on_happening=lambda happening: self._harvest.take(happening))
         self._outlet = _open_outlet(plan, stdout)
+        self._organism = Organism(
+            definition,
+            on_happening=lambda happening: self._harvest.take(happening),
+            printed=self._outlet.drained if self._outlet is not None and _is_in_place(plan) else None,
+            serves=plan.serve,
+        )
+        if plan.serve and not self._organism.backend.capabilities.cross_process:
+            raise UsageError(f"--serve: nobody can reach a {definition.backend.type} backend; take sqlite or redis")
         self._stream = _stream(plan, self._outlet, self._organism.types)
         self._harvest = Harvest(self._organism.types, plan.json or self._stream is None, self._stream)
         self._end = End(Reason.FINISHED)
@@ -104,10 +109,11 @@ class Running:
         """What is to be told. Only after `run`."""
         return Result(self._end, self._error, self._account, self._harvest, self._stream, self._document)
 
-    def close(self) -> None:
-        """What was told has been told: the backend may forget that it was to be, and be closed."""
-        with contextlib.suppress(BackendError):
-            self._organism.confirm()
+    def close(self, told: bool) -> None:
+        """Close the backend; if all was told, outputs need not be printed again."""
+        if told:
+            with contextlib.suppress(BackendError):
+                self._organism.confirm()
         self._organism.backend.close()
 
     def give_up(self) -> None:
@@ -161,15 +167,22 @@ class Running:
 
     def _session(self) -> Session:
         plan, definition, outlet = self._plan, self._definition, self._outlet
-        items = given(definition.messages, plan.sends, plan.inputs, definition.limits.payload_bytes)
+        items = given(definition.messages, plan.sends, self._inputs(), definition.limits.payload_bytes)
         valve = Valve(lambda: outlet.full, lambda: outlet.broken) if outlet is not None else Valve()
-        return Session(self._organism, items, Bounds(plan.timeout, plan.grace), valve)
+        return Session(self._organism, items, Bounds(plan.timeout, plan.grace, plan.serve), valve)
+
+    def _inputs(self) -> list[Input]:
+        backend = self._organism.backend
+        if not backend.capabilities.persistent:
+            return [Input(path) for path in self._plan.inputs]
+        named = [(path, source_name(path)) for path in self._plan.inputs]
+        return [Input(path, name, backend.cursor(name) if self._plan.resume and name else None) for path, name in named]
 
     def _settle(self, session: Session, timings: Timings) -> None:
         self._account = take_account(self._organism, self._harvest, session.injected, timings)
         if self._plan.json:
             self._document = spool()
-            write_document(self._document, self._account, self._harvest, self._organism.backend)
+            write_document(self._document, self._account, self._harvest, self._organism)
 
     def _caught_talk(self) -> contextlib.AbstractContextManager[object]:
         """Handlers' prints do not go through a live display, which there is on a terminal that no data goes to."""
@@ -211,9 +224,13 @@ def _open_outlet(plan: Plan, stdout: Descriptor) -> Background | None:
         return None
     if plan.out is None:
         return Background(stdout)
-    in_place = FORMATS[plan.format].in_place or not _is_ordinary(plan.out)
-    file: Outlet = open_file(plan.out) if in_place else ReplacedFile(plan.out)
+    file: Outlet = open_file(plan.out) if _is_in_place(plan) else ReplacedFile(plan.out)
     return Background(file)
+
+
+def _is_in_place(plan: Plan) -> bool:
+    """Whether outputs are written where they are wanted as they come."""
+    return plan.format is not None and (plan.out is None or FORMATS[plan.format].in_place or not _is_ordinary(plan.out))
 
 
 def _is_ordinary(path: Path) -> bool:

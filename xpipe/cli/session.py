@@ -6,6 +6,7 @@ import asyncio
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from xpipe.assembly import Organism
 from xpipe.cli.feed import Feed
@@ -33,10 +34,14 @@ class End:
 
 @dataclass(slots=True)
 class Bounds:
-    """timeout: seconds for the whole run, None for no bound; grace: seconds for handlers after a signal."""
+    """timeout: seconds for the whole run, None for no bound; grace: seconds for handlers after a signal.
+
+    serves: it waits for more until one of them ends it.
+    """
 
     timeout: float | None
     grace: float
+    serves: bool = False
 
 
 class Valve:
@@ -56,6 +61,7 @@ class Session:
         self._items = items
         self._bounds = bounds
         self._valve = valve
+        self._serving = False
         self._gate = Gate(organism.intake)
         self._loop = asyncio.get_running_loop()
         self._signal: asyncio.Future[int] = self._loop.create_future()
@@ -74,10 +80,11 @@ class Session:
             return End(Reason.FINISHED)
         work.cancel()
         await asyncio.wait({work})
-        if not self._signal.done():
-            return End(Reason.TIMED_OUT)
-        await self._organism.drain(self._bounds.grace)
-        return End(Reason.SIGNAL, self._signal.result())
+        end = End(Reason.TIMED_OUT)
+        if self._signal.done():
+            await self._organism.drain(self._bounds.grace)
+            end = End(Reason.SIGNAL, self._signal.result())
+        return End(Reason.FINISHED) if self._serving and not self._organism.unfinished else end
 
     def _note_signal(self, number: int) -> None:
         if not self._signal.done():
@@ -90,14 +97,22 @@ class Session:
                 await self._inject(batch)
         finally:
             feed.close()
+        if self._bounds.serves:
+            self._serving = True
+            await self._organism.serve()
         await self._organism.idle()
 
     async def _inject(self, batch: list[Given]) -> None:
         await asyncio.sleep(0)  # The pump must get its turn even when input never pauses.
         while self._valve.full():  # noqa: ASYNC110  # The writer is a thread and rarely this far behind.
             await asyncio.sleep(0.01)
-        made = [self._gate.injection(one) for one in batch]
-        ids = await self._organism.inject_all([injection for injection, _ in made])
+        for _, group in groupby(batch, lambda one: one.cursor and one.cursor.name):
+            await self._inject_group(list(group))
+
+    async def _inject_group(self, group: list[Given]) -> None:
+        """Inject what comes from one source, in one commit with its cursor."""
+        made = [self._gate.injection(one) for one in group]
+        ids = await self._organism.inject_all([injection for injection, _ in made], group[-1].cursor)
         self.injected += len(ids)
         for id, (injection, error) in zip(ids, made, strict=True):
             if error is not None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from xpipe.cli.tracking import tracked
 from xpipe.core.errors import PayloadError, WireError
-from xpipe.core.messages import Injection
+from xpipe.core.messages import Cursor, Injection
 from xpipe.wire.documents import Document, read_documents
 
 if TYPE_CHECKING:
@@ -30,25 +31,43 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A message from `source`, not looked at yet: a value for `to`, a document, or what is wrong with it."""
+    """A message from `source`, not looked at yet: a value for `to`, a document, or what is wrong with it.
+
+    cursor: how far its file has been read with it.
+    """
 
     source: str
     content: Any
     to: str = ""
     type: str = ""
     where: str = ""
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file to read, `-` for stdin. name: under which its cursor is kept, None for not at all; seen: its cursor."""
+
+    path: str
+    name: str | None = None
+    seen: Cursor | None = None
 
 
 def given(
-    messages: Sequence[StartMessage], sends: Sequence[Send], inputs: Sequence[str], max_bytes: int
+    messages: Sequence[StartMessage], sends: Sequence[Send], inputs: Sequence[Input], max_bytes: int
 ) -> Iterator[Given]:
-    """All that comes in, in this order; files are opened one after the other, `-` is stdin. May block."""
+    """All that comes in, in this order; files are opened one after the other. May block. Raises UsageError."""
     for message in messages:
         yield Given(YAML, message.payload, message.to, message.type, message.where)
     for send in sends:
         yield Given(SEND, send.payload, send.to, where=send.where)
-    for name in inputs:
-        yield from (Given(INPUT, document) for document in _documents(name, max_bytes))
+    for one in inputs:
+        documents = _documents(one.path, max_bytes)
+        if one.name is None:
+            yield from (Given(INPUT, document) for document in documents)
+        else:
+            for document, cursor in tracked(documents, one.path, one.name, one.seen):
+                yield Given(INPUT, document, cursor=cursor)
 
 
 def _documents(name: str, max_bytes: int) -> Iterator[Document | WireError]:

@@ -24,7 +24,7 @@ _CHUNK = 1 << 16
 
 @dataclass(slots=True)
 class Result:
-    """All that a run left. `error` ended it; `account` is None when it did not even start."""
+    """All that a run left. `error` ended it; `account` is None when it did not even start; `told`: it has been."""
 
     end: End
     error: XpipeError | None
@@ -32,6 +32,7 @@ class Result:
     harvest: Harvest
     stream: OutputStream | None
     document: IO[bytes] | None
+    told: bool = False
 
 
 def finish(plan: Plan, stdout: Descriptor, result: Result) -> int:
@@ -41,6 +42,7 @@ def finish(plan: Plan, stdout: Descriptor, result: Result) -> int:
             result.stream.close()
         if result.account is not None:
             _print(plan, stdout, result, result.account)
+        result.told = not (result.stream.outlet.broken if result.stream is not None else stdout.broken)
     except XpipeError as error:
         result.error = result.error or error
     for line in _remarks(plan, result):

@@ -60,6 +60,11 @@ def _untagged(segment: str) -> str:
     return unescape(segment.partition("~")[0])
 
 
+def initiator(chain: str) -> str:
+    """The chain of the initiator that `chain` begins with: its first three segments."""
+    return ".".join(chain.split(".", 3)[:3])
+
+
 def names(chain: str) -> list[str]:
     """The names of all segments, outermost first."""
     return [unescape(segment) for segment in chain.split(".")]

@@ -11,14 +11,18 @@ SELF = "self"
 RESPONSE = "response"
 FAULT = "fault"
 JOINED = "joined"
+DAMAGED = "damaged"
+
+VERSION = 1
 
 
 class Message(msgspec.Struct, array_like=True, gc=False):
     """The envelope around a payload.
 
     kind: a request opens a call; a self message continues its own thread; a response or fault replies to a call;
-    joined tells a Buffer that all its items are accounted for. `call` is the id of the request that opened the call
-    this message belongs to. `sender` and `to` are listener names; `hop` counts messages along the causal path.
+    joined tells a Buffer that all its items are accounted for; damaged stands for a message that cannot be read.
+    `call` is the id of the request that opened the call this message belongs to. `sender` and `to` are listener
+    names; `hop` counts messages along the causal path.
     """
 
     id: str
@@ -31,7 +35,7 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     call: str
     hop: int
     attempt: int = 1
-    version: int = 1
+    version: int = VERSION
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -71,11 +75,27 @@ class Claim(msgspec.Struct, array_like=True, gc=False):
     deliveries: int = 0
 
 
+def readable(data: bytes) -> Message | None:
+    """The message stored as `data`; None when it is damaged or of another version."""
+    try:
+        message = decode_message(data)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+        return None
+    return message if message.version == VERSION else None
+
+
 def claimed_message(claim: Claim) -> Message:
-    """The message that `claim` leases, with the number of this attempt."""
-    message = decode_message(claim.message)
+    """The message that `claim` leases, with the number of this attempt; of the kind damaged when it cannot be read."""
+    message = readable(claim.message)
+    if message is None:
+        return Message("", DAMAGED, "", claim.caller, claim.listener, "", claim.message, claim.call, 0, claim.attempt)
     message.attempt = claim.attempt
     return message
+
+
+def tombstone(thread: str) -> bytes:
+    """What stands in `thread` in the place of a message that was set aside."""
+    return encode_message(Message("", DAMAGED, "", "", "", "", b"", thread, 0))
 
 
 class Binding(msgspec.Struct, array_like=True, gc=False):
@@ -119,12 +139,29 @@ class Join(msgspec.Struct, array_like=True, gc=False):
     expires: float = 0.0
 
 
+UNREADABLE = "it is damaged, or another version of xpipe wrote it"
+
+
 class DeadLetter(msgspec.Struct, array_like=True, gc=False):
-    """A message given up on, with the fault that is its cause. `told` is whether somebody received that fault."""
+    """A message given up on, with the fault that is its cause. `told` is whether somebody received that fault.
+
+    The backend adds: the thread it was for; how often it was tried; when it was given up, in seconds since the epoch;
+    its number, which rises.
+    """
 
     message: bytes
     fault: bytes
     told: bool
+    thread: str = ""
+    attempts: int = 1
+    at: float = 0.0
+    number: int = 0
+
+
+def damaged_letter(data: bytes, key: str, thread: str, at: float) -> DeadLetter:
+    """What keeps the unreadable bytes `data`, found in `key`."""
+    fault = Fault("damaged_message", f"{key}: {UNREADABLE}", "system")
+    return DeadLetter(data, _encoder.encode(fault), True, thread, 0, at)
 
 
 class Step(msgspec.Struct, array_like=True, gc=False):
@@ -167,6 +204,14 @@ class Injection(msgspec.Struct, array_like=True, gc=False):
     fault: bytes | None = None
 
 
+class Cursor(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How far the source `name` has been read: its first `offset` documents, which `fingerprint` recognises."""
+
+    name: str
+    fingerprint: str
+    offset: int
+
+
 OUTPUT = "output"
 ENDED = "ended"
 DEAD = "dead"
@@ -189,7 +234,8 @@ class Event(msgspec.Struct, array_like=True, gc=False):
 class PumpRecord(msgspec.Struct, array_like=True, gc=False):
     """A pump as others see it: its process, which `started` (ticks since boot) tells from a later one of that pid.
 
-    expires: when its leases end unless it renews them, in seconds since the epoch.
+    expires: when its leases end unless it renews them, in seconds since the epoch. serves: it waits for more, and takes
+    over what nobody serves.
     """
 
     id: str
@@ -197,10 +243,14 @@ class PumpRecord(msgspec.Struct, array_like=True, gc=False):
     pid: int
     started: int
     expires: float
+    serves: bool = False
 
 
 class ConversationRecord(msgspec.Struct, array_like=True, gc=False):
-    """A conversation as others see it. state: running, done or failed; times are in seconds since the epoch."""
+    """A conversation as others see it. state: running, done or failed; times are in seconds since the epoch.
+
+    owner: the pump that is told of it, "" for none; delivered: how many of its outputs have been printed.
+    """
 
     id: str
     chain: str
@@ -210,3 +260,4 @@ class ConversationRecord(msgspec.Struct, array_like=True, gc=False):
     ended: float
     outputs: int
     delivered: int
+    threads: int

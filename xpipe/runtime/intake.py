@@ -17,8 +17,8 @@ class Intake:
     """Checks payloads from outside against the listeners they are for."""
 
     def __init__(self, topology: Topology, types: PayloadTypes, inbound: Inbound, limits: Limits) -> None:
-        self._topology = topology
-        self._types = types
+        self.topology = topology
+        self.types = types
         self._limits = limits
         self.inbound = inbound
 
@@ -26,16 +26,16 @@ class Intake:
         """A message for `to`: a payload, or a mapping, or XML or JSON text of one. Raises PayloadError."""
         if isinstance(payload, str | bytes | dict):
             payload = self.inbound.decode_value(payload, to, type)
-        name, data = self._types.encode(payload)
-        problem = self._topology.refusal(None, to, name)
+        name, data = self.types.encode(payload)
+        problem = self.topology.refusal(None, to, name)
         if problem is not None:
             raise PayloadError(problem[1], code=problem[0])
         if len(data) > self._limits.payload_bytes:
             text = f"{name} takes {len(data)} bytes, over limits.payload_bytes ({self._limits.payload_bytes})"
             raise PayloadError(f"{text}; send less or raise it", code="payload_too_large")
-        return Injection(source, list(self._topology.members(to)), name, data)
+        return Injection(source, list(self.topology.members(to)), name, data)
 
     def rejection(self, source: str, to: str, error: PayloadError) -> Injection:
         """A conversation whose only output is the fault that `error` is (F10)."""
         fault = Fault(error.code, str(error), origin=to or "system")
-        return Injection(source, [], fault=self._types.encode(fault)[1])
+        return Injection(source, [], fault=self.types.encode(fault)[1])

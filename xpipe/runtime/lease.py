@@ -1,4 +1,7 @@
-"""A pump's lease on what it has claimed: renewed by a thread that no handler can hold up, and that buries the dead."""
+"""A pump's lease on what it has claimed: renewed by a thread that no handler can hold up.
+
+The same thread does the backend's upkeep: it buries pumps that died and forgets what has been over for long enough.
+"""
 
 from __future__ import annotations
 
@@ -19,37 +22,46 @@ log = logging.getLogger("xpipe.lease")
 SECONDS = 10.0
 """How long a lease lasts unless it is renewed."""
 RENEWAL = 3.0
+FORGET = 50
+"""Conversations forgotten in one commit."""
 
 
 class Lease:
-    """Keeps the pump `id` known to others. `on_news`: others may have left work; `on_lost`: the backend is gone."""
+    """Keeps the pump `id` known to others. `on_news`: others may have left work; `on_lost`: the backend is gone.
+
+    retention: seconds after which what is over is forgotten; serves: the pump waits for more.
+    """
 
     def __init__(
-        self, backend: SharedBackend, id: str, on_news: Callable[[], None], on_lost: Callable[[BackendError], None]
+        self,
+        backend: SharedBackend,
+        id: str,
+        retention: float,
+        serves: bool,
+        on_news: Callable[[], None],
+        on_lost: Callable[[BackendError], None],
     ) -> None:
         self._backend = backend
-        self._record = PumpRecord(id, socket.gethostname(), os.getpid(), started_at(os.getpid()), 0.0)
+        self._retention = retention
+        self._record = pump_record(id, serves)
         self._on_news = on_news
         self._on_lost = on_lost
         self._over = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._renewing = threading.Thread(target=self._renew_for_ever, name="xpipe-lease", daemon=True)
 
     def take(self) -> None:
         """Enroll, bury those that died, and keep on doing so where there may be others."""
         self._enroll()
-        if not self._backend.capabilities.cross_process:
-            return
         bury_the_dead(self._backend, self._record.id)
-        for target in (self._renew_for_ever, self._listen):
-            thread = threading.Thread(target=target, name="xpipe-lease", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._renewing.start()
+        if self._backend.capabilities.cross_process:
+            threading.Thread(target=self._listen, name="xpipe-listener", daemon=True).start()
 
     def give_back(self) -> None:
         """Hand back at once what is still claimed, and be forgotten."""
         self._over.set()
-        for thread in self._threads:
-            thread.join(2.0)
+        if self._renewing.is_alive():
+            self._renewing.join(2.0)  # It would enroll again; the one that listens ends with its last wait.
         self._backend.retire(self._record.id)
 
     def _enroll(self) -> None:
@@ -63,13 +75,22 @@ class Lease:
                 if not self._backend.renew(self._record.id, time.time() + SECONDS):
                     log.warning("this pump was taken for dead; what it had claimed may run again elsewhere")
                     self._enroll()
+                renewed = time.monotonic()
                 if bury_the_dead(self._backend, self._record.id):
                     self._on_news()
-                renewed = time.monotonic()
+                self._forget_what_is_old()
             except BackendError as error:
                 if time.monotonic() - renewed > SECONDS:
                     self._on_lost(error)
                     return
+
+    def _forget_what_is_old(self) -> None:
+        before = time.time() - self._retention
+        end = time.monotonic() + RENEWAL / 2
+        while self._backend.forget_ended(before, FORGET) == FORGET:
+            if self._over.is_set() or time.monotonic() > end:
+                return  # The lease is to be renewed in between.
+        self._backend.drop_dead_letters(before)
 
     def _listen(self) -> None:
         while not self._over.is_set():
@@ -78,6 +99,12 @@ class Lease:
                     self._on_news()
             except BackendError:
                 self._over.wait(1.0)  # The renewal tells when it is time to give up.
+
+
+def pump_record(id: str, serves: bool = False) -> PumpRecord:
+    """The record of a pump of this process, its lease fresh."""
+    expires = time.time() + SECONDS
+    return PumpRecord(id, socket.gethostname(), os.getpid(), started_at(os.getpid()), expires, serves)
 
 
 def bury_the_dead(backend: SharedBackend, own: str) -> int:

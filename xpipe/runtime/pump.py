@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
-from xpipe.core.messages import Event, Injection, Step, claimed_message, decode_message
+from xpipe.core.messages import DAMAGED, Cursor, Event, Injection, Step, claimed_message, decode_message
 from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced, SharedBackend
 from xpipe.runtime.dispatch import Dispatcher
@@ -92,10 +92,10 @@ class Pump:
         """How many messages of each busy listener are under way."""
         return dict(self._running)
 
-    async def inject(self, messages: Sequence[Injection]) -> list[str]:
-        """Start a conversation for each message; their ids."""
+    async def inject(self, messages: Sequence[Injection], cursor: Cursor | None = None) -> list[str]:
+        """Start a conversation for each message; their ids. The same commit keeps `cursor`."""
         self._topology.expect(name for message in messages for name in message.to)
-        ids = await self.line.call(self._backend.inject, self.id, messages, time.time())
+        ids = await self.line.call(self._backend.inject, self.id, messages, time.time(), cursor)
         self.wake()
         return ids
 
@@ -240,7 +240,7 @@ class Pump:
             self._queue.append(Hop(claim, message))
             self._count_in(claim.listener)
         self._news = self._news or len(advanced.claims) == BATCH
-        if self._topology.gone and not (self._running or self.line.blocking or self._backend.in_flight()):
+        if self._topology.gone and not (self._running or self.line.blocking or self._backend.load().in_flight):
             self._topology.gone.clear()  # Nothing for them can still come.
         self._set_timer(advanced.due, now)
         self._on_progress()
@@ -323,7 +323,7 @@ class Pump:
 
     def _take_without_handler(self, hop: Hop) -> Step | None:
         primitive = self._primitives.get(hop.claim.listener)
-        if primitive is not None:
+        if primitive is not None and hop.message.kind != DAMAGED:
             return primitive.take(hop.claim, hop.message)
         return self._router.admit(hop.claim, hop.message)
 

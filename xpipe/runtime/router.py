@@ -12,10 +12,12 @@ from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
 from xpipe.core.limits import Limits
 from xpipe.core.messages import (
+    DAMAGED,
     FAULT,
     REQUEST,
     RESPONSE,
     SELF,
+    UNREADABLE,
     Answer,
     Binding,
     Claim,
@@ -99,7 +101,9 @@ class Router:
         self.new_id = new_id or message_ids()
 
     def admit(self, claim: Claim, message: Message) -> Step | None:
-        """None when the handler may run, else the step that is taken instead (F6, F7, L2)."""
+        """None when the handler may run, else the step that is taken instead (F6, F7, F11, L2)."""
+        if message.kind == DAMAGED:
+            return self.fail_damaged(claim, message)
         if claim.deliveries >= MAX_DELIVERIES:
             text = f"{claim.deliveries} pumps died while they handled this message; it is not tried again"
             return self.fail(claim, message, self.fault(claim, message, "pump_lost", text))
@@ -144,6 +148,16 @@ class Router:
         """The step that ends the thread with `fault`: to its caller if it has an open call (F3), else buried (F4)."""
         type, payload = self.types.encode(fault)
         return self._fail(claim, message, type, payload, fault.origin == claim.listener)
+
+    def fail_damaged(self, claim: Claim, message: Message) -> Step:
+        """The step for a message that cannot be read (F11). Which call it opened, only the caller's thread knows."""
+        message.conversation = chains.thread_id(self._secret, chains.initiator(claim.chain))
+        text = f"a message for {claim.listener} cannot be read: {UNREADABLE}; its bytes are kept as a dead letter"
+        type, payload = self.types.encode(self.fault(claim, message, "damaged_message", text))
+        step = Step(claim.thread, claim.fence, ends=True, failed=True)
+        step.answer = Answer("", self._reply(claim, message, "", FAULT, type, payload), fault=True)
+        step.dead = DeadLetter(claim.message, payload, told=True)
+        return step
 
     def pass_on(self, claim: Claim, message: Message) -> Step:
         """The step that ends the thread with the fault in `message`, unchanged (F6)."""

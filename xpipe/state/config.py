@@ -6,9 +6,8 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from xpipe.core.durations import DAY
 from xpipe.core.organism import BackendSettings
-
-DAY = 86_400.0
 
 _YAML_NAMES = {"path": "sqlite_path", "type": "backend_type"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpipe.core import chains
-from xpipe.core.errors import BackendError, LimitError
+from xpipe.core.errors import LimitError
 from xpipe.ports import SharedBackend
 
 
@@ -35,22 +35,8 @@ class ThreadRegistry:
     @property
     def root_chain(self) -> str:
         """The chain above all conversations: `system.<organism>`. Raises BackendError when the backend is not open."""
-        if not self._root:
-            pairs = self._backend.registry_list_all()
-            self._root = next((chain for uuid, chain in pairs if self._is_root(uuid, chain)), "")
-        if not self._root:
-            raise BackendError("the registry has no root; call initialize_root with the organism's name first")
+        self._root = self._root or self._backend.root()
         return self._root
-
-    def _is_root(self, uuid: str, chain: str) -> bool:
-        above, name = chains.prune(chain)
-        if above != "system" or uuid != chains.thread_id(self._secret(), chain):
-            return False
-        try:
-            self._backend.open(name, self._slots)
-        except BackendError:
-            return False  # A chain of that shape can be bound by hand too.
-        return True
 
     @property
     def is_shared(self) -> bool:

@@ -4,9 +4,8 @@ local id, data = ARGV[4], ARGV[5]
 local buffer, thread = key('buffer', id), key('thread', id)
 local slots = call('LLEN', buffer)
 if slots >= tonumber(ARGV[3]) then return -1 - slots end
-local known = call('GET', thread)
-if known then
-  local t = thread_of(known)
+local t = stored(thread, thread_of)
+if t then
   t.bytes = t.bytes + #data
   call('SET', thread, thread_data(t))
   expire(thread)

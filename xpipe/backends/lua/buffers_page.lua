@@ -1,8 +1,9 @@
--- ARGV: 3 the score where the page begins, 4 rows. Where the next page begins, and the threads that have a slot.
+-- ARGV: 3 where the page begins ('' for the first), 4 rows. Where the next page begins ('' for nowhere), and the threads
+-- that have a slot.
 
-local page = call('ZRANGEBYSCORE', THREADS, ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])
+local page, after = page_of(THREADS, ARGV[3], ARGV[4])
 local ids = {}
-for at = 1, #page, 2 do
-  if call('EXISTS', key('buffer', page[at])) == 1 then ids[#ids + 1] = page[at] end
+for _, id in ipairs(page) do
+  if exists('buffer', id) then ids[#ids + 1] = id end
 end
-return {#page > 0 and '(' .. page[#page] or '', ids}
+return {after, ids}

@@ -1,14 +1,13 @@
 -- ARGV: 3... threads whose slots go, unless their conversation runs. How many had any.
 
 local function runs(t)
-  local data = call('GET', key('conversation', t.conversation))
-  return data and conversation_of_data(data).ended == 0
+  local one = stored(key('conversation', t.conversation), conversation_of_data)
+  return one and one.ended == 0
 end
 
 local function clear(id)
   local buffer, name = key('buffer', id), key('thread', id)
-  local slots, data = call('LLEN', buffer), call('GET', name)
-  local t = data and thread_of(data)
+  local slots, t = call('LLEN', buffer), stored(name, thread_of)
   if slots == 0 or (t and runs(t)) then return 0 end
   count('slots', -slots)
   call('UNLINK', buffer)

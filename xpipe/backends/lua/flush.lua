@@ -1,5 +1,7 @@
 -- The end of a commit: everything that was changed is written, after all keys were seen to be of the right type.
 
+local TICK = 1e-6
+
 local function scored(list, score_of)
   local flat = {}
   for _, one in ipairs(list) do
@@ -64,24 +66,46 @@ local function save_new_threads()
   end
 end
 
+-- No two conversations end at the same time here, so that they can be told in the order of their ends.
+local function save_ends()
+  if #ended == 0 then return end
+  local last = tonumber(read('ZREVRANGE', FINISHED, 0, 0, 'WITHSCORES')[2] or 0)
+  local over, settled = {}, {}
+  for at, one in ipairs(ended) do
+    last = math.max(one.ended, last + TICK)
+    one.place = exact(last)
+    over[at] = one.id
+    if is_settled(one) then settled[#settled + 1] = one end
+  end
+  local function place(one) return one.place end
+  write_all('ZADD', FINISHED, scored(ended, place))
+  write_all('ZADD', SETTLED, scored(settled, place))
+  write_all('ZREM', RUNNING, over)
+end
+
 local function save_conversations()
-  local begun, over = scored(new_conversations, function(one) return one.seq end), {}
+  local begun = scored(new_conversations, function(one) return one.seq end)
   write_all('ZADD', CONVERSATIONS, begun)
   write_all('ZADD', RUNNING, begun)
-  write_all('ZADD', FINISHED, scored(ended, next_number))
-  for _, one in ipairs(ended) do over[#over + 1] = one.id end
-  write_all('ZREM', RUNNING, over)
+  save_ends()
+end
+
+local function refresh_thread(t)
+  expire(key('buffer', t.id))
+  expire(key('uuid', t.id))
+  expire(key('chain', t.chain))
+  if t.spilled > 0 then expire(key('open', t.id)) end
+  if t.parked > 0 then expire(key('mailbox', t.id)) end
 end
 
 local function refresh()
   local talks = {}
   for _, one in ipairs(dirty) do
-    talks[one.conversation or ''] = true
     expire(one.key)
     if one.results then expire(key('results', one.thread.id)) end
     if one.data_of == thread_data then
-      for _, kind in ipairs({'buffer', 'open', 'mailbox', 'uuid'}) do expire(key(kind, one.id)) end
-      expire(key('chain', one.chain))
+      talks[one.conversation] = true
+      if one.is_renewed then refresh_thread(one) end
     end
   end
   for id in pairs(talks) do
@@ -95,6 +119,7 @@ local function flush(pump)
   save_records()
   for _, q in ipairs(queues) do save_queue(q) end
   save_conversations()
+  save_dead()
   save_lanes()
   save_claims()
   save_news(pump)

@@ -1,14 +1,11 @@
--- ARGV: 3 slots per thread, 4 token, 5 pump, 6 now, then injections: id, chain and name of the initiator, the fault
--- message or nil, and for each listener the call, its name, the request, the thread's id and chain.
--- How many threads there are then; the token of a call whose answer was lost does nothing.
-
-local token, pump, now = ARGV[4], ARGV[5], tonumber(ARGV[6])
-local last = key('reply', pump)
+-- ARGV: 3 to 6 see calls.lua, 7 now, 8 slots per thread, 9 the name of a source and 10 how far it has been read ('' for
+-- none), then injections: id, chain and name of the initiator, the fault message or nil, and for each listener the
+-- call, its name, the request, the thread's id and chain.
 
 local function request_all(initiator, requests)
   for _, one in ipairs(requests) do
     local call_id, to, message, id, chain = unpack(one)
-    set_call(initiator, call_id, to)
+    set_call(initiator, call_id, string.sub(chain, #initiator.chain + 2))
     deliver(bind(initiator, id, chain, to, initiator.listener, -1), message)
   end
 end
@@ -28,17 +25,19 @@ end
 local function inject(id, chain, name, fault, requests)
   new_conversation(id, pump, now)
   local initiator = new_thread(id, chain, name, 'system', '', id, -1, 0)
+  set(initiator, 'touched', now)
   if fault then output(initiator, fault, true) end  -- F10
   request_all(initiator, requests)
-  if initiator.pending == 0 then end_conversation(initiator, now) end
+  if initiator.pending == 0 then end_conversation(initiator) end
 end
 
-if read('HGET', last, 'injected') ~= token then
+if not is_again then
   local starts = {}
-  for at = 7, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
+  for at = 11, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
   fetch_starts(starts)
   for _, start in ipairs(starts) do inject(unpack(start, 1, 5)) end
-  write('HSET', last, 'injected', token)
+  if ARGV[10] ~= '' then write('HSET', CURSORS, ARGV[9], ARGV[10]) end
+  write('SET', mark, number, 'EX', MARKED)
   flush(pump)
 end
-return call('ZCARD', THREADS)
+return {1}

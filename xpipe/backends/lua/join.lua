@@ -7,8 +7,7 @@ local owner = call('HGET', JOINS, id)
 local verbs = {}
 
 local function find()
-  local data = owner and call('GET', owner == '' and terms or key('join', owner))
-  return data and join_of_data(data)
+  return owner and stored(owner == '' and terms or key('join', owner), join_of_data)
 end
 
 local function keep(join)

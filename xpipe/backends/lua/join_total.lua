@@ -1,4 +1,4 @@
 -- ARGV: 3 a thread. How many results its Buffer has, 0 for none.
 
-local data = call('GET', key('join', ARGV[3]))
-return data and join_of_data(data).total or 0
+local join = stored(key('join', ARGV[3]), join_of_data)
+return join and join.total or 0

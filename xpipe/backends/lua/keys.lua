@@ -5,16 +5,19 @@
 --   calls if they are many, join:{id} record and results:{id} hash by index of its Buffer.
 -- Of a conversation: conversation:{id} its record, members:{id} list of its threads.
 -- Made by hand: handmade:{join}, handmade-results:{join}.
--- These expire if there is a TTL, and so does `upkeep`. What follows does not.
+-- Of a pump, until it is retired or buried: reply:{pump} hash of its last answer, wake:{pump} list of at most one token.
+-- These expire if there is a TTL. What follows always does: call:{process}:{pump} the number of the last call of a
+--   process for a pump that changed something, and `upkeep`. What comes then never does.
 --
--- Of a pump, until it is retired or buried: inbox:{pump} list of events, five values each; reply:{pump} hash of its
---   last answers; claimed:{pump} set of threads by age; wake:{pump} list of at most one token.
+-- organism, secret, numbers (of initiators), counters, cursors (of sources, by name).
+-- Dead letters: `dead` hash by number, `dead_times` set of numbers by the time they were given up.
+-- Of a pump, until it is retired or buried: inbox:{pump} list of events, five values each; claimed:{pump} set of threads
+--   by age. Hashes: pumps, leases. A plain set: listening (who is told of work).
 -- Of a listener with work: ready:{listener} list of threads; `lanes` lists these listeners as they are served next.
--- Sets by age: threads, conversations, running, finished; by time: expiries of joins; a plain set: listening.
--- Hashes: registry (id to chain of threads and bindings), bound (id to chain of bindings from outside), joins (id to
---   thread, '' if made by hand), loose (number of slots of ids that are no thread), pumps, leases.
--- organism, secret, numbers (of initiators), counters, dead (list, three values each letter); with a TTL also sizes and
---   flights (slots and messages in flight by conversation).
+-- Indexes of what may expire: sets by age: threads, conversations, running; by time: finished, settled (those of which
+--   all outputs are delivered), expiries of joins. Hashes: registry (id to chain of threads and bindings), bound (id to
+--   chain of bindings from outside), joins (id to thread, '' if made by hand), loose (number of slots of ids that are no
+--   thread); with a TTL also sizes and flights (slots and messages in flight by conversation).
 --
 -- KEYS[1] is `{prefix}organism`, which also tells a cluster the slot of all the others.
 -- ARGV: 1 the root's id, 2 the TTL in seconds (0: none), 3... what the script is called with.
@@ -23,6 +26,7 @@ local call = redis.call
 local prefix = string.sub(KEYS[1], 1, -9)
 local root_id, ttl = ARGV[1], tonumber(ARGV[2])
 local PAGE = 1000  -- values in one command: Lua's stack is bounded
+local DAY = 86400
 
 local heads = setmetatable({}, {__index = function(known, kind)
   known[kind] = prefix .. kind .. ':'
@@ -35,8 +39,9 @@ end
 
 local COUNTERS, LANES, THREADS, BOUND = prefix .. 'counters', prefix .. 'lanes', prefix .. 'threads', prefix .. 'bound'
 local CONVERSATIONS, RUNNING, FINISHED = prefix .. 'conversations', prefix .. 'running', prefix .. 'finished'
-local JOINS, EXPIRIES, DEAD, LOOSE = prefix .. 'joins', prefix .. 'expiries', prefix .. 'dead', prefix .. 'loose'
-local REGISTRY = prefix .. 'registry'
+local SETTLED, CURSORS, REGISTRY = prefix .. 'settled', prefix .. 'cursors', prefix .. 'registry'
+local JOINS, EXPIRIES, LOOSE = prefix .. 'joins', prefix .. 'expiries', prefix .. 'loose'
+local DEAD, DEAD_TIMES = prefix .. 'dead', prefix .. 'dead_times'
 local PUMPS, LEASES, LISTENING = prefix .. 'pumps', prefix .. 'leases', prefix .. 'listening'
 local SIZES, FLIGHTS = prefix .. 'sizes', prefix .. 'flights'
 
@@ -59,10 +64,10 @@ local function exists(kind, id)
   return call('EXISTS', key(kind, id)) == 1
 end
 
--- A lost binding to a chain is lost in both directions.
+-- A binding to a chain is lost in both directions.
 local function unbind(id)
-  local chain = call('GET', key('uuid', id))
-  if chain then call('UNLINK', key('chain', chain)) end
+  local chain = call('HGET', REGISTRY, id)
+  if chain and call('GET', key('chain', chain)) == id then call('UNLINK', key('chain', chain)) end
   call('UNLINK', key('uuid', id))
   call('HDEL', BOUND, id)
   call('HDEL', REGISTRY, id)

@@ -1,23 +1,38 @@
 -- What is kept of a thread, a conversation and a join: msgpack values in a string.
 -- Of a thread: `few` has its open calls, but for the `spilled` ones of a thread with many, which are in a hash.
--- `initial`: its caller is an initiator; `head`: the slot of its first message, -1 for none; `parked`: how many wait.
+-- `initial`: its caller is an initiator; `head`: the slot of its first message, -1 for none; `parked`: how many wait;
+-- `touched`: when something last happened in it.
 
 local pack = cmsgpack.pack
-local FIELDS = 24  -- after the three bytes that begin an array of that length
+local FIELDS = 25  -- after the three bytes that begin an array of that length
 
 local function exact(value)  -- a time keeps its fraction
   return string.format('%.17g', value)
 end
 
+-- What `data`, stored under `name`, says; nothing if there is nothing.
+local function decoded(name, data, decode)
+  if not data then return nil end
+  local fine, one = pcall(decode, data)
+  if not fine then error('XPIPEDAMAGED ' .. name, 0) end
+  return one
+end
+
+local function stored(name, decode)
+  return decoded(name, call('GET', name), decode)
+end
+
 local function thread_of(data)
   local conversation, parent, listener, caller, index, seq, attempt, call_id, deliveries, failed, fence, owner,
-    pending, no_answer, state, join, head, parked, opens, bytes, chain, initial, spilled, few =
+    pending, no_answer, state, join, head, parked, opens, bytes, chain, initial, spilled, few, touched =
     select(2, cmsgpack.unpack_limit(data, FIELDS, 3))
+  assert(touched)
   return {
     conversation = conversation, parent = parent, listener = listener, caller = caller, index = index, seq = seq,
     attempt = attempt, call = call_id, deliveries = deliveries, failed = failed, fence = fence, owner = owner,
     pending = pending, no_answer = no_answer, state = state, join = join, head = head, parked = parked, opens = opens,
     bytes = bytes, chain = chain, initial = initial, spilled = spilled, few = few,
+    touched = touched,
   }
 end
 
@@ -25,21 +40,29 @@ local function thread_data(t)
   return pack({
     t.conversation, t.parent, t.listener, t.caller, t.index, t.seq, t.attempt, t.call, t.deliveries, t.failed, t.fence,
     t.owner, t.pending, t.no_answer, t.state, t.join, t.head, t.parked, t.opens, t.bytes, t.chain, t.initial,
-    t.spilled, t.few and next(t.few) and t.few or false,
+    t.spilled, t.few and next(t.few) and t.few or false, t.touched,
   })
 end
 
 local function conversation_of_data(data)
-  local owner, started, ended, delivered, faulted = cmsgpack.unpack(data)
-  return {owner = owner, started = started, ended = ended, delivered = delivered, faulted = faulted}
+  local owner, started, ended, delivered, faulted, outputs = cmsgpack.unpack(data)
+  assert(outputs)
+  return {
+    owner = owner, started = started, ended = ended, delivered = delivered, faulted = faulted, outputs = outputs,
+  }
 end
 
 local function conversation_data(one)
-  return pack(one.owner, one.started, one.ended, one.delivered, one.faulted)
+  return pack(one.owner, one.started, one.ended, one.delivered, one.faulted, one.outputs)
+end
+
+local function is_settled(one)  -- it is over, and its outputs are delivered
+  return one.ended ~= 0 and one.delivered >= one.outputs
 end
 
 local function join_of_data(data)
   local id, total, missing, joined, collect, expires = cmsgpack.unpack(data)
+  assert(expires)
   return {id = id, total = total, missing = missing, joined = joined, collect = collect, expires = expires}
 end
 

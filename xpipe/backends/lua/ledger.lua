@@ -1,8 +1,7 @@
 -- The rules of a commit, as in xpipe/backends/ledger.py. The ids in comments are rows of docs/semantics.md.
 
-local slots_per_thread = tonumber(ARGV[3])
+local now, slots_per_thread = tonumber(ARGV[7]), tonumber(ARGV[8])
 local late_replies, unanswered = 0, 0
-local DEAD_LETTERS = 3 * 10000  -- message, fault and told of each
 
 -- Steps come as msgpack arrays, their bytes as strings (redis_wire.py).
 local function step_of(data)
@@ -69,6 +68,7 @@ end
 local function deliver(t, data)
   local index = slot_count(t)
   record(t, data)
+  set(t, 'touched', now)
   add_flights(t.conversation, 1)
   raise(t)
   if t.head ~= -1 then return park(t, index) end  -- A10
@@ -85,22 +85,27 @@ local function bind(parent, id, chain, listener, caller, index)
   return new_thread(id, chain, listener, caller, parent.id, parent.conversation, index, initial)
 end
 
-local function bury(conversation, message, fault, told_of)
-  write('RPUSH', DEAD, message, fault, told_of and 1 or 0)
-  write('LTRIM', DEAD, -DEAD_LETTERS, -1)
-  if not told_of then tell(conversation.owner, conversation.id, 'dead', message, '', fault) end
+local function give_up_on(t, message, fault, told_of, attempts)
+  bury(message, fault, told_of, t.id, attempts, now)
+  local conversation = conversation_of(t)
+  if conversation and not told_of then tell(conversation, 'dead', message, '', fault) end
 end
 
 local function output(initiator, data, fault)
-  local conversation = conversation_of(initiator)
-  if fault then set(conversation, 'faulted', 1) end
   record(initiator, data)
-  tell(conversation.owner, conversation.id, 'output', data)
+  set(initiator, 'touched', now)
+  local conversation = conversation_of(initiator)
+  if not conversation then return end
+  if fault then set(conversation, 'faulted', 1) end
+  set(conversation, 'outputs', conversation.outputs + 1)
+  tell(conversation, 'output', data)
 end
 
 local function record_late(parent, data)
   late_replies = late_replies + 1
-  if parent and parent.state == '' and not is_full(parent) then record(parent, late(data)) end
+  if not parent or is_initiator(parent) or parent.state ~= '' or is_full(parent) then return end
+  local fine, marked = pcall(marked_late, data)
+  if fine then record(parent, marked) end
 end
 
 local function joined(join)
@@ -109,14 +114,15 @@ local function joined(join)
   deliver(join.thread, join.joined)
 end
 
-local function collect(parent, join, index, answer, dead)
+local function collect(t, join, answer, dead)
   if join.collect == 0 then
     if dead then
       dead[3] = false
     elseif answer.fault then
-      bury(conversation_of(parent), answer.message, payload_of(answer.message), false)
+      give_up_on(t, answer.message, payload_of(answer.message), false, t.attempt)
     end
-  elseif not record_result(join, index, answer.message) then
+  elseif not record_result(join, t.index, answer.message) then
+    if dead and answer.call == '' then dead[3] = false end
     late_replies = late_replies + 1  -- B4
   elseif join.missing == 0 then
     joined(join)
@@ -126,9 +132,11 @@ end
 local function reply(t, answer, dead)
   local parent = parent_of(t)
   local join = parent and join_of(parent)
-  if join then
-    collect(parent, join, t.index, answer, dead)
-  elseif not (parent and close_call(parent, answer.call)) then
+  if join then return collect(t, join, answer, dead) end
+  local call_id = answer.call
+  if call_id == '' then call_id = parent and call_to(t, parent) or '' end
+  if not (parent and close_call(parent, call_id)) then
+    if dead and answer.call == '' then dead[3] = false end
     record_late(parent, answer.message)  -- A7
   elseif is_initiator(parent) then
     output(parent, answer.message, answer.fault)  -- A8
@@ -150,13 +158,13 @@ local function delegate(t, send)
   deliver(bind(parent, binding[1], binding[2], binding[3], binding[4], t.index), message)  -- B7
 end
 
-local function end_conversation(t, now)
+local function end_conversation(t)
   local conversation = conversation_of(t)
   if not conversation or conversation.ended ~= 0 then return end
   set(conversation, 'ended', now)
   ended[#ended + 1] = conversation
   local state = conversation.faulted == 1 and 'failed' or 'done'
-  tell(conversation.owner, conversation.id, 'ended', '', state)
+  tell(conversation, 'ended', '', state)
 end
 
 -- Called while the thread still counts in its parent, so that the parent cannot become quiet.
@@ -169,17 +177,17 @@ local function end_unanswered(t)
     close_call(parent, call_id)
     return
   end
-  local hop = hop_of(slot(t, slot_count(t) - 1))
-  local message = no_answer(t.conversation, t.listener, parent.listener, call_id, hop)
+  local last = envelope(slot(t, slot_count(t) - 1))
+  local message = no_answer(t.conversation, t.listener, parent.listener, call_id, last and last.hop or 0)
   reply(t, {call = call_id, message = message, fault = true})  -- E2, E3
 end
 
-local function lower(t, now)
+local function lower(t)
   while t do
     if t.pending == 1 and t.call ~= '' then end_unanswered(t) end
     set(t, 'pending', t.pending - 1)
     if t.pending > 0 then return end
-    if is_initiator(t) then end_conversation(t, now) end  -- E5
+    if is_initiator(t) then end_conversation(t) end  -- E5
     t = parent_of(t)  -- E4
   end
 end
@@ -212,10 +220,13 @@ local function finish_message(t, step)
   set(t, 'failed', failed and 1 or 0)
 end
 
-local function commit(step, now)
+local function commit(step)
   local t = thread(step.thread)
+  local attempts, dead = t.attempt, step.dead
   own(t, '')
   set(t, 'deliveries', 0)
+  set(t, 'touched', now)
+  t.is_renewed = true
   if step.again ~= 0 then
     set(t, 'attempt', step.again)
     return make_ready(t)
@@ -228,15 +239,15 @@ local function commit(step, now)
   end
   begin(t, step)
   send_all(t, step)
-  if step.dead then bury(conversation_of(t), unpack(step.dead, 1, 3)) end
+  if dead then give_up_on(t, dead[1], dead[2], dead[3], attempts) end
   t.committing = false
   if t.head ~= -1 then make_ready(t) end
   add_flights(t.conversation, -1)
-  lower(t, now)
+  lower(t)
 end
 
 -- B6. `stored` are the ids of the joins whose time had passed before this commit.
-local function expire_joins(stored, now)
+local function expire_joins(stored)
   local due = {}
   for id, join in pairs(joins) do
     local at = join.expires

@@ -1,4 +1,5 @@
 -- Encoded messages: msgpack arrays of id, kind, conversation, sender, to, type, payload, call, hop, attempt, version.
+-- What is stored may be damaged: nothing here may fail on it.
 
 -- cmsgpack knows the strings of msgpack, but not its binaries.
 local function binary_at(data, at)
@@ -6,29 +7,46 @@ local function binary_at(data, at)
   local mark, one, two, three, four = byte(data, at + 1, at + 5)
   if mark == 196 then return at + 2, one end
   if mark == 197 then return at + 3, one * 256 + two end
-  return at + 5, ((one * 256 + two) * 256 + three) * 256 + four
+  if mark == 198 then return at + 5, ((one * 256 + two) * 256 + three) * 256 + four end
+  error('no binary')
 end
 
-local function skip(data, at, fields)
-  for _ = 1, fields do at = cmsgpack.unpack_one(data, at) end
-  return at
+local function fields(data, at, many)
+  return cmsgpack.unpack_limit(data, many, at)
+end
+
+local function payload_at(data)
+  return binary_at(data, (fields(data, 1, 6)))
+end
+
+local function parsed(data)
+  local many = string.byte(data) - 144
+  local at, id, kind, conversation, sender, to, type_name = fields(data, 1, 6)
+  local from, size = binary_at(data, at)
+  local left, call_id, hop, attempt, version = fields(data, from + size, many - 7)
+  for _, text in ipairs({id, kind, conversation, sender, to, type_name, call_id}) do
+    if type(text) ~= 'string' then return nil end
+  end
+  local fine = many >= 9 and many <= 11 and left == -1 and type(hop) == 'number'
+    and type(attempt or 1) == 'number' and (version or 1) == 1
+  return fine and {sender = sender, to = to, hop = hop} or nil
+end
+
+-- Its sender, receiver and hop; nothing when it is damaged or of another version.
+local function envelope(data)
+  local fine, found = pcall(parsed, data)
+  return fine and found or nil
 end
 
 local function payload_of(data)
-  local from, size = binary_at(data, skip(data, 1, 6))
-  return string.sub(data, from + 1, from + size)
+  local fine, from, size = pcall(payload_at, data)
+  return fine and string.sub(data, from + 1, from + size) or ''
 end
 
-local function hop_of(data)
-  local from, size = binary_at(data, skip(data, 1, 6))
-  local _, hop = cmsgpack.unpack_one(data, skip(data, from + size, 1))
-  return hop
-end
-
-local function late(data)
-  local before = skip(data, 1, 1)
-  local after, kind = cmsgpack.unpack_one(data, before)
-  return string.sub(data, 1, before) .. pack('late-' .. kind) .. string.sub(data, after + 1)
+local function marked_late(data)
+  local before = (fields(data, 1, 1))
+  local after, kind = fields(data, before, 1)
+  return string.sub(data, 1, before) .. cmsgpack.pack('late-' .. kind) .. string.sub(data, after + 1)
 end
 
 local function binary(data)

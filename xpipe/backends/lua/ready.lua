@@ -51,12 +51,19 @@ end
 
 -- Events -------------------------------------------------------------------------------------------------------------
 
-local told, news = {}, {}
+local told, enrolled = {}, {}
 
-local function tell(pump, conversation, kind, message, state, cause)
+local function is_enrolled(pump)
+  if enrolled[pump] == nil then enrolled[pump] = pump ~= '' and read('HEXISTS', PUMPS, pump) == 1 end
+  return enrolled[pump]
+end
+
+local function tell(conversation, kind, message, state, cause)
+  local pump = conversation.owner
+  if not is_enrolled(pump) then return end
   told[pump] = told[pump] or {}
   local inbox = told[pump]
-  for _, value in ipairs({conversation, kind, message or '', state or '', cause or ''}) do
+  for _, value in ipairs({conversation.id, kind, message or '', state or '', cause or ''}) do
     inbox[#inbox + 1] = value
   end
 end
@@ -64,7 +71,9 @@ end
 -- One token in its list wakes a pump, or lets its next wait return at once; a second one would say nothing more.
 local function wake(pump)
   local list = key('wake', pump)
-  if read('LLEN', list) == 0 then write('RPUSH', list, 1) end
+  if read('LLEN', list) > 0 then return end
+  write('RPUSH', list, 1)
+  if ttl > 0 then write('EXPIRE', list, DAY) end
 end
 
 local function save_news(pump)

@@ -27,7 +27,7 @@ end
 
 local PROBES = {
   RPUSH = 'LLEN', LPUSH = 'LLEN', LTRIM = 'LLEN', HSET = 'HLEN', HDEL = 'HLEN', HINCRBY = 'HLEN',
-  ZADD = 'ZCARD', ZREM = 'ZCARD',
+  ZADD = 'ZCARD', ZREM = 'ZCARD', SADD = 'SCARD',
 }
 
 local function carry_out()

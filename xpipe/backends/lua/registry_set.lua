@@ -7,8 +7,5 @@ local other = call('GET', key('uuid', id))
 if other then return {'', other} end
 call('HSET', BOUND, id, chain)
 call('HSET', REGISTRY, id, chain)
-call('SET', key('chain', chain), id)
-call('SET', key('uuid', id), chain)
-expire(key('chain', chain))
-expire(key('uuid', id))
+mend_pair(id, chain)
 return {id}

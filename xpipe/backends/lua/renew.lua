@@ -3,13 +3,13 @@
 
 local function renew(id)
   for _, kind in ipairs({'thread', 'buffer', 'mailbox', 'open', 'join', 'results', 'uuid'}) do expire(key(kind, id)) end
-  local chain = call('GET', key('uuid', id))
+  local chain = call('HGET', REGISTRY, id)
   if chain then expire(key('chain', chain)) end
 end
 
 local id, first, rows = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 if id == '' then
-  renew(root_id)
+  mend_pair(root_id, call('HGET', KEYS[1], 'root'))
   return -1
 end
 expire(key('conversation', id))

@@ -5,7 +5,7 @@ local new_threads, new_conversations, ended = {}, {}, {}
 
 local function keep_thread(id, name, data)
   seen[name] = true
-  local one = data and thread_of(data)
+  local one = decoded(name, data, thread_of) or false
   threads[id] = one
   if one then one.id, one.key, one.data_of = id, name, thread_data end
 end
@@ -52,7 +52,7 @@ local function new_thread(id, chain, listener, caller, parent, conversation, ind
     listener = listener, caller = caller, parent = parent, conversation = conversation, index = index,
     seq = next_number(), attempt = 1, deliveries = 0, failed = 0, fence = 0, pending = 0, no_answer = 0, head = -1,
     parked = 0, opens = 0, spilled = 0, few = false, initial = initial, bytes = 0, call = '',
-    owner = '', state = '', join = '',
+    owner = '', state = '', join = '', touched = 0, is_renewed = true,
   }
   touch(one)
   threads[id] = one
@@ -80,8 +80,7 @@ local function conversation_of(t)
   local id = t.conversation
   if conversations[id] == nil then
     local name = key('conversation', id)
-    local data = read('GET', name)
-    local one = data and conversation_of_data(data)
+    local one = decoded(name, read('GET', name), conversation_of_data) or false
     conversations[id] = one
     if one then one.id, one.key, one.data_of = id, name, conversation_data end
   end
@@ -91,7 +90,7 @@ end
 local function new_conversation(id, owner, now)
   local one = {
     id = id, key = key('conversation', id), data_of = conversation_data, seq = next_number(),
-    owner = owner, started = now, ended = 0, delivered = 0, faulted = 0,
+    owner = owner, started = now, ended = 0, delivered = 0, faulted = 0, outputs = 0,
   }
   touch(one)
   conversations[id] = one
@@ -110,6 +109,7 @@ end
 local function record(t, data)
   slot_count(t)
   touch(t)
+  t.is_renewed = true  -- That is more than a count: all its keys live on.
   t.added[#t.added + 1] = data
   set(t, 'bytes', t.bytes + #data)
   add_slots(t.conversation, 1)
@@ -189,22 +189,27 @@ local function close_calls(t)
   if t.spilled > 0 then t.spilled, t.gave_up, t.calls, t.calls_changed = 0, true, {}, nil end
 end
 
+local function open_calls(t)
+  if t.spilled == 0 then return t.few or {} end
+  local found, stored = {}, t.gave_up and {} or read('HGETALL', key('open', t.id))
+  for at = 1, #stored, 2 do found[stored[at]] = stored[at + 1] end
+  for id, segment in pairs(t.calls or {}) do found[id] = segment or nil end
+  for id, segment in pairs(t.few or {}) do found[id] = segment end
+  return found
+end
+
 local function open_segments(t)
-  local segments, calls, told = {}, t.calls or {}, {}
-  for _, segment in pairs(t.few or segments) do segments[#segments + 1] = segment end
-  if t.spilled == 0 then return segments end
-  local stored = t.gave_up and {} or read('HGETALL', key('open', t.id))
-  for at = 1, #stored, 2 do
-    local segment = calls[stored[at]]
-    if segment == nil then segment = stored[at + 1] end
-    if segment then segments[#segments + 1] = segment end
-    told[stored[at]] = true
-  end
-  for _, id in ipairs(t.calls_changed or {}) do
-    if calls[id] and not told[id] then segments[#segments + 1] = calls[id] end
-    told[id] = true
-  end
+  local segments = {}
+  for _, segment in pairs(open_calls(t)) do segments[#segments + 1] = segment end
   return segments
+end
+
+-- F11: the open call that the caller's thread has to `t`.
+local function call_to(t, parent)
+  for id, segment in pairs(open_calls(parent)) do
+    if string.sub(t.chain, -#segment - 1) == '.' .. segment then return id end
+  end
+  return nil
 end
 
 -- Joins --------------------------------------------------------------------------------------------------------------
@@ -213,8 +218,7 @@ local function join_of(t)
   if t.join == '' then return nil end
   if t.joining == nil then
     local name = key('join', t.id)
-    local data = read('GET', name)
-    local one = data and join_of_data(data)
+    local one = decoded(name, read('GET', name), join_of_data) or false
     t.joining = one
     if one then one.key, one.data_of, one.results, one.thread = name, join_data, {}, t end
   end

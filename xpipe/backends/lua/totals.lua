@@ -3,5 +3,5 @@
 local counters = call('HMGET', COUNTERS, 'in_flight', 'slots')
 return {
   call('ZCARD', THREADS), call('ZCARD', CONVERSATIONS), call('ZCARD', RUNNING), tonumber(counters[1] or 0),
-  tonumber(counters[2] or 0), call('HLEN', JOINS), call('LLEN', DEAD) / 3, call('HLEN', BOUND),
+  tonumber(counters[2] or 0), call('HLEN', JOINS), call('HLEN', DEAD), call('HLEN', BOUND),
 }

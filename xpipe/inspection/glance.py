@@ -1,4 +1,4 @@
-"""What lives in a backend, as data: read-only use cases for the command line and for embedding."""
+"""What a run shows of itself: the conversations that its pump owns."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from xpipe.ports import BackendTotals, SharedBackend, ThreadRecord
 
 Row = TypeVar("Row")
 
+FEW = 500
+"""Conversations up to which each is asked for by itself; beyond, one pass over all threads is faster."""
 _URGENCY = {"failed": 0, "active": 1, "waiting": 2}
 
 
@@ -47,22 +49,29 @@ class FanOut:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A backend at a glance: the first rows of each list."""
+    """What a run has left: the first rows of each list, and counts; buffers and totals are of the whole backend."""
 
     registry: Page[RegistryEntry]
     threads: Page[ThreadRecord]
+    slots: int
     buffers: Page[FanOut]
+    dead_letters: int
     totals: BackendTotals
 
 
-def threads(backend: SharedBackend, conversation: str | None = None) -> Iterator[ThreadRecord]:
-    """The threads of `conversation`, or of all, oldest first."""
-    return backend.threads(conversation)
+def threads(backend: SharedBackend, owner: str) -> Iterator[ThreadRecord]:
+    """The threads of the conversations that the pump `owner` owns."""
+    own = dict.fromkeys(one.id for one in backend.conversations(owner=owner))
+    if len(own) <= FEW:
+        return (thread for one in own for thread in backend.threads(one))
+    return (thread for thread in backend.threads() if thread.conversation in own)
 
 
-def registry(backend: SharedBackend) -> Iterator[RegistryEntry]:
-    """Every pair of the thread registry, the root first."""
-    return (RegistryEntry(uuid, chain) for uuid, chain in backend.registry_list_all())
+def registry(backend: SharedBackend, owner: str) -> Iterator[RegistryEntry]:
+    """The root pair and those of the threads of `owner`."""
+    root = backend.root()
+    yield RegistryEntry(backend.registry_get_uuid(root) or "", root)
+    yield from (RegistryEntry(one.thread, one.chain) for one in threads(backend, owner))
 
 
 def buffers(backend: SharedBackend) -> Iterator[FanOut]:
@@ -70,18 +79,26 @@ def buffers(backend: SharedBackend) -> Iterator[FanOut]:
     return (FanOut(id, present, total) for id, present, total in backend.joins())
 
 
-def totals(backend: SharedBackend) -> BackendTotals:
-    """Counts over the whole backend."""
-    return backend.totals()
+def overview(backend: SharedBackend, owner: str, since: float, most: int) -> Overview:
+    """At most `most` rows of each list; of the threads the failed and unfinished ones first.
 
+    since: when the run began, in seconds since the epoch.
+    """
+    slots = 0
 
-def overview(backend: SharedBackend, most: int) -> Overview:
-    """At most `most` rows of each list; of the threads the failed and unfinished ones first."""
+    def counted() -> Iterator[ThreadRecord]:
+        nonlocal slots
+        for thread in threads(backend, owner):
+            slots += thread.slots
+            yield thread
+
     return Overview(
-        registry=_first(registry(backend), most),
-        threads=_most_urgent(threads(backend), most),
+        registry=_first(registry(backend, owner), most),
+        threads=_most_urgent(counted(), most),
+        slots=slots,
         buffers=_first(buffers(backend), most),
-        totals=totals(backend),
+        dead_letters=sum(letter.at >= since for letter in backend.dead_letters()),
+        totals=backend.totals(),
     )
 
 

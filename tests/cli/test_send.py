@@ -1,0 +1,156 @@
+"""`xpipe send` and `xpipe run --serve`: several processes, one organism."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis_server
+
+from cli.bench import Bench, wait_until
+
+SQLITE = "backend: {type: sqlite, path: state/bench.db}\n"
+
+
+@pytest.fixture(params=["sqlite", "redis", "manager"])
+def shared(request: pytest.FixtureRequest) -> str:
+    """The section of a backend that several processes share."""
+    if request.param == "manager":
+        return "backend: {type: manager}\n"
+    if request.param == "sqlite":
+        return SQLITE
+    if redis_server.binary() is None:
+        pytest.skip(redis_server.NO_SERVER)
+    url, prefix = redis_server.shared().url, redis_server.new_prefix()
+    return f"backend: {{type: redis, redis_url: '{url}', redis_prefix: '{prefix}'}}\n"
+
+
+def serve(bench: Bench, *names: str, extra: str = SQLITE) -> subprocess.Popen[bytes]:
+    """A run that serves, and is up; its outputs go to the file served."""
+    organism = bench.organism(*names, extra=extra)
+    with open(bench.folder / "served", "wb") as stdout:
+        process = bench.start("run", organism, "--serve", "--send", 'echo={"text": "up"}', stdout=stdout)
+    wait_until(lambda: served(bench))
+    return process
+
+
+def served(bench: Bench) -> list[dict[str, Any]]:
+    """What the serving run has printed so far."""
+    lines = (bench.folder / "served").read_bytes().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    return process.returncode
+
+
+def test_an_answer_comes_back_from_a_run_that_serves(bench: Bench, shared: str) -> None:
+    process = serve(bench, "echo", extra=shared)
+
+    sent = bench.run("send", "organism.yaml", 'echo={"text": "hello"}', "--wait", "--json")
+
+    assert sent.returncode == 0, sent.stderr
+    document = json.loads(sent.stdout)
+    [output] = document["outputs"]
+    assert (output["kind"], output["from"], output["payload"]) == ("response", "echo", {"text": "hello"})
+    assert document["conversations"] == [output["conversation"]]
+    assert end(process) == 0
+
+
+def test_what_nobody_waits_for_is_printed_by_the_run_that_serves(bench: Bench, shared: str) -> None:
+    process = serve(bench, "echo", extra=shared)
+
+    sent = bench.run("send", "organism.yaml", 'echo={"text": "one"}', 'echo={"text": "two"}')
+
+    assert sent.returncode == 0, sent.stderr
+    conversations = sent.stdout.decode().split()
+    wait_until(lambda: len(served(bench)) == 3)
+    answers = {one["conversation"]: one["payload"]["text"] for one in served(bench)}
+    assert [answers[one] for one in conversations] == ["one", "two"]
+    assert end(process) == 0
+
+
+def test_what_is_sent_while_nobody_runs_is_done_by_a_later_resume(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    sent = bench.run("send", organism, 'echo={"text": "early"}')
+    assert sent.returncode == 0
+    assert b"nobody runs bench now" in sent.stderr
+
+    resumed = bench.run("run", organism, "--resume", "--json")
+
+    assert resumed.returncode == 0, resumed.stderr
+    [output] = json.loads(resumed.stdout)["outputs"]
+    assert (output["conversation"], output["payload"]) == (sent.stdout.decode().strip(), {"text": "early"})
+
+
+def test_a_run_that_serves_takes_over_what_a_killed_one_left(bench: Bench) -> None:
+    process = serve(bench, "echo", "sleeper")
+    other = bench.start("run", "organism.yaml", "--send", 'sleeper={"text": "began", "seconds": 600}')
+    wait_until(lambda: (bench.folder / "began").exists())
+    (bench.folder / "began").unlink()
+    os.kill(other.pid, signal.SIGKILL)
+    other.communicate()
+
+    wait_until(lambda: (bench.folder / "began").exists(), 30)
+
+    assert process.poll() is None
+    assert end(process) == 143, "the sleeper is not finished"
+
+
+def test_a_run_that_serves_ends_with_1_when_something_failed(bench: Bench) -> None:
+    process = serve(bench, "echo", "broken")
+    sent = bench.run("send", "organism.yaml", 'broken={"text": "this"}', "--wait")
+    assert sent.returncode == 1
+    assert b"cannot do this" in sent.stdout
+
+    assert end(process) == 0, "the fault was the sender's"
+    process = serve(bench, "echo", "broken")
+    bench.run("send", "organism.yaml", 'broken={"text": "this"}')
+    wait_until(lambda: any(one["kind"] == "fault" for one in served(bench)))
+    assert end(process, signal.SIGINT) == 1
+
+
+def test_waiting_ends_in_time_and_the_message_stays(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    sent = bench.run("send", organism, 'echo={"text": "late"}', "--wait", "--timeout", "300ms")
+
+    assert sent.returncode == 5
+    assert b"1 conversation not finished within 0.3 s" in sent.stderr
+    assert b"late" in bench.run("run", organism, "--resume", "--format", "jsonl").stdout
+
+
+def test_a_payload_that_does_not_fit_is_not_sent(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    for message in ('echo={"tex": "x"}', 'nobody={"text": "x"}', "echo=<Ask"):
+        sent = bench.run("send", organism, 'echo={"text": "fine"}', message)
+        assert (sent.returncode, sent.stdout) == (1, b""), message
+        assert sent.stderr.count(b"\n") == 1
+
+    resumed = bench.run("run", organism, "--resume", "--json")
+    assert json.loads(resumed.stdout)["outputs"] == []
+
+
+def test_a_memory_backend_cannot_be_sent_to_nor_served(bench: Bench) -> None:
+    organism = bench.organism("echo")
+
+    sent, served = bench.run("send", organism, "echo={}"), bench.run("run", organism, "--serve")
+
+    assert sent.returncode == 4
+    assert b"its memory backend lives only inside a run" in sent.stderr
+    assert served.returncode == 2
+    assert b"nobody can reach a memory backend" in served.stderr
+
+
+def test_options_that_do_not_go_together_are_refused(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    assert bench.run("send", organism, "echo={}", "--timeout", "1s").returncode == 2
+    assert bench.run("send", organism, "echo").returncode == 2
+    assert bench.run("send", organism).returncode == 2
+    assert not Path(bench.folder / "state").exists()

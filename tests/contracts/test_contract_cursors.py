@@ -1,0 +1,69 @@
+"""How far a source has been read: kept by the commit that injects what was read (K6 of docs/semantics.md)."""
+
+from __future__ import annotations
+
+from threading import Thread
+
+import pytest
+from contract_kit import PUMP, Driver
+
+from xpipe.core.messages import Cursor, Injection
+from xpipe.ports import SharedBackend
+
+MESSAGE = Injection("in", ["a"], "Ping", b"in")
+
+
+def test_a_source_that_was_never_read_has_no_cursor(drive: Driver) -> None:
+    drive.inject("a")
+
+    assert drive.backend.cursor("in") is drive.backend.cursor("") is None
+
+
+def test_K6_a_cursor_is_kept_with_the_injection_and_replaced_by_the_next(drive: Driver) -> None:
+    first, second = Cursor("/data/a b.jsonl", "f1", 3), Cursor("/data/a b.jsonl", "f2", 2**40)
+    drive.backend.inject(PUMP, [MESSAGE] * 3, drive.now, first)
+    assert drive.backend.cursor(first.name) == first
+
+    drive.backend.inject("", [MESSAGE], drive.now, second)
+
+    assert drive.backend.cursor(first.name) == second
+
+
+def test_K6_an_injection_without_a_cursor_leaves_all_as_they_are(drive: Driver) -> None:
+    one, other = Cursor("one", "f", 1), Cursor("other", "", 0)
+    drive.backend.inject(PUMP, [MESSAGE], drive.now, one)
+    drive.backend.inject(PUMP, [MESSAGE], drive.now, other)
+
+    drive.inject("a")
+
+    assert (drive.backend.cursor("one"), drive.backend.cursor("other")) == (one, other)
+
+
+def test_K6_a_cursor_may_come_without_messages(drive: Driver) -> None:
+    assert drive.backend.inject(PUMP, [], drive.now, Cursor("in", "f", 7)) == []
+
+    assert drive.backend.cursor("in") == Cursor("in", "f", 7)
+    assert drive.backend.totals().conversations == 0
+
+
+@pytest.mark.parametrize("name", ["ü*[x]?:{y}", "a%b_c'\"", "%s.5"])
+def test_names_of_sources_are_taken_as_they_are(drive: Driver, name: str) -> None:
+    drive.backend.inject(PUMP, [MESSAGE], drive.now, Cursor(name, name, 1))
+
+    assert drive.backend.cursor(name) == Cursor(name, name, 1)
+    assert drive.backend.cursor(name[:-1]) is None
+
+
+def test_K6_whoever_sees_a_cursor_sees_what_was_injected_with_it(backend: SharedBackend) -> None:
+    def inject_all() -> None:
+        for number in range(1, 101):
+            backend.inject("", [MESSAGE], 1.0, Cursor("in", "f", number))
+
+    writer = Thread(target=inject_all)
+    writer.start()
+    offset = 0
+    while offset < 100:
+        cursor = backend.cursor("in")
+        offset = cursor.offset if cursor else 0
+        assert backend.totals().conversations >= offset
+    writer.join()

@@ -1,0 +1,141 @@
+"""Kills runs hundreds of times at each fail point and at random, and writes down what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import random
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import redis_server
+
+from faults.points import BACKENDS, POINTS, Point
+from faults.scenario import MOST_KILLS, Outcome, kill_at, kill_at_random
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+AT_ONCE = 2
+"""Scenarios under way at the same time."""
+
+
+@dataclass
+class Series:
+    """All kills at `point` of `backend`, or at random times where there is no point."""
+
+    backend: str
+    point: Point | None
+    total: Outcome = field(default_factory=Outcome)
+
+    @property
+    def name(self) -> str:
+        return self.point.name if self.point else "at random times"
+
+    def run(self, kills: int, seed: int) -> None:
+        """Run scenarios until there have been `kills` kills, or nothing but trouble."""
+        number = 0
+        while self.total.kills < kills and number <= kills:
+            most = 1 if self.point and self.point.fresh else min(MOST_KILLS, kills - self.total.kills)
+            self.total.add(self._scenario(most, f"{seed}/{self.backend}/{self.name}/{number}"))
+            number += 1
+
+    def _scenario(self, kills: int, seed: str) -> Outcome:
+        folder = Path(tempfile.mkdtemp(prefix="faults-"))
+        try:
+            if self.point is None:
+                outcome = kill_at_random(folder, self.backend, kills, random.Random(seed))
+            else:
+                outcome = kill_at(folder, self.point, kills, random.Random(seed))
+        except Exception as error:
+            outcome = Outcome(wrong=[f"{type(error).__name__}: {error}"])
+        if outcome.wrong:
+            outcome.wrong[0] = f"seed {seed}, {folder}: {outcome.wrong[0]}"
+        else:
+            shutil.rmtree(folder)
+        return outcome
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line asks for; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="kills at each point, and at random times")
+    parser.add_argument("--backend", choices=list(BACKENDS), action="append", help="only this one")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file that the result is written to")
+    given = parser.parse_args(arguments)
+    began = time.monotonic()
+    series = all_series(given.backend or list(BACKENDS))
+    run_all(series, given.kills, given.seed)
+    given.results.write_text(report(series, given.seed, time.monotonic() - began), encoding="utf-8")
+    say(f"written to {given.results}")
+    return 1 if any(one.total.wrong for one in series) else 0
+
+
+def all_series(backends: Sequence[str]) -> list[Series]:
+    at_random = [Series(backend, None) for backend in backends]
+    return at_random + [Series(point.backend, point) for point in POINTS if point.backend in backends]
+
+
+def run_all(series: list[Series], kills: int, seed: int) -> None:
+    """Run `series`, AT_ONCE at a time, and tell how it goes."""
+    say(f"{len(series)} series of {kills} kills, seed {seed}")
+    redis_server.shared()
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        under_way = {workers.submit(one.run, kills, seed): one for one in series}
+        for number, ended in enumerate(as_completed(under_way), 1):
+            ended.result()
+            one = under_way[ended]
+            say(f"[{number}/{len(series)}] {row(one)}")
+            for wrong in one.total.wrong[:5]:
+                say(f"    {wrong[:2_000]}")
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def report(series: list[Series], seed: int, seconds: float) -> str:
+    """The result as Markdown."""
+    rows = "\n".join(f"| {row(one)} |" for one in sorted(series, key=lambda one: list(BACKENDS).index(one.backend)))
+    kills, wrong = sum(one.total.kills for one in series), sum(len(one.total.wrong) for one in series)
+    return f"""# Runs that were killed
+
+The last result of `python -m tests.faults --kills N`: `xpipe run` is killed with SIGKILL at a fail point, or at a
+random time, up to {MOST_KILLS} times in one organism; a last run with `--resume` brings everything to its end. Then
+every document has to be answered exactly once, nothing may be missing, doubled or left over, and
+`xpipe gc --older-than 0` leaves the root alone.
+
+{datetime.now(UTC):%Y-%m-%d}, {seconds / 60:.0f} minutes, seed {seed}: **{kills} kills, {wrong} wrong**.
+
+{versions()}
+
+| backend | point | kills | conversations | answers | wrong |
+|---|---|---|---|---|---|
+{rows}
+"""
+
+
+def row(one: Series) -> str:
+    total = one.total
+    cells = one.backend, one.name, total.kills, total.conversations, total.answers, len(total.wrong)
+    return " | ".join(map(str, cells))
+
+
+def versions() -> str:
+    python = f"xpipe {version('xpipe')}, Python {platform.python_version()} on {platform.system()} {platform.release()}"
+    return f"{python}, SQLite {sqlite3.sqlite_version}, Redis {server_version()}, redis-py {version('redis')}"
+
+
+def server_version() -> str:
+    import redis
+
+    with redis.Redis.from_url(redis_server.shared().url) as raw:
+        return str(raw.info("server")["redis_version"])

@@ -1,0 +1,386 @@
+"""An organism that runs inside a program's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from xpipe.assembly.building import backend_config, make_intake, make_pool, make_pump, slots_per_thread
+from xpipe.config.loading import load_definition
+from xpipe.core.errors import BackendError, UsageError, XpipeError
+from xpipe.core.messages import ConversationRecord, Cursor, Event, Injection, Message
+from xpipe.core.organism import Listener, OrganismDefinition
+from xpipe.ports import SharedBackend
+from xpipe.runtime.admission import Admission
+from xpipe.runtime.delivery import Delivery
+from xpipe.runtime.happenings import Ending, Happening, Output, happening_of, output_of
+from xpipe.runtime.lease import Lease, living
+from xpipe.runtime.pool import Pool
+from xpipe.runtime.pump import Pump
+from xpipe.runtime.stats import Stats
+from xpipe.runtime.takeover import Takeover
+from xpipe.runtime.waiting import Waiting
+from xpipe.state import get_shared_backend
+
+CONFIRM = 0.25
+"""Seconds between two confirmations of outputs."""
+LOOK = 1.0
+"""Seconds between two looks at what other processes may have changed."""
+ADOPT = 3.0
+"""Seconds between two looks for conversations that nobody serves."""
+
+
+async def _at_once() -> bool:
+    """What was given counts as delivered."""
+    return True
+
+
+class Organism:
+    """The embedding API.
+
+        organism = Organism.load("organism.yaml")
+        async with organism:
+            conversation = await organism.inject("greeter", Greeting("Ada"))
+            outputs = await organism.outputs(conversation)
+
+    Outputs are kept until they are asked for. With `on_happening` set, outputs and endings are given to it as they
+    happen and are not kept. What was given counts as delivered once `printed` returns True; with None only after
+    `confirm`. With `serves` it takes over conversations that nobody serves for as long as it runs.
+    """
+
+    def __init__(
+        self,
+        definition: OrganismDefinition,
+        backend: SharedBackend | None = None,
+        on_happening: Callable[[Happening], None] | None = None,
+        printed: Callable[[], Awaitable[bool]] | None = _at_once,
+        serves: bool = False,
+    ) -> None:
+        self.definition = definition
+        self.config = backend_config(definition)
+        self.backend = backend or get_shared_backend(self.config)
+        self.serves = serves
+        self.intake = make_intake(definition)
+        self.types = self.intake.types
+        self.topology = self.intake.topology
+        self.pool: Pool | None = None
+        self._on_happening = on_happening
+        self._printed = printed if self.backend.capabilities.persistent else _at_once
+        self._pump: Pump | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
+        self._outputs: dict[str, list[Output]] = {}
+        self._delivery = Delivery()
+        self._begin_anew()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        workers: int | None = None,
+        environ: Mapping[str, str] | None = None,
+        on_happening: Callable[[Happening], None] | None = None,
+    ) -> Organism:
+        """The organism that the YAML file `path` declares. Raises ConfigError with all that is wrong with it."""
+        definition = load_definition(path, environ)
+        if workers is not None:
+            definition = replace(definition, pool=replace(definition.pool, workers=workers))
+        return cls(definition, on_happening=on_happening)
+
+    async def __aenter__(self) -> Organism:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def pump(self) -> Pump:
+        """The running pump. Raises UsageError before `start`."""
+        if self._pump is None:
+            raise UsageError("the organism is not started; await start() first, or use it in `async with`")
+        return self._pump
+
+    @property
+    def stats(self) -> Stats:
+        """What has happened since `start`."""
+        return self.pump.stats
+
+    async def start(self) -> None:
+        """Open the backend, start the pump and, if a listener is CPU-bound, the worker processes."""
+        if self._pump is not None:
+            raise UsageError("the organism is started already; stop it first")
+        self._begin_anew()
+        loop = asyncio.get_running_loop()
+        limits = self.definition.limits
+        self.backend.open(self.definition.name, slots_per_thread(self.definition))
+        self.pool = make_pool(loop, self.definition, self.topology, self._fail)
+        if self.pool is not None:
+            self.pool.start()
+        self._pump = make_pump(
+            loop, self.definition, self.backend, self.intake, self.pool, self._take, self._waiting.note_change
+        )
+        self._pump.failed.add_done_callback(lambda _: self._waiting.wake_all())
+        self._takeover = Takeover(self.backend, self._pump)
+        self._admission = Admission(
+            self.backend, self._pump.line, self._takeover, limits.in_flight, self.config.max_threads
+        )
+        await self._take_lease(self._pump, loop)
+        self._upkeep = [loop.create_task(self._see_to(duty), name="xpipe-upkeep") for duty in self._duties()]
+
+    def _duties(self) -> list[Callable[[], Awaitable[None]]]:
+        duties: list[Callable[[], Awaitable[None]]] = [self._serve_the_gone_for_ever]
+        duties += [self._confirm_for_ever] if self._printed is not None else []
+        duties += [self._adopt_for_ever] if self.serves else []
+        return duties
+
+    async def _see_to(self, duty: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await duty()
+        except XpipeError as error:
+            self._fail(error)
+
+    async def _take_lease(self, pump: Pump, loop: asyncio.AbstractEventLoop) -> None:
+        def from_thread(call: Callable[..., None], *args: Any) -> None:
+            # The loop may be closed by the time a thread has something to tell.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(call, *args)
+
+        wake, fail = partial(from_thread, pump.wake), partial(from_thread, self._fail)
+        self._lease = Lease(self.backend, pump.id, self.config.retention, self.serves, wake, fail)
+        await pump.line.call(self._lease.take)
+        await self._serve_the_gone(pump)
+        pump.wake()  # For what an earlier run, or another one, has left.
+
+    async def _serve_the_gone(self, pump: Pump) -> None:
+        """See to messages for listeners that only an earlier version of the organism had: they become faults."""
+        ready = await pump.line.call(self.backend.ready_listeners)
+        gone = [name for name in ready if self.topology.get(name) is None]
+        if gone and not await self._takeover.others():
+            self.topology.gone.update(gone)
+            pump.wake()
+
+    async def _serve_the_gone_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            await self._serve_the_gone(self.pump)
+
+    def _begin_anew(self) -> None:
+        """Forget who waited for what, in an event loop that may have been another one."""
+        self._waiting = Waiting()  # What an earlier stop left unfinished ends with nobody waiting.
+        self._injecting = asyncio.Lock()
+
+    def _fail(self, error: XpipeError) -> None:
+        if self._pump is not None:
+            self._pump.fail(error)
+
+    async def inject(self, to: str, payload: Any, *, source: str = "api") -> str:
+        """Start a conversation with a message to the listener or group `to`; its id.
+
+        `payload` is an instance of a payload class, or a mapping, or XML or JSON text of one. Waits while
+        `limits.in_flight` messages are under way. Raises PayloadError.
+        """
+        return (await self.inject_all([self.intake.injection(source, to, payload)]))[0]
+
+    async def inject_all(self, injections: list[Injection], cursor: Cursor | None = None) -> list[str]:
+        """Start a conversation for each of `injections`, in one commit; their ids. Waits as `inject` does.
+
+        The same commit keeps `cursor`: how far their source has been read.
+        """
+        async with self._injecting:  # One looks whether there is room, however many want to inject.
+            pump = self.pump
+            while not await self._admission.is_open(self._expects_room):
+                await self._next_change(LOOK)
+            ids = await pump.inject(injections, cursor)
+            self._waiting.begin(ids)
+            return ids
+
+    def _expects_room(self) -> bool:
+        return bool(self._waiting.running) or (self._printed is not None and self._delivery.is_pending)
+
+    async def outputs(self, conversation: str) -> list[Output]:
+        """Wait until `conversation` is over; what reached its initiator, in order. May be asked once."""
+        while conversation in self._waiting.running:
+            await self._while_serving(lambda: self._waiting.ending(conversation))
+        found = self._outputs.pop(conversation, [])
+        if self.backend.capabilities.persistent:
+            self._delivery.add(conversation, len(found), over=True)
+        return found
+
+    async def idle(self) -> None:
+        """Wait until all conversations injected here are over."""
+        while self._waiting.running:
+            await self._next_change()
+
+    async def serve(self) -> None:
+        """Wait for ever, until what ends the pump is raised."""
+        while True:
+            await self._next_change()
+
+    async def drain(self, grace: float) -> None:
+        """Take no more messages and give the handlers under way up to `grace` seconds to end."""
+        self.pump.stop_claiming()
+        end = time.monotonic() + grace
+        while self.pump.under_way and time.monotonic() < end:
+            await self._next_change(end - time.monotonic())
+
+    async def stop(self) -> None:
+        """Stop the pump, end the worker processes and close the backend. Handlers under way are cancelled.
+
+        What they worked on stays unfinished in the backend.
+        """
+        if self._pump is None:
+            return
+        await self.halt()
+        if self._printed is not None:
+            with contextlib.suppress(BackendError):
+                self.confirm()
+        self.backend.close()
+
+    async def halt(self) -> None:
+        """As `stop`, but the backend stays open: for `confirm`, and to look at it."""
+        if self._pump is None:
+            return
+        pump, self._pump = self._pump, None
+        for task in self._upkeep:
+            task.cancel()
+        self._waiting.wake_all()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
+        await pump.close()
+        # What cannot be handed back now is free when the lease ends.
+        with contextlib.suppress(BackendError):
+            await pump.line.call(self._lease.give_back)
+        pump.line.close()
+
+    def unserved(self) -> list[ConversationRecord]:
+        """The unfinished conversations in the backend that no live pump serves."""
+        alive = living(self.backend.pumps())
+        return [one for one in self.backend.conversations(running=True) if one.owner not in alive]
+
+    async def resume(self) -> list[str]:
+        """Take over every unfinished conversation that no live pump serves; their ids.
+
+        First the outputs that no run has printed happen again, those of finished conversations included.
+        """
+        return await self._adopt(self._takeover.all())
+
+    async def _adopt(self, taken: AsyncIterator[tuple[ConversationRecord, list[Message]]]) -> list[str]:
+        adopted = []
+        async for one, outputs in taken:
+            self._delivery.begin(one.id, one.delivered)
+            if not one.ended:
+                self._waiting.begin([one.id])
+                adopted.append(one.id)
+            for message in outputs:
+                self._tell(output_of(message, self.types), one.id)
+            if one.ended:
+                self._delivery.end(one.id)
+        self.pump.wake()
+        return adopted
+
+    async def _adopt_for_ever(self) -> None:
+        """Take over what `send` has left to nobody and what pumps that died have left."""
+        while True:
+            await asyncio.sleep(ADOPT)
+            await self._adopt(self._takeover.running())
+
+    async def _confirm_for_ever(self) -> None:
+        """Tell the backend what has been printed, so that it need not happen again on a `resume`."""
+        assert self._printed is not None
+        while True:
+            await asyncio.sleep(CONFIRM)
+            outputs = self._delivery.take()
+            if not outputs:
+                continue
+            delivered = False
+            try:
+                if await self._printed():
+                    await self.pump.line.call(self.backend.delivered, outputs)
+                    delivered = True
+                    self._waiting.note_change()
+            finally:
+                if not delivered:
+                    self._delivery.put_back(outputs)
+
+    def confirm(self) -> None:
+        """What has happened so far has been printed, and need not happen again on a `resume`. Also after `halt`."""
+        self.backend.delivered(self._delivery.take())
+
+    @property
+    def unfinished(self) -> int:
+        """How many of the conversations injected here are not over."""
+        return len(self._waiting.running)
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The conversations injected here that are not over."""
+        return frozenset(self._waiting.running)
+
+    async def _next_change(self, most: float | None = None) -> None:
+        await self._while_serving(lambda: self._waiting.change(most))
+
+    async def _while_serving(self, change: Callable[[], Awaitable[None]]) -> None:
+        """Wait for `change`. Raises UsageError on a stop meanwhile, and what ended the pump."""
+        pump = self.pump
+        if pump.failed.done():
+            pump.failed.result()
+        await change()
+        if self._pump is not pump:
+            raise UsageError("the organism was stopped before what was waited for came about")
+        if pump.failed.done():
+            pump.failed.result()
+
+    def _take(self, event: Event) -> None:
+        happening = happening_of(event, self.types)
+        self._tell(happening, event.conversation)
+        if isinstance(happening, Ending):
+            self._waiting.end(event.conversation)
+
+    def _tell(self, happening: Happening, conversation: str) -> None:
+        if self._on_happening is not None:
+            self._on_happening(happening)
+        elif isinstance(happening, Output):
+            self._outputs.setdefault(conversation, []).append(happening)
+        if self._on_happening is not None or not self.backend.capabilities.persistent:
+            self._note_delivery(happening, conversation)
+
+    def _note_delivery(self, happening: Happening, conversation: str) -> None:
+        if isinstance(happening, Output):
+            self._delivery.add(conversation, 1)
+        elif isinstance(happening, Ending):
+            self._delivery.end(conversation)
+
+    def register_generic_listener(
+        self,
+        name: str,
+        handler: Callable[..., Any],
+        *,
+        accepts: tuple[type, ...] = (object,),
+        timeout: float | None = 30.0,
+        inline: bool = False,
+    ) -> None:
+        """Add a listener while the organism runs; by default it takes any payload. Raises UsageError if it exists."""
+        if name.startswith("system."):
+            raise UsageError(f"{name} is reserved for xpipe; take a name that does not start with system.")
+        try:
+            self.topology.add(Listener(name, handler, accepts, timeout=timeout, inline=inline))
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def unregister_listener(self, name: str) -> None:
+        """Remove a listener; what is still sent to it becomes a fault to the sender. Raises UsageError."""
+        try:
+            self.topology.remove(name)
+        except KeyError:
+            raise UsageError(f"there is no listener {name}; registered are those of the organism") from None
+        if self._pump is not None:
+            self._pump.wake()

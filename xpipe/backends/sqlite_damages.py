@@ -1,0 +1,37 @@
+"""What cannot be read in a state file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from xpipe.backends.sqlite_reading import PAGE, Reading
+from xpipe.backends.sqlite_records import mailbox_of, open_calls_of
+
+_RECORDS = f"SELECT n, id, mailbox, open FROM threads WHERE n > ? ORDER BY n LIMIT {PAGE}"
+_SLOTS = """
+    SELECT t.id, t.mailbox, s.at FROM threads t JOIN slots s ON s.thread = t.n
+    WHERE t.n > ? AND t.n <= ? AND damaged(CAST(s.data AS BLOB)) ORDER BY t.n, s.at
+"""
+
+
+def broken(reading: Reading) -> Iterator[tuple[str, int | None]]:
+    """(thread, index) of each slot that cannot be read and does not wait; None for a thread's own record."""
+    after = 0
+    while rows := reading.read(_RECORDS, after):
+        spoilt = {id for _, id, *boxes in rows if not _are_readable(*boxes)}
+        yield from ((id, None) for id in spoilt)
+        for id, mailbox, at in reading.read(_SLOTS, after, rows[-1][0]):
+            if id not in spoilt and at not in (mailbox_of(mailbox) or ()):
+                yield id, at
+        after = rows[-1][0]
+
+
+def _are_readable(mailbox: bytes | None, open_calls: bytes | None) -> bool:
+    try:
+        mailbox_of(mailbox)
+        open_calls_of(open_calls)
+    except (msgspec.MsgspecError, TypeError):
+        return False
+    return True

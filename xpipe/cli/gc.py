@@ -1,0 +1,103 @@
+"""`xpipe gc`: the command."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from xpipe.cli import looking
+from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.looking import option
+from xpipe.core.errors import EXIT_FAULT, EXIT_OK
+
+if TYPE_CHECKING:
+    from xpipe.cli.location import Place
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe gc organism.yaml --dry-run
+
+  xpipe gc organism.yaml --older-than 1h
+
+  xpipe gc organism.yaml --older-than 0 --state done
+
+  xpipe gc --backend redis --url redis://localhost:6379/0 --verify"""
+
+STATES = ("done", "failed")
+_WHAT = "What is collected"
+
+OlderThan = Annotated[
+    str | None,
+    option(
+        "--older-than",
+        metavar="DURATION",
+        help="What has been over for so long: 30s, 10m, 2h, 0 for all; if left out, backend.retention (24h).",
+        panel=_WHAT,
+    ),
+]
+States = Annotated[
+    list[str] | None,
+    option("--state", metavar="STATE", help="Only conversations that are done, or only failed ones.", panel=_WHAT),
+]
+Verify = Annotated[
+    bool,
+    option(
+        "--verify", help="Read all that is stored; what is damaged is told of and kept as a dead letter.", panel=_WHAT
+    ),
+]
+DryRun = Annotated[bool, option("--dry-run", help="Print what would be collected, and change nothing.", panel=_WHAT)]
+
+
+@dataclass(frozen=True, slots=True)
+class GcPlan:
+    """What shall be collected; every value is checked. older_than: seconds, None for the retention of the backend."""
+
+    place: Place
+    older_than: float | None
+    states: frozenset[str]
+    dry_run: bool
+    verify: bool
+    json: bool
+
+
+@located
+def gc(
+    location: Location,
+    organism: OrganismFile = None,
+    older_than: OlderThan = None,
+    state: States = None,
+    verify: Verify = False,
+    dry_run: DryRun = False,
+    json: looking.Json = False,
+) -> int:
+    """Collect what is finished, expired or orphaned.
+
+    These are conversations that are over, dead letters, leases of runs that are gone, and what belongs to nothing.
+
+    Live work is never touched, and runs may go on meanwhile.
+
+    Exit codes: 0 fine, 1 something is damaged, 2 wrong options, 3 bad organism.yaml, 4 no backend or nothing in it.
+    """
+    age = looking.parse_age(older_than)
+    states = looking.check_states(state or STATES, STATES)
+    place, _ = find_place(location, [organism], 0)
+    return _collect(GcPlan(place, age, states, dry_run, verify, json))
+
+
+def _collect(plan: GcPlan) -> int:
+    from xpipe.cli.collection_report import facts, lines
+    from xpipe.cli.emitting import Emitter
+    from xpipe.inspection.collecting import Terms, collect, verify
+
+    emitter = Emitter()
+    older_than = plan.place.config.retention if plan.older_than is None else plan.older_than
+    terms = Terms(time.time() - older_than, plan.states, plan.dry_run)
+    with plan.place.opened() as backend:
+        damaged = list(verify(backend, set_aside=not plan.dry_run)) if plan.verify else None
+        collected = collect(backend, terms)
+    if plan.json:
+        emitter.json(facts(terms, older_than, collected, damaged))
+    else:
+        emitter.lines(lines(terms, collected, damaged))
+    return EXIT_FAULT if damaged else EXIT_OK

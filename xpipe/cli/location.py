@@ -1,0 +1,241 @@
+"""Where the state is that a command looks into: an organism.yaml, or a backend and its options."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from xpipe.core.errors import BackendError, ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from xpipe.ports import SharedBackend
+    from xpipe.state.config import BackendConfig
+
+P = ParamSpec("P")
+
+_PANEL = "Where the state is, without an organism.yaml"
+_OPTIONS_OF = {
+    "memory": (),
+    "manager": ("address", "authkey_file"),
+    "sqlite": ("path",),
+    "redis": ("url", "prefix"),
+}
+_AUTHKEY = "XPIPE_MANAGER_AUTHKEY"
+_ONLY_INSIDE = (
+    "the state of a memory backend lives only inside a run, so there is nothing to look into; "
+    "keep it in sqlite or redis (backend: {type: sqlite, path: state.db}), or print it with `xpipe run --json`"
+)
+
+OrganismFile = Annotated[
+    str | None, typer.Argument(metavar="ORGANISM.YAML", help="Whose state is meant.", show_default=False)
+]
+
+
+def _option(name: str, metavar: str, help: str, variable: str | None = None) -> Any:
+    return typer.Option(name, metavar=metavar, help=help, envvar=variable, rich_help_panel=_PANEL, show_default=False)
+
+
+Backend = Annotated[
+    str | None, _option("--backend", "manager|sqlite|redis", "The kind of backend to look into.", "XPIPE_BACKEND")
+]
+Url = Annotated[str | None, _option("--url", "URL", "redis: the URL of the server.", "XPIPE_REDIS_URL")]
+Prefix = Annotated[
+    str | None,
+    _option("--prefix", "TEXT", "redis: what every key begins with (xpipe:).", "XPIPE_REDIS_PREFIX"),
+]
+StateFile = Annotated[str | None, _option("--path", "FILE", "sqlite: the state file.", "XPIPE_SQLITE_PATH")]
+Address = Annotated[
+    str | None,
+    _option("--address", "HOST:PORT|SOCKET", "manager: where it listens.", "XPIPE_MANAGER_ADDRESS"),
+]
+AuthkeyFile = Annotated[
+    str | None, _option("--authkey-file", "FILE", f"manager: the file with its key; or set {_AUTHKEY} to the key.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The options that say where the state is, by name. typed: those of the command line, not of the environment."""
+
+    options: dict[str, str]
+    typed: frozenset[str]
+
+
+def located(command: Callable[Concatenate[Location, P], int]) -> Callable[..., int]:
+    """`command` with the options of a Location in the place of its first parameter."""
+    given = inspect.signature(command, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=None)
+        for name, kind in _PARAMETERS.items()
+    ]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+
+    @wraps(command)
+    def run(context: typer.Context, *args: P.args, **kwargs: P.kwargs) -> int:
+        options = {name: value for name in _PARAMETERS if isinstance(value := kwargs.pop(name), str)}
+        typed = {name for name in options if _is_typed(context, name)}
+        return command(Location(options, frozenset(typed)), *args, **kwargs)
+
+    own = list(given.parameters.values())[1:]
+    signature = given.replace(parameters=[context, *own, *added])
+    run.__signature__ = signature  # type: ignore[attr-defined]  # what Typer reads
+    run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
+    return run
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+_PARAMETERS: dict[str, Any] = {
+    "backend": Backend,
+    "url": Url,
+    "prefix": Prefix,
+    "path": StateFile,
+    "address": Address,
+    "authkey_file": AuthkeyFile,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which state is meant. organism: its name and file, both "" where only a backend was named."""
+
+    config: BackendConfig
+    organism: str = ""
+    file: str = ""
+
+    @contextmanager
+    def opened(self) -> Iterator[SharedBackend]:
+        """The backend, open; nothing is made that is not there. Raises BackendError."""
+        if self.config.backend_type == "memory":
+            raise BackendError(_ONLY_INSIDE)
+        from xpipe.state.factory import attach_shared_backend
+
+        backend = attach_shared_backend(self.config)
+        try:
+            backend.open(None, self.config.max_slots_per_thread)
+            self._check(backend.root())
+            yield backend
+        finally:
+            backend.close()
+
+    def _check(self, root: str) -> None:
+        from xpipe.core import chains
+
+        if self.organism and root != chains.root(self.organism):
+            raise BackendError(
+                f"{self.file}: its backend holds the state of {root}, not of {chains.root(self.organism)}; "
+                "give each organism a backend of its own"
+            )
+
+
+def find_place(location: Location, words: list[str | None], most: int) -> tuple[Place, list[str]]:
+    """Which state is meant by `location` and the arguments `words`, and the up to `most` words that are left.
+
+    The first word is an organism.yaml unless `--backend` says where the state is. Raises UsageError, ConfigError.
+    """
+    given = [word for word in words if word is not None]
+    file = given[0] if given and _means_file(given[0], location, most) else None
+    rest = given[1:] if file is not None else given
+    if len(rest) > most:
+        raise UsageError(f"unexpected argument {rest[most]!r}; with --backend the state needs no organism.yaml")
+    if file is not None:
+        return _place_of_file(file, location), rest
+    if "backend" not in location.options:
+        before = f" before {rest[0]}" if rest else ""
+        raise UsageError(f"which state is meant? give ORGANISM.YAML{before}, or --backend TYPE (or set XPIPE_BACKEND)")
+    return Place(_config_of(location)), rest
+
+
+def _means_file(word: str, location: Location, most: int) -> bool:
+    if word.endswith((".yaml", ".yml")):
+        return True
+    if "backend" in location.typed:
+        return False
+    return not most or os.path.exists(word)
+
+
+def _place_of_file(file: str, location: Location) -> Place:
+    if location.typed:
+        option = _shown(min(location.typed))
+        raise UsageError(f"{file} and {option} both say where the state is; leave one of them out")
+    from xpipe.config.loading import check_definition
+    from xpipe.state.config import BackendConfig
+
+    definition, findings = check_definition(file, imports=False)
+    if definition is None:
+        raise ConfigError(findings)
+    return Place(BackendConfig.from_settings(definition.backend, definition.folder, file), definition.name, file)
+
+
+def _config_of(location: Location) -> BackendConfig:
+    options = location.options
+    type = options["backend"]
+    if type not in _OPTIONS_OF:
+        raise UsageError(f"there is no backend {type!r}; --backend takes one of {', '.join(_OPTIONS_OF)}")
+    for name in sorted(location.typed - {"backend", *_OPTIONS_OF[type]}):
+        raise UsageError(f"{_shown(name)} is not an option of the {type} backend; leave it out, or change --backend")
+    return _MAKERS[type](options)
+
+
+def _memory_config(_: dict[str, str]) -> BackendConfig:
+    from xpipe.state.config import BackendConfig
+
+    return BackendConfig()
+
+
+def _sqlite_config(options: dict[str, str]) -> BackendConfig:
+    from xpipe.state.config import BackendConfig
+
+    if "path" not in options:
+        raise UsageError("--backend sqlite needs the state file; add --path FILE (or set XPIPE_SQLITE_PATH)")
+    return BackendConfig("sqlite", sqlite_path=options["path"])
+
+
+def _redis_config(options: dict[str, str]) -> BackendConfig:
+    from xpipe.state.config import BackendConfig
+
+    names = {"url": "redis_url", "prefix": "redis_prefix"}
+    given = {names[name]: options[name] for name in names if name in options}
+    # Nobody knows what TTL the organism wants: none is set, and those that are stay.
+    return BackendConfig("redis", redis_ttl=0.0, **given)  # type: ignore[arg-type]  # text options only
+
+
+def _manager_config(options: dict[str, str]) -> BackendConfig:
+    from xpipe.state.config import BackendConfig
+
+    if "address" not in options:
+        raise UsageError("--backend manager needs --address HOST:PORT or SOCKET (or set XPIPE_MANAGER_ADDRESS)")
+    key = _read_key(options["authkey_file"]) if "authkey_file" in options else os.environb.get(_AUTHKEY.encode(), b"")
+    if not key:
+        raise UsageError(f"--backend manager needs the manager's key; add --authkey-file FILE (or set {_AUTHKEY})")
+    return BackendConfig("manager", manager_address=options["address"], manager_authkey=key)
+
+
+_MAKERS: dict[str, Callable[[dict[str, str]], BackendConfig]] = {
+    "memory": _memory_config,
+    "manager": _manager_config,
+    "sqlite": _sqlite_config,
+    "redis": _redis_config,
+}
+
+
+def _read_key(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"--authkey-file {file} cannot be read: {error.strerror}") from None
+
+
+def _shown(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

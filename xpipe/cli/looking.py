@@ -1,0 +1,96 @@
+"""What the commands that look into a backend share: how many rows, in which form, and the words for times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from xpipe.cli.options import parse_time
+from xpipe.cli.text import number
+from xpipe.core.errors import UsageError
+
+SCHEMA_VERSION = 1
+ROWS = 50
+"""Shown to people, unless they ask for more."""
+
+SHOWING = "Showing"
+
+
+def option(*names: str, help: str, panel: str, metavar: str = "") -> Any:
+    """An option whose default needs no telling; without a metavar it is a flag."""
+    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, show_default=False)
+
+
+Json = Annotated[bool, option("--json", help="Print one JSON document.", panel=SHOWING)]
+JsonLines = Annotated[bool, option("--jsonl", help="Print a JSON object a line, each as it is read.", panel=SHOWING)]
+Limit = Annotated[
+    str | None,
+    option(
+        "--limit",
+        "-n",
+        metavar="N|all",
+        help=f"At most so many; {ROWS} if left out, all with --json and --jsonl.",
+        panel=SHOWING,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How something is shown. most: rows, None for all. With neither `json` nor `jsonl` it is for people."""
+
+    most: int | None
+    json: bool
+    jsonl: bool
+
+
+def parse_form(limit: str | None, json: bool, jsonl: bool) -> Form:
+    """The form that the options ask for. Raises UsageError."""
+    if json and jsonl:
+        raise UsageError("--json is one document and --jsonl one a line; leave one of them out")
+    if limit is None:
+        return Form(None if json or jsonl else ROWS, json, jsonl)
+    if limit == "all":
+        return Form(None, json, jsonl)
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 10**9):
+        raise UsageError(f"--limit {limit!r} is no number of rows; give 1 or more, or all")
+    return Form(int(limit), json, jsonl)
+
+
+def parse_age(text: str | None) -> float | None:
+    """The seconds given to `--older-than`. Raises UsageError."""
+    return None if text is None else parse_time("--older-than", text)
+
+
+def check_states(states: Iterable[str], known: Iterable[str]) -> frozenset[str]:
+    """The `states`, all of them known. Raises UsageError."""
+    chosen, options = frozenset(states), list(known)
+    for state in sorted(chosen.difference(options)):
+        raise UsageError(f"--state {state!r} is none of {', '.join(options)}")
+    return chosen
+
+
+def shown_of(shown: int, total: int, what: str) -> str:
+    """`50 of 10 000 threads`, and how to see the others; without those `3 threads`."""
+    if shown == total:
+        return f"{number(total)} {what if total == 1 else what + 's'}"
+    return f"{number(shown)} of {number(total)} {what}s; --limit N or --limit all shows more"
+
+
+def ago(seconds: float) -> str:
+    """How long ago something was, in one unit: `12 s`, `3 min`, `5 h`, `2 d`."""
+    for unit, size, most in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
+        if seconds < most:
+            return f"{max(0, int(seconds)) // size} {unit}"
+    return f"{int(seconds) // 86_400} d"
+
+
+def iso(seconds: float) -> str | None:
+    """A time in ISO 8601, None for never."""
+    if seconds <= 0:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,126 @@
+"""`xpipe send` from its plan to its exit code."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from xpipe.assembly.sender import Sender
+from xpipe.cli.account import SCHEMA_VERSION
+from xpipe.cli.console import Medium, Printer
+from xpipe.cli.errors import tell
+from xpipe.cli.formats import encode_json, json_line
+from xpipe.cli.harvest import unwritable
+from xpipe.cli.loading import load_organism
+from xpipe.cli.outlet import Descriptor, claim_stdout
+from xpipe.cli.rendering import output_lines
+from xpipe.cli.send import SendPlan
+from xpipe.cli.text import counted, visible
+from xpipe.core.durations import format_duration
+from xpipe.core.errors import EXIT_FAULT, EXIT_OK, EXIT_UNFINISHED, PayloadError
+from xpipe.core.messages import Injection
+from xpipe.runtime.happenings import Ending, Output, Unheard
+
+SOURCE = "send"
+"""The name of the initiators."""
+
+
+def execute(plan: SendPlan) -> int:
+    """Send what `plan` says, and tell what came of it; the exit code."""
+    stdout = claim_stdout()
+    definition = load_organism(plan.file)
+    sender = Sender(definition, plan.wait)
+    injections = [_injection(sender, plan, at) for at in range(len(plan.sends))]
+    deadline = time.monotonic() + plan.timeout if plan.timeout is not None else math.inf
+    with sender:
+        if not sender.is_served():
+            tell(f"xpipe: nobody runs {definition.name} now; what is sent waits for `xpipe run {plan.file} --resume`")
+        sender.wait_for_room(deadline)
+        conversations = sender.inject(injections)
+        if not plan.wait:
+            _print_ids(plan, stdout, conversations)
+            return EXIT_OK
+        return Answers(plan, stdout, sender, conversations).collect(deadline)
+
+
+def _injection(sender: Sender, plan: SendPlan, at: int) -> Injection:
+    send = plan.sends[at]
+    payload = sender.intake.inbound.decode_value(send.payload, send.to, "", send.where)
+    return sender.intake.injection(SOURCE, send.to, payload)
+
+
+def _print_ids(plan: SendPlan, stdout: Descriptor, conversations: list[str]) -> None:
+    if plan.json:
+        stdout.write(encode_json({"schema_version": SCHEMA_VERSION, "conversations": conversations}) + b"\n")
+    else:
+        stdout.write("".join(f"{one}\n" for one in conversations).encode())
+
+
+class Answers:
+    """What the conversations answer, printed as it comes or, with --json, at the end."""
+
+    def __init__(self, plan: SendPlan, stdout: Descriptor, sender: Sender, conversations: list[str]) -> None:
+        self._plan = plan
+        self._stdout = stdout
+        self._sender = sender
+        self._conversations = conversations
+        self._left = set(conversations)
+        self._lines: list[bytes] = []
+        self._counts: Counter[str] = Counter()
+        self._faults = 0
+
+    def collect(self, deadline: float) -> int:
+        """Wait for the ends of all; the exit code."""
+        try:
+            for happening in self._sender.happenings(self._conversations, deadline):
+                match happening:
+                    case Output():
+                        self._take(happening)
+                    case Ending():
+                        self._left.discard(happening.conversation)
+                    case Unheard():
+                        self._faults += 1
+                        fault = visible(f"{happening.fault.origin}: {happening.fault.code}: {happening.fault.text}")
+                        tell(f"xpipe: nobody was told of a fault in {happening.conversation}: {fault}")
+        finally:
+            self._finish()
+        if self._left:
+            return EXIT_UNFINISHED
+        return EXIT_FAULT if self._faults else EXIT_OK
+
+    def _take(self, output: Output) -> None:
+        types = self._sender.intake.types
+        try:
+            line = json_line(output, types)
+        except PayloadError as error:
+            output = unwritable(output, error)
+            line = json_line(output, types)
+        self._faults += output.kind == "fault"
+        if self._plan.json:
+            self._lines.append(line)
+        else:
+            printer = Printer(Medium.of(self._stdout.number))
+            self._write(output_lines(printer, json.loads(line)))
+        self._counts[output.conversation] += 1
+
+    def _write(self, lines: Iterator[str]) -> None:
+        text = "".join(f"{line}\n" for line in lines)
+        self._stdout.write(text.encode("utf-8", "backslashreplace"))
+
+    def _finish(self) -> None:
+        if self._plan.json:
+            self._stdout.write(self._document())
+        if self._left:
+            waited = f" within {format_duration(self._plan.timeout)}" if self._plan.timeout else ""
+            ids = ", ".join(sorted(self._left))
+            number = counted(len(self._left), "conversation")
+            tell(f"xpipe: {number} not finished{waited}: {ids}; see `xpipe outputs {self._plan.file}` later")
+        if not self._stdout.broken:
+            self._sender.confirm(dict(self._counts))
+
+    def _document(self) -> bytes:
+        head = b'{\n"schema_version": %d,\n"conversations": ' % SCHEMA_VERSION + encode_json(self._conversations)
+        return head + b',\n"outputs": [' + b",\n".join([b"", *self._lines])[1:] + b"]\n}\n"

@@ -1,0 +1,174 @@
+"""`xpipe threads`: the command."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xpipe.cli import looking
+from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.looking import option
+from xpipe.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from xpipe.cli.emitting import Emitter
+    from xpipe.cli.location import Place
+    from xpipe.cli.looking import Form
+    from xpipe.inspection.listing import ThreadFilter
+    from xpipe.ports import SharedBackend
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe threads organism.yaml
+
+  xpipe threads organism.yaml --state failed --older-than 10m
+
+  xpipe threads organism.yaml 3f2a
+
+  xpipe threads organism.yaml --tree --limit 100
+
+  xpipe threads --backend redis --url redis://localhost:6379/0 --jsonl"""
+
+STATES = ("active", "waiting", "done", "failed")
+_WHICH = "Which threads"
+
+Id = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="ID", help="Show this thread and what it has recorded; a unique prefix is enough.", show_default=False
+    ),
+]
+States = Annotated[
+    list[str] | None,
+    option(
+        "--state", metavar="STATE", help="Only active, waiting, done or failed ones. May be repeated.", panel=_WHICH
+    ),
+]
+Listeners = Annotated[
+    list[str] | None,
+    option("--listener", "-l", metavar="NAME", help="Only those of this listener. May be repeated.", panel=_WHICH),
+]
+Conversation = Annotated[
+    str | None,
+    option(
+        "--conversation",
+        "-c",
+        metavar="ID",
+        help="Only those of it; a unique prefix of its id is enough.",
+        panel=_WHICH,
+    ),
+]
+OlderThan = Annotated[
+    str | None,
+    option("--older-than", metavar="DURATION", help="Only those quiet for so long: 30s, 10m, 2h, 1d.", panel=_WHICH),
+]
+Tree = Annotated[bool, option("--tree", help="Draw who called whom in their conversations.", panel=looking.SHOWING)]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which threads are asked for; every value is checked but the ids."""
+
+    id: str | None
+    states: frozenset[str]
+    listeners: frozenset[str]
+    conversation: str | None
+    before: float | None
+    tree: bool
+
+    def filter(self, backend: SharedBackend) -> ThreadFilter:
+        """The filter, its conversation looked up. Raises UsageError."""
+        from xpipe.inspection.listing import ThreadFilter
+        from xpipe.inspection.lookup import find_conversation
+
+        prefix = self.conversation if self.id is None else self.id
+        conversation = None if prefix is None else find_conversation(backend, prefix)
+        return ThreadFilter(self.states, self.listeners, conversation, self.before)
+
+
+@located
+def threads(
+    location: Location,
+    organism: OrganismFile = None,
+    id: Id = None,
+    state: States = None,
+    listener: Listeners = None,
+    conversation: Conversation = None,
+    older_than: OlderThan = None,
+    tree: Tree = False,
+    limit: looking.Limit = None,
+    json: looking.Json = False,
+    jsonl: looking.JsonLines = False,
+) -> int:
+    """Show the threads that live in a backend, the newest first, or one of them.
+
+    It is active while a message for it waits or runs, waiting while it waits for answers, then done or failed.
+
+    Exit codes: 0 fine, 2 wrong options or id, 3 bad organism.yaml, 4 no backend or nothing in it.
+    """
+    form = looking.parse_form(limit, json, jsonl)
+    age = looking.parse_age(older_than)
+    before = None if age is None else time.time() - age
+    states = looking.check_states(state or [], STATES)
+    if tree and (json or jsonl):
+        raise UsageError("--tree draws for people; --json and --jsonl have the chain of each thread instead")
+    place, rest = find_place(location, [organism, id], 1)
+    query = Query(rest[0] if rest else None, states, frozenset(listener or ()), conversation, before, tree)
+    return _show(place, query, form)
+
+
+def _show(place: Place, query: Query, form: Form) -> int:
+    from xpipe.cli.emitting import Emitter
+
+    emitter = Emitter()
+    with place.opened() as backend:
+        if query.id is not None and not query.tree:
+            _show_one(emitter, backend, query.id, form)
+        elif form.json or form.jsonl:
+            _emit(emitter, backend, query.filter(backend), form)
+        else:
+            _draw(emitter, backend, query, form)
+    return 0
+
+
+def _emit(emitter: Emitter, backend: SharedBackend, which: ThreadFilter, form: Form) -> None:
+    from xpipe.cli.rows import thread_row
+    from xpipe.inspection.listing import newest_threads
+
+    rows = map(thread_row, islice(newest_threads(backend, which), form.most))
+    if form.json:
+        emitter.json({}, "threads", rows)
+    else:
+        emitter.jsonl(rows)
+
+
+def _draw(emitter: Emitter, backend: SharedBackend, query: Query, form: Form) -> None:
+    from xpipe.cli.console import Medium, Printer
+    from xpipe.cli.thread_tables import Tables
+
+    tables = Tables(Printer(Medium.of(emitter.stdout.number)), backend.root(), time.time())
+    which = query.filter(backend)
+    emitter.lines(tables.tree(backend, which, form.most) if query.tree else tables.newest(backend, which, form.most))
+
+
+def _show_one(emitter: Emitter, backend: SharedBackend, prefix: str, form: Form) -> None:
+    from xpipe.cli.console import Medium, Printer
+    from xpipe.cli.rows import slot_row, thread_row
+    from xpipe.cli.thread_view import ThreadView
+    from xpipe.inspection.lookup import find_thread
+    from xpipe.inspection.slots import slots_of
+
+    thread = find_thread(backend, prefix)
+    start = 0 if form.most is None else max(0, thread.slots - form.most)
+    slots = slots_of(backend, thread.thread, start)
+    if form.json:
+        emitter.json({"thread": thread_row(thread)}, "slots", map(slot_row, slots))
+    elif form.jsonl:
+        emitter.jsonl({"thread": thread.thread, **slot_row(slot)} for slot in slots)
+    else:
+        printer = Printer(Medium.of(emitter.stdout.number))
+        emitter.lines(ThreadView(printer, thread, time.time()).lines(slots, start))

@@ -1,0 +1,55 @@
+"""From what a user types to a thread or a conversation: a unique prefix of its id is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xpipe.core.errors import UsageError
+from xpipe.ports import SharedBackend, ThreadRecord
+
+CANDIDATES = 10
+_MOST = 200
+
+
+def find_thread(backend: SharedBackend, prefix: str) -> ThreadRecord:
+    """The thread whose id begins with `prefix`. Raises UsageError when there is none, or more than one."""
+    found = _find(backend, prefix, CANDIDATES + 1)
+    exact = [one for one in found if one.thread == prefix]
+    if len(found) > 1 and not exact:
+        raise UsageError(_ambiguous("thread", prefix, (f"{one.thread} ({one.chain})" for one in found)))
+    return (exact or found)[0]
+
+
+def find_conversation(backend: SharedBackend, prefix: str) -> str:
+    """The id of the conversation that `prefix` begins, or that the only thread belongs to whose id it begins.
+
+    Raises UsageError when there is none, or more than one.
+    """
+    found = _find(backend, prefix, _MOST)
+    own = [one.conversation for one in found if one.thread == one.conversation]
+    candidates = list(dict.fromkeys(own or [one.conversation for one in found]))
+    if len(candidates) > 1:
+        raise UsageError(_ambiguous("conversation", prefix, candidates))
+    return candidates[0]
+
+
+def _find(backend: SharedBackend, prefix: str, most: int) -> list[ThreadRecord]:
+    if not prefix:
+        raise UsageError("an empty id could be any; give the first characters of one")
+    found = backend.find_threads(prefix, most)
+    if not found:
+        raise UsageError(_unknown(backend, prefix))
+    return found
+
+
+def _unknown(backend: SharedBackend, prefix: str) -> str:
+    chain = backend.registry_get_chain(prefix)
+    if chain is not None:
+        return f"{prefix} is the id of the chain {chain}, which has recorded nothing; `xpipe registry` lists it"
+    return f"there is no thread whose id begins with {prefix!r}; `xpipe threads` lists those that there are"
+
+
+def _ambiguous(what: str, prefix: str, candidates: Iterable[str]) -> str:
+    shown = list(candidates)
+    more = ", ..." if len(shown) > CANDIDATES else ""
+    return f"more than one {what} begins with {prefix!r}: {', '.join(shown[:CANDIDATES])}{more}; give more of the id"
