@@ -157,7 +157,7 @@ def test_after_the_death_of_the_manager_every_call_is_one_clear_error(owner: Man
     client.ping()
     os.kill(owner.pid, signal.SIGKILL)
 
-    for call in (client.ping, client.totals, lambda: list(client.threads()), owner.in_flight, client.pumps):
+    for call in (client.ping, client.totals, lambda: list(client.threads()), owner.load, client.pumps):
         with pytest.raises(BackendError, match=r"there is no manager at .* any more") as caught:
             call()
         assert caught.value.exit_code == EXIT_BACKEND

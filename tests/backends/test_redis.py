@@ -18,10 +18,9 @@ from xpipe.core.messages import Injection, PumpRecord
 
 pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
 
-ALWAYS = set(
-    "organism secret numbers counters cursors dead dead_times pumps leases listening lanes threads conversations running "
-    "finished settled expiries registry bound joins loose sizes flights".split()
-)
+ALWAYS = {"organism", "secret", "numbers", "counters", "cursors", "dead", "dead_times", "pumps", "leases", "listening"}
+ALWAYS |= {"lanes", "threads", "conversations", "running", "finished", "settled", "expiries", "registry", "bound"}
+ALWAYS |= {"joins", "loose", "sizes", "flights"}
 OF_PUMPS = {"inbox", "claimed"}
 OF_LISTENERS = {"ready"}
 

@@ -79,7 +79,19 @@ def test_scripts_are_loaded_again_after_the_server_forgot_them(make_redis: Make,
 
 
 @pytest.mark.parametrize(
-    "key", ["counters", "threads", "lanes", "ready:a", "inbox:pump-1", "running", "dead", "dead_times", "reply:pump-1", "members"]
+    "key",
+    [
+        "counters",
+        "threads",
+        "lanes",
+        "ready:a",
+        "inbox:pump-1",
+        "running",
+        "dead",
+        "dead_times",
+        "reply:pump-1",
+        "members",
+    ],
 )
 def test_foreign_data_under_a_key_is_one_clear_error_and_nothing_is_written(
     make_redis: Make, raw_redis: client.Redis, key: str
@@ -91,7 +103,7 @@ def test_foreign_data_under_a_key_is_one_clear_error_and_nothing_is_written(
     before = content(raw_redis, prefix)
     name = f"{prefix}{key}" if key != "members" else f"{prefix}members:{decode_message(other.message).conversation}"
     raw_redis.delete(name)
-    raw_redis.set(name, "foreign")
+    raw_redis.set(name, "foreign", ex=600)
 
     with pytest.raises(BackendError, match=f"prefix '{prefix}'.*not ours"):
         drive.advance(failed(claim, told=False), with_calls(drive, other))

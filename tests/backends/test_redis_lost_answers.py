@@ -15,6 +15,7 @@ from contract_kit import Driver, answered, done, payload
 
 from xpipe.backends.redis import RedisBackend
 from xpipe.core.errors import BackendError
+from xpipe.core.messages import Cursor, Injection, PumpRecord
 from xpipe.ports import SharedBackend
 
 pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
@@ -131,6 +132,39 @@ def test_every_answer_of_a_run_may_be_lost(backend: RedisBackend, proxy: Proxy) 
     assert backend.totals().slots == 20 * 4
 
 
+@pytest.mark.parametrize("owner", ["", "pump-1"])
+def test_an_injection_whose_answer_was_lost_is_made_once(backend: RedisBackend, proxy: Proxy, owner: str) -> None:
+    # given: a pump at work, for which somebody else injects too
+    server = redis_server.shared()
+    serving = RedisBackend(server.url, backend._prefix)
+    serving.open(None, 50)
+    drive = Driver(serving)
+    drive.inject("b")
+
+    proxy.cut = 2
+    ids = backend.inject(owner, [Injection("cli", ["a"], "Ping", b"in")] * 3, 1.0, Cursor("in", "f", 3))
+
+    assert proxy.swallowed == 2
+    assert sorted(ids) == sorted(one.id for one in serving.conversations() if one.chain != "system.org.cli-1")
+    assert serving.totals().in_flight == 4
+    drive.finish()
+    assert drive.kinds_of_events().count("output") == (4 if owner else 1)
+    serving.close()
+
+
+def test_an_adoption_whose_answer_was_lost_is_one(backend: RedisBackend, proxy: Proxy) -> None:
+    drive = Driver(backend, "pump-2")
+    [id] = backend.inject("", [Injection("cli", ["a"], "Ping", b"in")], 1.0)
+    proxy.cut = 2
+
+    record = backend.adopt("pump-2", id, "")
+
+    assert proxy.swallowed == 2
+    assert record == drive.record(id)
+    assert record.owner == "pump-2"
+    assert backend.adopt("pump-2", id, "") is None
+
+
 def test_what_may_not_be_done_twice_says_that_it_may_have_been_done(backend: RedisBackend, proxy: Proxy) -> None:
     backend.buffer_append("loose", b"before")
     proxy.cut = 1
@@ -211,6 +245,48 @@ def test_a_restart_with_persistence_is_waited_for(own_server: redis_server.Serve
     assert drive.outputs() == [b"answer"]
 
 
+def test_whoever_made_changes_that_a_restart_has_lost_is_told_and_nobody_else(
+    own_server: redis_server.Server,
+) -> None:
+    # given: a snapshot, before one of two pumps goes on
+    loser, other = opened(own_server), opened(own_server)
+    drive, idle = Driver(loser), Driver(other, "pump-2")
+    drive.inject("a")
+    idle.inject("b")
+    idle.commit(answered(idle.claim("b")))
+    with client.Redis.from_url(own_server.url) as raw:
+        raw.save()
+    claim = drive.claim()
+    drive.commit(answered(claim))
+
+    own_server.restart()
+
+    acts: list[Callable[[], object]] = [lambda: drive.commit(answered(claim)), lambda: drive.inject("a")]
+    acts += [drive.advance, lambda: loser.renew(drive.pump, 9.0), lambda: loser.adopt(drive.pump, "any", "")]
+    for act in acts:
+        with pytest.raises(BackendError, match="has lost the latest changes"):
+            act()
+    assert other.renew("pump-2", 9.0)
+    assert len(idle.advance().claims) == 1
+    assert len(opened(own_server).pumps()) == 2
+
+
+def test_a_pump_that_was_buried_by_mistake_and_enrolls_again_goes_on(own_server: redis_server.Server) -> None:
+    backend, other = opened(own_server), opened(own_server)
+    drive = Driver(backend)
+    drive.inject("a")
+    stale = drive.claim()
+
+    other.bury_pump(drive.pump)
+
+    assert not backend.renew(drive.pump, 9.0)
+    assert drive.advance(answered(stale), most=0).refused == {0: "stale"}
+    backend.enroll(PumpRecord(drive.pump, "here", 1, 1, 9.0))
+    drive.commit(answered(drive.claim()))
+    drive.advance()
+    assert drive.kinds_of_events() == ["output", "ended"]
+
+
 @pytest.mark.parametrize("act", ["advance", "wait"])
 def test_a_server_that_stays_away_is_an_error_and_not_a_hang(own_server: redis_server.Server, act: str) -> None:
     backend = opened(own_server, patience=0.5)
@@ -225,6 +301,7 @@ def test_a_server_that_stays_away_is_an_error_and_not_a_hang(own_server: redis_s
 
     with pytest.raises(BackendError, match="no Redis server answers"):
         acts[act]()
+    assert not backend._link._met, "the next call is not to wait as long again"
 
 
 def test_a_wait_is_not_ended_by_the_time_outs_of_its_connection(

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import redis as client
 import redis_server
-
 from cli.bench import Bench, wait_until
 
 pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
@@ -41,7 +40,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[redis_server.Server]:
 persistent = pytest.mark.parametrize("server", [PERSISTENT], indirect=True, ids=["persistent"])
 
 
-def start_run(bench: Bench, server: redis_server.Server, *options: str, seconds: float = 0.05) -> subprocess.Popen[bytes]:
+def start_run(
+    bench: Bench, server: redis_server.Server, *options: str, seconds: float = 0.05
+) -> subprocess.Popen[bytes]:
     """A run of ITEMS items, each of which leaves a mark when it begins; eight at a time."""
     organism = bench.organism("sleeper", extra=f"backend: {{type: redis, redis_url: '{server.tcp}'}}\n")
     organism.write_text(organism.read_text().replace("timeout: 0", "timeout: 0, concurrency: 8"))

@@ -54,7 +54,7 @@ def test_json_is_one_document_of_the_documented_shape(bench: Bench) -> None:
     assert list(faults["exception"]) == keys
     assert "in broken" in faults["exception"]["traceback"]
     threads = {thread["listener"]: thread for thread in document["threads"]}
-    keys = ["thread", "conversation", "chain", "listener", "state", "slots", "bytes", "from", "to"]
+    keys = ["thread", "conversation", "chain", "listener", "state", "slots", "bytes", "touched", "from", "to"]
     assert list(threads["echo"]) == keys
     assert (threads["echo"]["state"], threads["broken"]["state"]) == ("done", "failed")
     assert {entry["uuid"] for entry in document["registry"]} > {thread["thread"] for thread in document["threads"]}

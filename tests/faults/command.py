@@ -21,6 +21,7 @@ import redis_server
 
 from faults.points import BACKENDS, POINTS, Point
 from faults.scenario import MOST_KILLS, Outcome, kill_at, kill_at_random
+from xpipe.version import __version__
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 AT_ONCE = 2
@@ -130,7 +131,7 @@ def row(one: Series) -> str:
 
 
 def versions() -> str:
-    python = f"xpipe {version('xpipe')}, Python {platform.python_version()} on {platform.system()} {platform.release()}"
+    python = f"xpipe {__version__}, Python {platform.python_version()} on {platform.system()} {platform.release()}"
     return f"{python}, SQLite {sqlite3.sqlite_version}, Redis {server_version()}, redis-py {version('redis')}"
 
 

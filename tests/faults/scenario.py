@@ -9,13 +9,14 @@ from pathlib import Path
 
 from faults.checks import Verdict, left_behind
 from faults.points import COMPLETE, KILLED, LONG_AGO, Point, point_named
-from faults.world import Run, World
+from faults.world import Run, World, wait_until
 
 FIRST, MORE = 48, 8
 """Documents that there are at first, and that come with each further run."""
 MOST_KILLS = 8
 """A message that was lost with its pump ten times becomes a fault (L2); fewer kills leave every answer as it is."""
-RANDOM_DOCUMENTS = 300
+MANY, MANY_MORE = 150, 40
+"""The same where the time of death is left to chance."""
 
 
 @dataclass
@@ -82,13 +83,14 @@ class Scenario:
 
     def kill_at_random(self, kills: int) -> Outcome:
         """`kills` runs that are killed after a random time, then one to the end."""
-        self._world.add_documents(RANDOM_DOCUMENTS)
+        self._world.add_documents(MANY)
         while self._outcome.kills < kills:
             run = self._world.start(*self._world.going_on)
-            time.sleep(self._chance.uniform(0.1, 1.5))  # Where this finds the run is the point of the test.
+            wait_until(lambda run=run: run.has_begun, "the run did not begin")  # type: ignore[misc]
+            time.sleep(self._chance.uniform(0.0, 0.4))  # Where this finds the run is the point of the test.
             self._outcome.kills += run.kill()
             self._note_death(run)
-            self._world.add_documents(MORE)
+            self._world.add_documents(MANY_MORE)
         return self._finish()
 
     def _note_death(self, run: Run) -> None:

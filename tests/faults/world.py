@@ -23,6 +23,8 @@ from xpipe.ports import SharedBackend
 from xpipe.state import BackendConfig, attach_shared_backend
 
 TESTS = Path(__file__).parent.parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
+"""Whatever xpipe is installed, it is the one beside these tests that is tested."""
 PATIENCE = 60.0
 """Seconds after which a run hangs."""
 
@@ -57,6 +59,11 @@ class Run:
         """Kill the pump, and nothing but the pump; False when it has ended before."""
         self.process.kill()
         return self.end() == -signal.SIGKILL
+
+    @property
+    def has_begun(self) -> bool:
+        """It has opened its output, which it does just before it turns to the backend."""
+        return self._out.exists() or self.process.poll() is not None
 
     @property
     def died_at_its_point(self) -> bool:
@@ -127,7 +134,7 @@ class World:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": str(TESTS)},
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
@@ -140,7 +147,9 @@ class World:
     def collect_all(self) -> str | None:
         """`xpipe gc --older-than 0`; what is wrong with how it ended."""
         command = [sys.executable, "-m", "xpipe", "gc", "organism.yaml", "--older-than", "0"]
-        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE)
+        ended = subprocess.run(
+            command, cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE
+        )
         return None if ended.returncode == 0 else f"{ended.returncode}: {ended.stdout}{ended.stderr}"
 
     def said(self, run: Run) -> str:

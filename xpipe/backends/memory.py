@@ -4,53 +4,40 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
-from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
 from xpipe.backends.ledger import Ledger
-from xpipe.backends.records import Conversation, JoinState, Thread
-from xpipe.backends.store import MemoryStore
+from xpipe.backends.memory_content import MemoryContent
+from xpipe.backends.records import Conversation
 from xpipe.core import chains
-from xpipe.core.errors import BackendError, LimitError
+from xpipe.core.errors import BackendError
 from xpipe.core.messages import (
-    UNREADABLE,
     ConversationRecord,
     Cursor,
     DeadLetter,
     Injection,
-    Join,
     PumpRecord,
     Step,
-    damaged_letter,
-    readable,
-    tombstone,
 )
 from xpipe.ports import (
     Advanced,
     BackendTotals,
     Capabilities,
-    Damage,
-    JoinRecord,
     Load,
     Orphan,
-    RegistryRecord,
-    ThreadRecord,
 )
 
 CAPABILITIES = Capabilities(cross_process=False, persistent=False, cross_host=False, expiry=False, blocking=False)
 
 
-class InMemoryBackend:
+class InMemoryBackend(MemoryContent):
     capabilities = CAPABILITIES
 
     def __init__(self, max_threads: int = 100_000) -> None:
+        super().__init__()
         self._max_threads = max_threads
-        self._lock = threading.Lock()
-        self._store = MemoryStore()
-        self._state: Ledger | None = None
 
     def open(self, organism: str | None, slots_per_thread: int) -> None:
         with self._lock:
@@ -62,12 +49,6 @@ class InMemoryBackend:
                 raise BackendError("a memory backend lives only inside a run; look at it with `xpipe run --json`")
             secret = secrets.token_bytes(32)
             self._state = Ledger(self._store, organism, secret, slots_per_thread, self._max_threads)
-
-    @property
-    def _ledger(self) -> Ledger:
-        if self._state is None:
-            raise BackendError("the backend is not open; call open() with the organism's name first")
-        return self._state
 
     def root(self) -> str:
         return self._ledger.root
@@ -98,179 +79,6 @@ class InMemoryBackend:
     def ready_listeners(self) -> list[str]:
         with self._lock:
             return list(self._store.lanes)
-
-    def _slots(self, thread: str) -> MutableSequence[bytes]:
-        found = self._store.threads.get(thread)
-        return found.slots if found else self._store.loose.get(thread, [])
-
-    def buffer_append(self, thread: str, slot: bytes) -> int:
-        with self._lock:
-            slots = self._slots(thread)
-            if len(slots) >= self._ledger.slots_per_thread:
-                raise LimitError(f"the thread {thread} is full ({len(slots)} slots); raise limits.slots_per_thread")
-            if thread not in self._store.threads:
-                slots = self._store.loose.setdefault(thread, slots)
-            slots.append(slot)
-            self._store.slot_count += 1
-            return len(slots) - 1
-
-    def buffer_get_thread(self, thread: str, start: int = 0, stop: int | None = None) -> list[bytes]:
-        with self._lock:
-            return list(self._slots(thread)[start:stop])
-
-    def buffer_get_slot(self, thread: str, index: int) -> bytes | None:
-        with self._lock:
-            slots = self._slots(thread)
-            return slots[index] if 0 <= index < len(slots) else None
-
-    def buffer_thread_len(self, thread: str) -> int:
-        with self._lock:
-            return len(self._slots(thread))
-
-    def buffer_thread_exists(self, thread: str) -> bool:
-        return self.buffer_thread_len(thread) > 0
-
-    def buffer_delete_thread(self, thread: str) -> bool:
-        with self._lock:
-            return self._drop_slots(thread)
-
-    def _drop_slots(self, thread: str) -> bool:
-        found = self._store.threads.get(thread)
-        slots = self._slots(thread)
-        if not slots or (found is not None and not found.conversation.ended):
-            return False
-        self._store.slot_count -= len(slots)
-        slots.clear()
-        self._store.loose.pop(thread, None)
-        return True
-
-    def buffer_list_threads(self) -> Iterator[str]:
-        with self._lock:
-            store = self._store
-            found = [*(id for id, thread in store.threads.items() if thread.slots), *store.loose]
-        yield from found
-
-    def buffer_clear(self) -> None:
-        with self._lock:
-            for thread in [*self._store.threads, *self._store.loose]:
-                self._drop_slots(thread)
-
-    def join_results(self, thread: str) -> list[bytes | None]:
-        with self._lock:
-            found = self._store.threads.get(thread)
-            return list(found.join.results) if found and found.join else []
-
-    def joins(self) -> Iterator[tuple[str, int, int]]:
-        with self._lock:
-            open = [(id, join.terms.total - join.missing, join.terms.total) for id, join in self._store.joins.items()]
-        yield from open
-
-    def join_create(self, id: str, total: int) -> bool:
-        with self._lock:
-            joins = self._store.joins
-            if id in joins:
-                return False
-            joins[id] = JoinState(Join(id, total, b""), None)
-            return True
-
-    def join_get(self, id: str) -> JoinRecord | None:
-        with self._lock:
-            join = self._store.joins.get(id)
-            return JoinRecord(id, join.terms.total, list(join.results)) if join else None
-
-    def join_record(self, id: str, index: int, result: bytes) -> bool:
-        with self._lock:
-            join = self._store.joins.get(id)
-            return join is not None and join.thread is None and join.record(index, result)
-
-    def join_remove(self, id: str) -> bool:
-        with self._lock:
-            join = self._store.joins.get(id)
-            if join is None or join.thread is not None:
-                return False
-            del self._store.joins[id]
-            return True
-
-    def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
-        with self._lock:
-            found = self._find(conversation)
-        for thread in reversed(found) if newest else found:
-            yield _record(thread)
-
-    def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
-        with self._lock:
-            found = (thread for id, thread in self._store.threads.items() if id.startswith(prefix))
-            return [_record(thread) for thread in islice(found, most)]
-
-    def _find(self, conversation: str | None) -> list[Thread]:
-        store = self._store
-        if conversation is None:
-            return list(store.threads.values())
-        known = store.conversations.get(conversation)
-        return [store.threads[id] for id in known.threads] if known else []
-
-    def registry_set(self, chain: str, uuid: str) -> str:
-        with self._lock:
-            bound = self._uuid_of(chain)
-            if bound is not None:
-                return bound
-            other = self._chain_of(uuid)
-            if other is not None:
-                raise LimitError(f"the id {uuid} is bound to the chain {other} already; take another id")
-            self._store.ids[chain], self._store.chains[uuid] = uuid, chain
-            return uuid
-
-    def _uuid_of(self, chain: str) -> str | None:
-        ledger = self._ledger
-        if chain == ledger.root:
-            return ledger.root_id
-        id = self._store.ids.get(chain) or chains.thread_id(ledger.secret, chain)
-        return id if id in self._store.chains or id in self._store.threads else None
-
-    def _chain_of(self, uuid: str) -> str | None:
-        if uuid == self._ledger.root_id:
-            return self._ledger.root
-        thread = self._store.threads.get(uuid)
-        return thread.chain if thread else self._store.chains.get(uuid)
-
-    def registry_get_uuid(self, chain: str) -> str | None:
-        with self._lock:
-            return self._uuid_of(chain)
-
-    def registry_get_chain(self, uuid: str) -> str | None:
-        with self._lock:
-            return self._chain_of(uuid)
-
-    def registry_delete(self, uuid: str) -> bool:
-        with self._lock:
-            return self._unbind(uuid)
-
-    def _unbind(self, uuid: str) -> bool:
-        """A thread of a conversation that is over goes with that; only a binding from outside can go alone."""
-        chain = self._store.chains.get(uuid)
-        thread = self._store.threads.get(uuid)
-        return chain is not None and thread is None and self._store.unbind(chain)
-
-    def registry_clear(self) -> None:
-        with self._lock:
-            for uuid in list(self._store.chains):
-                self._unbind(uuid)
-
-    def registry_list_all(self) -> Iterator[tuple[str, str]]:
-        with self._lock:
-            ledger, store = self._ledger, self._store
-            pairs = {ledger.root_id: ledger.root} | store.chains
-            pairs |= {thread.id: thread.chain for thread in store.threads.values()}
-        yield from pairs.items()
-
-    def registry_entries(self) -> Iterator[RegistryRecord]:
-        for uuid, chain in self.registry_list_all():
-            yield RegistryRecord(uuid, chain, self._kind(uuid))
-
-    def _kind(self, uuid: str) -> str:
-        if uuid == self._ledger.root_id:
-            return "root"
-        return "thread" if uuid in self._store.threads else "bound"
 
     def totals(self) -> BackendTotals:
         with self._lock:
@@ -371,22 +179,6 @@ class InMemoryBackend:
         del remove  # One dictionary holds each thing, and what belongs to it goes with it.
         yield from ()
 
-    def damages(self, set_aside: bool = False) -> Iterator[Damage]:
-        for id in list(self._store.threads):
-            with self._lock:
-                yield from self._damages_of(id, set_aside)
-
-    def _damages_of(self, id: str, set_aside: bool) -> list[Damage]:
-        thread = self._store.threads.get(id)
-        if thread is None:
-            return []
-        waiting = thread.mailbox or ()
-        broken = [at for at, data in enumerate(thread.slots) if at not in waiting and readable(data) is None]
-        for at in broken if set_aside else ():
-            self._store.bury(damaged_letter(thread.slots[at], f"slot {at} of the thread {id}", id, time.time()))
-            thread.slots[at] = tombstone(id)
-        return [Damage(f"slot {at} of the thread {id}", UNREADABLE, set_aside) for at in broken]
-
     def info(self) -> dict[str, Any]:
         totals = self.totals()
         threads = sum(1 for _ in self.buffer_list_threads())
@@ -399,19 +191,3 @@ class InMemoryBackend:
 
     def close(self) -> None:
         pass
-
-
-def _record(thread: Thread) -> ThreadRecord:
-    last = readable(thread.slots[-1]) if thread.slots else None
-    return ThreadRecord(
-        thread=thread.id,
-        conversation=thread.conversation.id,
-        chain=thread.chain,
-        listener=thread.listener,
-        state=thread.status,
-        slots=len(thread.slots),
-        bytes=sum(map(len, thread.slots)),
-        last_from=last.sender if last else "",
-        last_to=last.to if last else "",
-        touched=thread.touched,
-    )

@@ -109,18 +109,27 @@ def read_thread(
     touched: bytes,
 ) -> ThreadRecord:
     """A thread from a row of rows.lua."""
-    last = _names(sender, to)
+    last_from, last_to = _ends(sender, to)
     return ThreadRecord(
-        text(id), text(conversation), text(chain), text(listener), state.decode(), slots, size, *last, float(touched)
+        thread=text(id),
+        conversation=text(conversation),
+        chain=text(chain),
+        listener=text(listener),
+        state=state.decode(),
+        slots=slots,
+        bytes=size,
+        last_from=last_from,
+        last_to=last_to,
+        touched=float(touched),
     )
 
 
-def _names(*names: bytes) -> list[str]:
+def _ends(sender: bytes, to: bytes) -> tuple[str, str]:
     """Of a message; those of a damaged one may be no text."""
     try:
-        return [name.decode() for name in names]
+        return sender.decode(), to.decode()
     except UnicodeDecodeError:
-        return [""] * len(names)
+        return "", ""
 
 
 def read_conversation(

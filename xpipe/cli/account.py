@@ -12,8 +12,8 @@ from xpipe import inspection
 from xpipe.assembly import Organism
 from xpipe.cli.formats import encode_json
 from xpipe.cli.harvest import Harvest
+from xpipe.cli.rows import thread_row
 from xpipe.inspection import Overview
-from xpipe.ports import ThreadRecord
 from xpipe.runtime.stats import FaultRecord
 
 SCHEMA_VERSION = 1
@@ -119,7 +119,7 @@ def write_document(to: IO[bytes], account: Account, harvest: Harvest, organism: 
     _write_list(to, "outputs", (line.rstrip(b"\n") for line in harvest.lines()))
     _write_list(to, "faults", (encode_json(_fault(fault)) for fault in account.faults))
     backend, pump = organism.backend, organism.pump.id
-    _write_list(to, "threads", (encode_json(_thread(thread)) for thread in inspection.threads(backend, pump)))
+    _write_list(to, "threads", (encode_json(thread_row(thread)) for thread in inspection.threads(backend, pump)))
     _write_list(to, "registry", (encode_json(asdict(entry)) for entry in inspection.registry(backend, pump)))
     to.write(b'"totals": ' + encode_json(asdict(account.totals)) + b",\n")
     to.write(b'"timings": ' + encode_json(_timings(account)) + b"\n}\n")
@@ -152,20 +152,6 @@ def _fault(fault: FaultRecord) -> dict[str, object]:
         "traceback": fault.traceback,
         "conversation": fault.conversation,
         "thread": fault.thread,
-    }
-
-
-def _thread(thread: ThreadRecord) -> dict[str, object]:
-    return {
-        "thread": thread.thread,
-        "conversation": thread.conversation,
-        "chain": thread.chain,
-        "listener": thread.listener,
-        "state": thread.state,
-        "slots": thread.slots,
-        "bytes": thread.bytes,
-        "from": thread.last_from,
-        "to": thread.last_to,
     }
 
 

@@ -1,5 +1,5 @@
--- ARGV: 3 to 6 see calls.lua, 7 a conversation, 8 its owner. What is known of it once the pump owns it; nothing if it is
--- unknown or another's.
+-- ARGV: 3 to 6 see calls.lua, 7 a conversation, 8 its owner. What is known of it once the pump owns it; nothing if it
+-- is unknown or another's.
 
 local id = ARGV[7]
 local name = key('conversation', id)

@@ -1,5 +1,5 @@
--- ARGV: 3 to 6 see calls.lua, 7 now, 8 slots per thread, 9 most, 10 how many listeners, then name and room of each, then
--- steps. What a call has answered is kept until the next one, to be answered again.
+-- ARGV: 3 to 6 see calls.lua, 7 now, 8 slots per thread, 9 most, 10 how many listeners, then name and room of each,
+-- then steps. What a call has answered is kept until the next one, to be answered again.
 
 local most, listeners = tonumber(ARGV[9]), tonumber(ARGV[10])
 local inbox, last = key('inbox', pump), key('reply', pump)

@@ -1,5 +1,5 @@
--- ARGV: 3 where the page begins ('' for the first), 4 rows. Where the next page begins ('' for nowhere), and the threads
--- that have a slot.
+-- ARGV: 3 where the page begins ('' for the first), 4 rows. Where the next page begins ('' for nowhere), and the
+-- threads that have a slot.
 
 local page, after = page_of(THREADS, ARGV[3], ARGV[4])
 local ids = {}

@@ -5,19 +5,19 @@
 --   calls if they are many, join:{id} record and results:{id} hash by index of its Buffer.
 -- Of a conversation: conversation:{id} its record, members:{id} list of its threads.
 -- Made by hand: handmade:{join}, handmade-results:{join}.
--- Of a pump, until it is retired or buried: reply:{pump} hash of its last answer, wake:{pump} list of at most one token.
--- These expire if there is a TTL. What follows always does: call:{process}:{pump} the number of the last call of a
---   process for a pump that changed something, and `upkeep`. What comes then never does.
+-- Of a pump, until it is retired or buried: reply:{pump} hash of its last answer, wake:{pump} one token or none.
+-- These expire if there is a TTL. Always: `upkeep`, and call:{process}:{pump}, the number of the last call of a process
+--   for a pump that changed something. What comes now never does:
 --
 -- organism, secret, numbers (of initiators), counters, cursors (of sources, by name).
 -- Dead letters: `dead` hash by number, `dead_times` set of numbers by the time they were given up.
--- Of a pump, until it is retired or buried: inbox:{pump} list of events, five values each; claimed:{pump} set of threads
---   by age. Hashes: pumps, leases. A plain set: listening (who is told of work).
+-- Of a pump, until it is retired or buried: inbox:{pump} list of events, five values each; claimed:{pump} set of
+--   threads by age. Hashes: pumps, leases. A plain set: listening (who is told of work).
 -- Of a listener with work: ready:{listener} list of threads; `lanes` lists these listeners as they are served next.
--- Indexes of what may expire: sets by age: threads, conversations, running; by time: finished, settled (those of which
+-- Indexes of what may expire. Sets by age: threads, conversations, running; by time: finished, settled (those of which
 --   all outputs are delivered), expiries of joins. Hashes: registry (id to chain of threads and bindings), bound (id to
---   chain of bindings from outside), joins (id to thread, '' if made by hand), loose (number of slots of ids that are no
---   thread); with a TTL also sizes and flights (slots and messages in flight by conversation).
+--   chain of bindings from outside), joins (id to thread, '' if made by hand), loose (number of slots of ids that are
+--   no thread); with a TTL also sizes and flights (slots and messages in flight by conversation).
 --
 -- KEYS[1] is `{prefix}organism`, which also tells a cluster the slot of all the others.
 -- ARGV: 1 the root's id, 2 the TTL in seconds (0: none), 3... what the script is called with.

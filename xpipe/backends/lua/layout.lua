@@ -26,7 +26,7 @@ local function thread_of(data)
   local conversation, parent, listener, caller, index, seq, attempt, call_id, deliveries, failed, fence, owner,
     pending, no_answer, state, join, head, parked, opens, bytes, chain, initial, spilled, few, touched =
     select(2, cmsgpack.unpack_limit(data, FIELDS, 3))
-  assert(touched)
+  assert(type(conversation) == 'string' and type(touched) == 'number')
   return {
     conversation = conversation, parent = parent, listener = listener, caller = caller, index = index, seq = seq,
     attempt = attempt, call = call_id, deliveries = deliveries, failed = failed, fence = fence, owner = owner,
@@ -46,7 +46,7 @@ end
 
 local function conversation_of_data(data)
   local owner, started, ended, delivered, faulted, outputs = cmsgpack.unpack(data)
-  assert(outputs)
+  assert(type(owner) == 'string' and type(outputs) == 'number')
   return {
     owner = owner, started = started, ended = ended, delivered = delivered, faulted = faulted, outputs = outputs,
   }
@@ -62,7 +62,7 @@ end
 
 local function join_of_data(data)
   local id, total, missing, joined, collect, expires = cmsgpack.unpack(data)
-  assert(expires)
+  assert(type(id) == 'string' and type(expires) == 'number')
   return {id = id, total = total, missing = missing, joined = joined, collect = collect, expires = expires}
 end
 

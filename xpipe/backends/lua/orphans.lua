@@ -1,6 +1,6 @@
 -- ARGV: 3 an index, 4 a cursor, 5 rows, 6 whether what belongs to nothing goes (1). Where the next page begins ('0' for
--- nowhere), and of each orphan the kind, the id, and what it lacks. Conversations and pumps do not go here: what is left
--- of them is more than one call may do.
+-- nowhere), and of each orphan the kind, the id, and what it lacks. Conversations and pumps do not go here: what is
+-- left of them is more than one call may do.
 
 local removes = ARGV[6] == '1'
 local checks = {}

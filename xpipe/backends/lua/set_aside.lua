@@ -1,5 +1,5 @@
--- ARGV: 3 a thread, 4 the index of a slot, 5 what was found there, 6 what takes its place, 7 the fault and 8 the time of
--- its dead letter. Whether it was still there and waited for nobody.
+-- ARGV: 3 a thread, 4 the index of a slot, 5 what was found there, 6 what takes its place, 7 the fault and 8 the time
+-- of its dead letter. Whether it was still there and waited for nobody.
 
 local id, index, found, instead = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local t, buffer = thread(id), key('buffer', id)

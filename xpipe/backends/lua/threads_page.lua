@@ -1,5 +1,5 @@
--- ARGV: 3 a conversation or '' for all, 4 whether the newest come first (1), 5 where the page begins ('' for the first),
--- 6 rows. Where the next page begins ('' for nowhere), and a row for each thread.
+-- ARGV: 3 a conversation or '' for all, 4 whether the newest come first (1), 5 where the page begins ('' for the
+-- first), 6 rows. Where the next page begins ('' for nowhere), and a row for each thread.
 
 local downwards, rows = ARGV[4] == '1', tonumber(ARGV[6])
 

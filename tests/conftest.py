@@ -1,0 +1,52 @@
+"""No test leaves anything behind."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import leftovers
+import pytest
+
+PATIENCE = 5.0
+"""Seconds in which what is ending may end."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temp_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A temp folder that no other program uses, also for the processes that tests start. Its path is short, as the
+    path of a socket must be."""
+    tmp_path_factory.getbasetemp()  # stays where people look for it
+    folder = tempfile.mkdtemp(prefix="xt", dir="/tmp")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        patch.delenv("XDG_RUNTIME_DIR", raising=False)
+        yield Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def repository_files() -> leftovers.Files:
+    return leftovers.Files()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(own_temp_folder: Path, repository_files: leftovers.Files) -> Iterator[None]:
+    """Fails a test that leaves a process, a file or a lasting key behind."""
+    processes = leftovers.Processes()
+    yield
+    end = time.monotonic() + PATIENCE
+    while left := [*processes.left(), *repository_files.left(), *leftovers.temporary(own_temp_folder)]:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.01)
+    left += leftovers.lasting_keys()
+    if left:
+        repository_files.accept()
+        for path in own_temp_folder.glob("xpipe*"):
+            shutil.rmtree(path, ignore_errors=True)
+        pytest.fail("this test has left behind:\n  " + "\n  ".join(left), pytrace=False)
