@@ -76,33 +76,36 @@ def _command(pid: int) -> str:
 
 
 class Files:
-    """The files in the repository. A folder is read again only if it has changed."""
+    """The files below `folder`. A folder is read again only if it has changed."""
 
-    def __init__(self) -> None:
-        self._known = set(_files(REPOSITORY))
-        self._times = {str(folder): _changed(folder) for folder in {REPOSITORY, *(one.parent for one in self._known)}}
+    def __init__(self, folder: Path = REPOSITORY) -> None:
+        self._folder = folder
+        self.accept()
 
     def left(self) -> list[str]:
         """New ones."""
         times = {folder: _changed(folder) for folder in self._times}
         folders = [folder for folder, time in times.items() if self._times[folder] != time]
-        new = {path for folder in folders for path in _files(Path(folder))} - self._known
+        found = {inner: files for folder in folders for inner, files in _walk(folder)}
+        new = {path for files in found.values() for path in files} - self._known
         if not new:
-            self._times = times
-        return [f"file {path}" for path in new]
+            self._times |= times | {folder: _changed(folder) for folder in found}
+        return [f"file {path}" for path in sorted(new)]
 
     def accept(self) -> None:
-        """What has been told of is not told of again."""
-        self.__init__()  # type: ignore[misc]
+        """What is there now is not new any more."""
+        found = dict(_walk(self._folder))
+        self._known = {path for files in found.values() for path in files}
+        self._times = {folder: _changed(folder) for folder in found}
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in PASSING and not name.endswith(".egg-info")]
-        yield from (Path(root, name) for name in names if Path(name).suffix not in SOURCE)
+        yield Path(root), [Path(root, name) for name in names if Path(name).suffix not in SOURCE]
 
 
-def _changed(folder: Path | str) -> int:
+def _changed(folder: Path) -> int:
     try:
         return os.stat(folder).st_mtime_ns
     except OSError:

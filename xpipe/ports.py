@@ -155,8 +155,8 @@ class SharedBackend(Protocol):
         """Commit the steps `finished`, each wholly or not at all; then claim messages for `pump`.
 
         Claims at most `room[name]` messages of each listener and `most` in all, oldest first within a listener, one
-        of a thread at a time, and hands over the events of the conversations that `pump` injected. `now` is the
-        time in seconds since the epoch, by which joins expire.
+        of a thread at a time, and hands over the events of the conversations that `pump` owns; a pump that is not
+        enrolled gets nothing. `now` is the time in seconds since the epoch, by which joins expire.
         """
 
     def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:

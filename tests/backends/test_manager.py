@@ -22,7 +22,7 @@ from xpipe.backends.manager_link import Channel
 from xpipe.backends.manager_service import MOST_CURSORS
 from xpipe.backends.manager_verbs import PAGE_BYTES, PAGE_ITEMS
 from xpipe.core.errors import EXIT_BACKEND, BackendError, LimitError
-from xpipe.core.messages import Injection
+from xpipe.core.messages import Injection, PumpRecord
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ def test_what_one_process_does_another_sees(owner: ManagerBackend) -> None:
         ids = pool.submit(inject, owner.address, owner.authkey, 3).result()
 
     assert [one.conversation for one in owner.threads() if one.listener != "a"] == ids
+    owner.enroll(PumpRecord("mine", "here", 1, 1, 1.0))
     assert len(owner.advance("mine", [], {"a": 9}, 9, 1.0).claims) == 3
 
 

@@ -105,12 +105,13 @@ def test_a_join_whose_thread_is_gone_is_an_orphan(backend: RedisBackend, raw_red
     assert not raw_redis.exists(f"{backend._prefix}join:{claim.thread}", f"{backend._prefix}results:{claim.thread}")
 
 
-def test_a_pump_that_works_without_being_known_is_an_orphan_whose_claims_are_free_again(
+def test_a_pump_whose_record_is_lost_is_an_orphan_whose_claims_are_free_again(
     backend: RedisBackend, raw_redis: client.Redis
 ) -> None:
     drive = Driver(backend)
     drive.inject("a")
-    assert len(backend.advance("zombie", [], {"a": 1}, 1, 1.0).claims) == 1
+    Driver(backend, "zombie").claim()
+    raw_redis.hdel(f"{backend._prefix}pumps", "zombie")
 
     assert_removed(backend, raw_redis, {Orphan("pump", "zombie", "its record")})
 

@@ -51,12 +51,12 @@ def test_a_killed_run_goes_on_where_the_table_says_so(bench: Bench, kind: str) -
 @pytest.mark.parametrize("kind", ["memory", "manager", "sqlite", "redis"])
 def test_others_can_look_in_where_the_table_says_so(bench: Bench, kind: str) -> None:
     organism = bench.organism("sleeper", extra=settings(kind))
-    process = bench.start("run", organism, "--send", 'sleeper={"text": "began", "seconds": 600}')
+    process = bench.start("run", organism, "--send", 'sleeper={"text": "began", "seconds": 600}', "--grace", "0")
     wait_until(lambda: (bench.folder / "began").exists())
 
     looked = bench.run("threads", organism, "--json")
 
-    process.kill()
+    process.terminate()
     process.communicate()
     assert (looked.returncode == 0) == (rows()[kind][4] != "nobody")
 

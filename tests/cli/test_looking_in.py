@@ -226,3 +226,16 @@ def test_a_manager_is_found_at_its_address_with_its_key(bench: Bench, tmp_path: 
         assert b"wrong key" not in wrong.stderr
     finally:
         manager.close()
+
+
+def test_bytes_that_are_no_text_are_a_wrong_option_or_id(stored: Stored) -> None:
+    stored.organism("echo")
+    stored.run('echo={"text": "a"}')
+    place = stored.options[:2]
+
+    for arguments in (["organism.yaml", "\udcff"], ["organism.yaml", "-c", "\udcff"], [*place, "--prefix", "\udcff"]):
+        looked = stored.bench.run("threads", *arguments)
+
+        assert looked.returncode == 2, looked
+        assert b"no UTF-8" in looked.stderr
+        assert looked.stderr.count(b"\n") == 1

@@ -128,3 +128,19 @@ def test_a_plain_run_names_what_earlier_runs_left_unfinished(bench: Bench) -> No
 
     assert b"of earlier runs unfinished: " in plain.stderr
     assert b"run with --resume to go on with them" in plain.stderr
+
+
+def test_what_a_run_is_still_printing_is_not_printed_by_a_resume(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    much = json.dumps({"to": "echo", "payload": {"text": "x" * 1000}}) + "\n"
+    (bench.folder / "in.jsonl").write_text(much * 200, encoding="utf-8")
+    slow = bench.start("run", organism, "--input", "in.jsonl", "--json")
+    assert slow.stdout is not None
+    begun = os.read(slow.stdout.fileno(), 1)  # It has all, and prints; the pipe takes less than that.
+
+    resumed = bench.run("run", organism, "--resume", "--format", "jsonl")
+
+    assert (resumed.returncode, resumed.stdout) == (0, b""), resumed.stderr
+    printed, _ = slow.communicate(timeout=30)
+    assert len(json.loads(begun + printed)["outputs"]) == 200
+    assert bench.run("outputs", organism, "--undelivered", "--jsonl").stdout == b""

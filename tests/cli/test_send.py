@@ -154,3 +154,52 @@ def test_options_that_do_not_go_together_are_refused(bench: Bench) -> None:
     assert bench.run("send", organism, "echo").returncode == 2
     assert bench.run("send", organism).returncode == 2
     assert not Path(bench.folder / "state").exists()
+
+
+def test_what_is_sent_before_a_serving_run_is_up_is_printed_by_it(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    sent = bench.run("send", organism, 'echo={"text": "early"}')
+
+    process = serve(bench, "echo")
+
+    wait_until(lambda: len(served(bench)) == 2)
+    assert sent.stdout.decode().strip() in {one["conversation"] for one in served(bench)}
+    assert end(process) == 0
+
+
+def test_what_another_run_has_done_before_is_printed_by_the_one_that_serves(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    sent = bench.run("send", organism, 'echo={"text": "early"}')
+    bench.run("run", organism, "--send", 'echo={"text": "other"}')
+    wait_until(lambda: b"early" in bench.run("outputs", organism, "--undelivered", "--json").stdout)
+
+    process = serve(bench, "echo")
+
+    wait_until(lambda: sent.stdout.decode().strip() in {one["conversation"] for one in served(bench)})
+    assert end(process) == 0
+
+
+def test_a_full_organism_is_told_of_and_waited_for_until_the_time_is_up(bench: Bench, shared: str) -> None:
+    if "manager" in shared:
+        pytest.skip("nobody can send to a manager before a run")
+    organism = bench.organism("echo", extra=shared + "limits: {in_flight: 1}\n")
+    bench.run("send", organism, 'echo={"text": "early"}')
+
+    sent = bench.run("send", organism, 'echo={"text": "late"}', "--wait", "--timeout", "300ms")
+
+    assert sent.returncode == 5
+    assert b"its backend is full" in sent.stderr
+    assert b"nothing was sent" in sent.stderr
+    answers = bench.run("run", organism, "--resume", "--format", "jsonl").stdout
+    assert b"early" in answers
+    assert b"late" not in answers
+
+
+def test_a_malformed_message_is_told_in_the_words_of_the_command(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+
+    sent = bench.run("send", organism, "echo")
+
+    assert sent.returncode == 2
+    assert sent.stderr.startswith(b"xpipe: 'echo' does not say what to send to whom")
+    assert b"--send" not in sent.stderr

@@ -71,7 +71,7 @@ def test_a_claimed_message_is_not_claimed_again(drive: Driver, backend: SharedBa
     drive.claim()
 
     assert drive.advance().claims == []
-    assert backend.advance("pump-2", [], {"a": 9}, 9, drive.now).claims == []
+    assert Driver(backend, "pump-2").advance().claims == []
 
 
 def test_any_pump_may_claim_any_ready_message(drive: Driver) -> None:
@@ -83,6 +83,17 @@ def test_any_pump_may_claim_any_ready_message(drive: Driver) -> None:
     assert other.events == []
     drive.advance()
     assert drive.outputs() == [b"answer"]
+
+
+def test_a_pump_that_is_not_enrolled_claims_nothing(drive: Driver) -> None:
+    drive.inject("a")
+
+    for pump in ("never enrolled", "buried"):
+        other = Driver(drive.backend, "buried")
+        drive.backend.bury_pump(other.pump)
+        assert drive.backend.advance(pump, [], {"a": 1}, 1, drive.now).claims == []
+
+    assert len(drive.advance().claims) == 1
 
 
 def test_one_message_of_a_thread_at_a_time_in_the_order_of_the_commits(drive: Driver) -> None:

@@ -32,6 +32,17 @@ def test_threads_are_listed_newest_first_on_demand(drive: Driver) -> None:
     assert newest.chain == "system.org.cli-2.b.c"
 
 
+def test_threads_with_large_slots_are_listed_in_both_orders(drive: Driver) -> None:
+    many = drive.inject("a", "b", "c", payload=b"x" * 3_000_000)
+    for _ in range(6):
+        drive.inject("a", payload=b"x" * 1_000_000)
+
+    for conversation, count in ((None, 16), (many, 4)):
+        oldest_first = [one.thread for one in drive.backend.threads(conversation)]
+        assert len(oldest_first) == count
+        assert [one.thread for one in drive.backend.threads(conversation, newest=True)] == oldest_first[::-1]
+
+
 def test_many_threads_are_listed_in_both_orders(make_backend: Callable[..., SharedBackend]) -> None:
     drive = Driver(make_backend())
     drive.inject_many(2_500)

@@ -181,7 +181,8 @@ def test_injection_waits_while_outputs_are_being_printed(organism_file: Callable
             assert not waiting.done()
 
             go.set()
-            assert kept(organism) == {await waiting}
+            second = await waiting
+            assert kept(organism) == {second}
 
     asyncio.run(run())
 

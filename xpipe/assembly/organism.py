@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -15,26 +16,28 @@ from typing import Any
 from xpipe.assembly.building import backend_config, make_intake, make_pool, make_pump, slots_per_thread
 from xpipe.config.loading import load_definition
 from xpipe.core.errors import BackendError, UsageError, XpipeError
-from xpipe.core.messages import ConversationRecord, Cursor, Event, Injection, Message
+from xpipe.core.messages import ConversationRecord, Cursor, Injection
 from xpipe.core.organism import Listener, OrganismDefinition
 from xpipe.ports import SharedBackend
 from xpipe.runtime.admission import Admission
-from xpipe.runtime.delivery import Delivery
-from xpipe.runtime.happenings import Ending, Happening, Output, happening_of, output_of
+from xpipe.runtime.happenings import Happening, Output
 from xpipe.runtime.lease import Lease, living
+from xpipe.runtime.outcomes import Outcomes
 from xpipe.runtime.pool import Pool
 from xpipe.runtime.pump import Pump
 from xpipe.runtime.stats import Stats
-from xpipe.runtime.takeover import Takeover
-from xpipe.runtime.waiting import Waiting
+from xpipe.runtime.takeover import Taken, Takeover
 from xpipe.state import get_shared_backend
+
+log = logging.getLogger("xpipe.organism")
 
 CONFIRM = 0.25
 """Seconds between two confirmations of outputs."""
 LOOK = 1.0
 """Seconds between two looks at what other processes may have changed."""
 ADOPT = 3.0
-"""Seconds between two looks for conversations that nobody serves."""
+"""Seconds between two looks for conversations that nobody serves; LOOKING times as long as a look took, if longer."""
+LOOKING = 50
 
 
 async def _at_once() -> bool:
@@ -71,12 +74,12 @@ class Organism:
         self.types = self.intake.types
         self.topology = self.intake.topology
         self.pool: Pool | None = None
-        self._on_happening = on_happening
-        self._printed = printed if self.backend.capabilities.persistent else _at_once
+        lasts = self.backend.capabilities.persistent
+        self._printed = printed if lasts else _at_once
+        self._outcomes = Outcomes(self.types, on_happening, at_once=not lasts)
         self._pump: Pump | None = None
+        self._lease: Lease | None = None
         self._upkeep: list[asyncio.Task[None]] = []
-        self._outputs: dict[str, list[Output]] = {}
-        self._delivery = Delivery()
         self._begin_anew()
 
     @classmethod
@@ -127,7 +130,7 @@ class Organism:
         if self.pool is not None:
             self.pool.start()
         self._pump = make_pump(
-            loop, self.definition, self.backend, self.intake, self.pool, self._take, self._waiting.note_change
+            loop, self.definition, self.backend, self.intake, self.pool, self._outcomes.take, self._waiting.note_change
         )
         self._pump.failed.add_done_callback(lambda _: self._waiting.wake_all())
         self._takeover = Takeover(self.backend, self._pump)
@@ -140,7 +143,9 @@ class Organism:
     def _duties(self) -> list[Callable[[], Awaitable[None]]]:
         duties: list[Callable[[], Awaitable[None]]] = [self._serve_the_gone_for_ever]
         duties += [self._confirm_for_ever] if self._printed is not None else []
-        duties += [self._adopt_for_ever] if self.serves else []
+        if self.serves:
+            duties += [lambda: self._adopt_for_ever(lambda: self._takeover.running())]
+            duties += [lambda: self._adopt_for_ever(lambda: self._takeover.unowned())]
         return duties
 
     async def _see_to(self, duty: Callable[[], Awaitable[None]]) -> None:
@@ -155,8 +160,15 @@ class Organism:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(call, *args)
 
-        wake, fail = partial(from_thread, pump.wake), partial(from_thread, self._fail)
-        self._lease = Lease(self.backend, pump.id, self.config.retention, self.serves, wake, fail)
+        self._lease = Lease(
+            self.backend,
+            pump.id,
+            self.config.retention,
+            self.serves,
+            on_news=partial(from_thread, pump.wake),
+            on_renamed=partial(from_thread, self._note_new_name),
+            on_lost=partial(from_thread, self._fail),
+        )
         await pump.line.call(self._lease.take)
         await self._serve_the_gone(pump)
         pump.wake()  # For what an earlier run, or another one, has left.
@@ -175,8 +187,9 @@ class Organism:
             await self._serve_the_gone(self.pump)
 
     def _begin_anew(self) -> None:
-        """Forget who waited for what, in an event loop that may have been another one."""
-        self._waiting = Waiting()  # What an earlier stop left unfinished ends with nobody waiting.
+        """What an earlier stop left unfinished ends with nobody waiting."""
+        self._outcomes.begin_anew()
+        self._waiting = self._outcomes.waiting
         self._injecting = asyncio.Lock()
 
     def _fail(self, error: XpipeError) -> None:
@@ -205,16 +218,13 @@ class Organism:
             return ids
 
     def _expects_room(self) -> bool:
-        return bool(self._waiting.running) or (self._printed is not None and self._delivery.is_pending)
+        return bool(self._waiting.running) or (self._printed is not None and self._outcomes.delivery.is_pending)
 
     async def outputs(self, conversation: str) -> list[Output]:
         """Wait until `conversation` is over; what reached its initiator, in order. May be asked once."""
         while conversation in self._waiting.running:
             await self._while_serving(lambda: self._waiting.ending(conversation))
-        found = self._outputs.pop(conversation, [])
-        if self.backend.capabilities.persistent:
-            self._delivery.add(conversation, len(found), over=True)
-        return found
+        return self._outcomes.collect(conversation)
 
     async def idle(self) -> None:
         """Wait until all conversations injected here are over."""
@@ -244,10 +254,10 @@ class Organism:
         if self._printed is not None:
             with contextlib.suppress(BackendError):
                 self.confirm()
-        self.backend.close()
+        self.leave()
 
     async def halt(self) -> None:
-        """As `stop`, but the backend stays open: for `confirm`, and to look at it."""
+        """As `stop`, but until `leave` the backend stays open and what ran here is this run's: for `confirm`."""
         if self._pump is None:
             return
         pump, self._pump = self._pump, None
@@ -256,10 +266,16 @@ class Organism:
         self._waiting.wake_all()
         await asyncio.gather(*self._upkeep, return_exceptions=True)
         await pump.close()
-        # What cannot be handed back now is free when the lease ends.
-        with contextlib.suppress(BackendError):
-            await pump.line.call(self._lease.give_back)
         pump.line.close()
+
+    def leave(self) -> None:
+        """After `halt`: leave what is not finished or not confirmed to other runs, and close the backend."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            # What cannot be handed back now is free when the lease ends.
+            with contextlib.suppress(BackendError):
+                lease.give_back()
+        self.backend.close()
 
     def unserved(self) -> list[ConversationRecord]:
         """The unfinished conversations in the backend that no live pump serves."""
@@ -273,47 +289,58 @@ class Organism:
         """
         return await self._adopt(self._takeover.all())
 
-    async def _adopt(self, taken: AsyncIterator[tuple[ConversationRecord, list[Message]]]) -> list[str]:
+    async def _adopt(self, taken: AsyncIterator[Taken]) -> list[str]:
         adopted = []
         async for one, outputs in taken:
-            self._delivery.begin(one.id, one.delivered)
+            self._outcomes.take_over(one, outputs)
             if not one.ended:
-                self._waiting.begin([one.id])
                 adopted.append(one.id)
-            for message in outputs:
-                self._tell(output_of(message, self.types), one.id)
-            if one.ended:
-                self._delivery.end(one.id)
         self.pump.wake()
         return adopted
 
-    async def _adopt_for_ever(self) -> None:
-        """Take over what `send` has left to nobody and what pumps that died have left."""
+    def _note_new_name(self, old: str, new: str) -> None:
+        if self._pump is not None:
+            self._pump.id = new
+            carrying = self._see_to(lambda: self._carry_over(old))
+            self._upkeep.append(asyncio.get_running_loop().create_task(carrying, name="xpipe-upkeep"))
+
+    async def _carry_over(self, old: str) -> None:
+        """The pump has lost its name: make its conversations those of the new one, and tell what was missed."""
+        lost = set(self._waiting.running)
+        async for one, outputs in self._takeover.of(old):
+            lost.discard(one.id)
+            if one.id in self._waiting.running:
+                self._outcomes.catch_up(one, outputs)
+        for conversation in lost:
+            log.warning("another run has taken over the conversation %s and tells its outputs", conversation)
+            self._waiting.end(conversation)
+        self.pump.wake()
+
+    async def _adopt_for_ever(self, find: Callable[[], AsyncIterator[Taken]]) -> None:
         while True:
-            await asyncio.sleep(ADOPT)
-            await self._adopt(self._takeover.running())
+            begun = time.monotonic()
+            await self._adopt(find())
+            # Where very much is kept, looking must not become the main work.
+            await asyncio.sleep(max(ADOPT, LOOKING * (time.monotonic() - begun)))
 
     async def _confirm_for_ever(self) -> None:
         """Tell the backend what has been printed, so that it need not happen again on a `resume`."""
         assert self._printed is not None
         while True:
             await asyncio.sleep(CONFIRM)
-            outputs = self._delivery.take()
-            if not outputs:
-                continue
-            delivered = False
+            outputs = self._outcomes.delivery.take()
             try:
-                if await self._printed():
+                if outputs and await self._printed():
                     await self.pump.line.call(self.backend.delivered, outputs)
-                    delivered = True
+                    self._outcomes.delivery.confirm()
                     self._waiting.note_change()
             finally:
-                if not delivered:
-                    self._delivery.put_back(outputs)
+                self._outcomes.delivery.put_back()
 
     def confirm(self) -> None:
         """What has happened so far has been printed, and need not happen again on a `resume`. Also after `halt`."""
-        self.backend.delivered(self._delivery.take())
+        self.backend.delivered(self._outcomes.delivery.take())
+        self._outcomes.delivery.confirm()
 
     @property
     def unfinished(self) -> int:
@@ -338,26 +365,6 @@ class Organism:
             raise UsageError("the organism was stopped before what was waited for came about")
         if pump.failed.done():
             pump.failed.result()
-
-    def _take(self, event: Event) -> None:
-        happening = happening_of(event, self.types)
-        self._tell(happening, event.conversation)
-        if isinstance(happening, Ending):
-            self._waiting.end(event.conversation)
-
-    def _tell(self, happening: Happening, conversation: str) -> None:
-        if self._on_happening is not None:
-            self._on_happening(happening)
-        elif isinstance(happening, Output):
-            self._outputs.setdefault(conversation, []).append(happening)
-        if self._on_happening is not None or not self.backend.capabilities.persistent:
-            self._note_delivery(happening, conversation)
-
-    def _note_delivery(self, happening: Happening, conversation: str) -> None:
-        if isinstance(happening, Output):
-            self._delivery.add(conversation, 1)
-        elif isinstance(happening, Ending):
-            self._delivery.end(conversation)
 
     def register_generic_listener(
         self,

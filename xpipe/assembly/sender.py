@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
 
 from xpipe.assembly.building import backend_config, make_intake, slots_per_thread
-from xpipe.core.errors import BackendError, LimitError
+from xpipe.core.errors import BackendError
 from xpipe.core.messages import Injection
 from xpipe.core.organism import OrganismDefinition
 from xpipe.runtime.happenings import Ending, Happening, happening_of
@@ -36,11 +37,20 @@ class Sender:
         self._id = secrets.token_hex(8) if waits else ""
         self._lease: Lease | None = None
         self._lost: BackendError | None = None
+        self._news = threading.Event()
 
     def __enter__(self) -> Sender:
         self._backend.open(self._definition.name, slots_per_thread(self._definition))
         if self._id:
-            self._lease = Lease(self._backend, self._id, self._config.retention, False, lambda: None, self._note_loss)
+            self._lease = Lease(
+                self._backend,
+                self._id,
+                self._config.retention,
+                serves=False,
+                on_news=self._news.set,
+                on_renamed=self._note_new_name,
+                on_lost=self._note_loss,
+            )
             self._lease.take()
         return self
 
@@ -51,6 +61,10 @@ class Sender:
             with contextlib.suppress(BackendError):
                 self._lease.give_back()
         self._backend.close()
+
+    def _note_new_name(self, old: str, new: str) -> None:
+        del old, new
+        self._lost = BackendError("this process slept and was taken for dead; see what came with `xpipe outputs`")
 
     def _note_loss(self, error: BackendError) -> None:
         self._lost = error
@@ -69,12 +83,13 @@ class Sender:
         serving = (pump.id for pump in self._backend.pumps() if pump.serves and is_alive(pump))
         return self._backend.inject(self._id or next(serving, ""), injections, time.time())
 
-    def wait_for_room(self, deadline: float) -> None:
-        """Wait until there is room. Raises LimitError when `deadline`, of the monotonic clock, has passed."""
+    def wait_for_room(self, deadline: float) -> bool:
+        """Wait until there is room; False when `deadline`, of the monotonic clock, passes before."""
         while not self.has_room():
             if time.monotonic() > deadline:
-                raise LimitError("the organism is full and takes nothing more; send again later, or run another pump")
+                return False
             time.sleep(LOOK)
+        return True
 
     def happenings(self, conversations: list[str], deadline: float) -> Iterator[Happening]:
         """What happens in `conversations` until they are over, or `deadline`, of the monotonic clock, has passed."""
@@ -82,13 +97,15 @@ class Sender:
         while left and time.monotonic() < deadline:
             if self._lost is not None:
                 raise self._lost
+            self._news.clear()
             for event in self._backend.advance(self._id, [], {}, 0, time.time()).events:
                 happening = happening_of(event, self.intake.types)
                 yield happening
                 if isinstance(happening, Ending):
                     left.discard(happening.conversation)
             if left:
-                self._backend.wait(self._id, max(0.0, min(1.0, deadline - time.monotonic())))
+                # The lease listens already; a second one that did would take the news from it.
+                self._news.wait(max(0.0, min(1.0, deadline - time.monotonic())))
 
     def confirm(self, outputs: dict[str, int]) -> None:
         """Of each conversation so many outputs have been printed."""

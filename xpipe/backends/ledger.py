@@ -59,7 +59,7 @@ class Ledger:
             else:
                 self.commit(step)
         self.expire()
-        claims = self.claim(pump, room, most)
+        claims = self.claim(pump, room, most) if self.store.is_enrolled(pump) else []
         due, events = self.store.next_expiry(), self.store.take_events(pump)
         return Advanced(claims, events, refused, due, self.late - late, self.unanswered - unanswered)
 

@@ -28,6 +28,8 @@ _OPTIONS_OF = {
     "sqlite": ("path",),
     "redis": ("url", "prefix"),
 }
+_FILES = frozenset({"path", "address", "authkey_file"})
+"""The options whose values may be any bytes."""
 _AUTHKEY = "XPIPE_MANAGER_AUTHKEY"
 _ONLY_INSIDE = (
     "the state of a memory backend lives only inside a run, so there is nothing to look into; "
@@ -81,6 +83,7 @@ def located(command: Callable[Concatenate[Location, P], int]) -> Callable[..., i
     @wraps(command)
     def run(context: typer.Context, *args: P.args, **kwargs: P.kwargs) -> int:
         options = {name: value for name in _PARAMETERS if isinstance(value := kwargs.pop(name), str)}
+        _check_text(options)
         typed = {name for name in options if _is_typed(context, name)}
         return command(Location(options, frozenset(typed)), *args, **kwargs)
 
@@ -89,6 +92,14 @@ def located(command: Callable[Concatenate[Location, P], int]) -> Callable[..., i
     run.__signature__ = signature  # type: ignore[attr-defined]  # what Typer reads
     run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
     return run
+
+
+def _check_text(options: dict[str, str]) -> None:
+    from xpipe.inspection.plain import is_utf8
+
+    for name in options.keys() - _FILES:
+        if not is_utf8(options[name]):
+            raise UsageError(f"{_shown(name)} is no UTF-8; correct it, or its environment variable")
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:
@@ -197,7 +208,7 @@ def _memory_config(_: dict[str, str]) -> BackendConfig:
 def _sqlite_config(options: dict[str, str]) -> BackendConfig:
     from xpipe.state.config import BackendConfig
 
-    if "path" not in options:
+    if not options.get("path"):
         raise UsageError("--backend sqlite needs the state file; add --path FILE (or set XPIPE_SQLITE_PATH)")
     return BackendConfig("sqlite", sqlite_path=options["path"])
 

@@ -191,24 +191,24 @@ def _try(action: Callable[[], object], option: str) -> None:
         raise UsageError(f"{option} cannot be read: {reason}; give a file, or - for stdin") from None
 
 
-def parse_sends(texts: Sequence[str]) -> list[Send]:
-    """What `--send` asks for, payloads in files and on stdin read. Raises UsageError."""
-    return [_parse_send(text) for text in texts]
+def parse_sends(texts: Sequence[str], option: str = "--send ") -> list[Send]:
+    """What each LISTENER=PAYLOAD after `option` asks for, payloads in files and on stdin read. Raises UsageError."""
+    return [_parse_send(text, option) for text in texts]
 
 
-def _parse_send(text: str) -> Send:
+def _parse_send(text: str, option: str) -> Send:
     to, equals, payload = text.partition("=")
     if not equals or not to:
-        example = """--send 'greeter={"name": "Ada"}'"""
+        example = f"""{option}'greeter={{"name": "Ada"}}'"""
         raise UsageError(
-            f"--send {text!r} does not say what to send to whom; write LISTENER=PAYLOAD, such as {example}"
+            f"{option}{text!r} does not say what to send to whom; write LISTENER=PAYLOAD, such as {example}"
         )
     if payload == "-":
-        return Send(to, _read(f"--send {to}=-", lambda: _whole(0)), "stdin")
+        return Send(to, _read(f"{option}{to}=-", lambda: _whole(0)), "stdin")
     if payload.startswith("@"):
         file = payload[1:]
-        return Send(to, _read(f"--send {to}=@{file}", lambda: _whole(file)), file)
-    return Send(to, os.fsencode(payload), f"--send {to}")
+        return Send(to, _read(f"{option}{to}=@{file}", lambda: _whole(file)), file)
+    return Send(to, os.fsencode(payload), f"{option}{to}")
 
 
 def _read(option: str, action: Callable[[], bytes]) -> bytes:
@@ -227,10 +227,10 @@ def _whole(file: int | str) -> bytes:
         return stream.read()
 
 
-def check_one_stdin(inputs: Sequence[str], sends: Sequence[str]) -> None:
+def check_one_stdin(inputs: Sequence[str], sends: Sequence[str], option: str = "--send ") -> None:
     """That stdin is asked for once at most. Raises UsageError."""
     readers = [f"--input {name}" for name in inputs if name == "-"]
-    readers += [f"--send {text}" for text in sends if text.partition("=")[2] == "-"]
+    readers += [f"{option}{text}" for text in sends if text.partition("=")[2] == "-"]
     if len(readers) > 1:
         raise UsageError(f"{readers[0]} and {readers[1]} both read stdin; it can be read once")
 

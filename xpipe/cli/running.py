@@ -110,11 +110,11 @@ class Running:
         return Result(self._end, self._error, self._account, self._harvest, self._stream, self._document)
 
     def close(self, told: bool) -> None:
-        """Close the backend; if all was told, outputs need not be printed again."""
+        """Leave the backend; if all was told, outputs need not be printed again."""
         if told:
             with contextlib.suppress(BackendError):
                 self._organism.confirm()
-        self._organism.backend.close()
+        self._organism.leave()
 
     def give_up(self) -> None:
         """Leave nothing behind: no worker, no half-written file, no hidden cursor. From any thread."""
@@ -141,8 +141,8 @@ class Running:
                 await self._serve(started, clock)
 
     def _tell_unserved(self) -> None:
-        left = self._organism.unserved()
-        if left and not self._plan.resume:
+        left = [] if self._plan.resume or self._plan.serve else self._organism.unserved()
+        if left:
             ids = ", ".join(one.id for one in left[:5]) + (", ..." if len(left) > 5 else "")
             hint = "run with --resume to go on with them"
             tell(f"xpipe: {counted(len(left), 'conversation')} of earlier runs unfinished: {ids}; {hint}")

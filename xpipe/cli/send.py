@@ -72,8 +72,8 @@ def send(
     """
     if timeout is not None and not wait:
         raise UsageError("--timeout bounds the waiting; add --wait, or leave it out")
-    options.check_one_stdin([], messages)
-    sends = tuple(options.parse_sends(messages))
+    options.check_one_stdin([], messages, "")
+    sends = tuple(options.parse_sends(messages, ""))
     plan = SendPlan(organism, sends, wait, options.parse_timeout(timeout), json)
     from xpipe.cli.sending import execute
 

@@ -38,12 +38,24 @@ def execute(plan: SendPlan) -> int:
     with sender:
         if not sender.is_served():
             tell(f"xpipe: nobody runs {definition.name} now; what is sent waits for `xpipe run {plan.file} --resume`")
-        sender.wait_for_room(deadline)
+        if not _wait_for_room(sender, plan, deadline):
+            return EXIT_UNFINISHED
         conversations = sender.inject(injections)
         if not plan.wait:
             _print_ids(plan, stdout, conversations)
             return EXIT_OK
         return Answers(plan, stdout, sender, conversations).collect(deadline)
+
+
+def _wait_for_room(sender: Sender, plan: SendPlan, deadline: float) -> bool:
+    if sender.has_room():
+        return True
+    tell(f"xpipe: {plan.file}: its backend is full (limits.in_flight or backend.max_threads); waiting for room")
+    if sender.wait_for_room(deadline):
+        return True
+    timeout = format_duration(plan.timeout or 0.0)
+    tell(f"xpipe: no room within {timeout}: nothing was sent; send again when runs have worked off or printed more")
+    return False
 
 
 def _injection(sender: Sender, plan: SendPlan, at: int) -> Injection:

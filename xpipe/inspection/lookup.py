@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from xpipe.core.errors import UsageError
+from xpipe.inspection.plain import is_utf8
 from xpipe.ports import SharedBackend, ThreadRecord
 
 CANDIDATES = 10
@@ -36,6 +37,8 @@ def find_conversation(backend: SharedBackend, prefix: str) -> str:
 def _find(backend: SharedBackend, prefix: str, most: int) -> list[ThreadRecord]:
     if not prefix:
         raise UsageError("an empty id could be any; give the first characters of one")
+    if not is_utf8(prefix):
+        raise UsageError(f"{prefix!r} begins no id: it is no UTF-8; `xpipe threads` lists those that there are")
     found = backend.find_threads(prefix, most)
     if not found:
         raise UsageError(_unknown(backend, prefix))

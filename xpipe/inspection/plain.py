@@ -19,6 +19,15 @@ class Undecodable(Exception):
     """Stored bytes that are no payload; the text says why."""
 
 
+def is_utf8(text: str) -> bool:
+    """Whether `text`, which may come from the command line, can be stored at all."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def plain_payload(type: str, data: bytes) -> Any:
     """The payload of the type `type` in `data` as JSON would hold it. Raises Undecodable."""
     try:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 
 class Delivery:
-    """Counts the outputs of conversations; what has changed since the last `take` is pending."""
+    """Counts the outputs of conversations; what has changed is pending until it was taken and confirmed."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._pending: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
 
     @property
     def is_pending(self) -> bool:
-        """Whether there is something to take."""
-        return bool(self._pending)
+        """Whether something is to be confirmed."""
+        return bool(self._pending or self._taken)
+
+    def count(self, conversation: str) -> int:
+        """How many outputs of `conversation`, which is not over, have been handed on."""
+        return self._counts.get(conversation, 0)
 
     def begin(self, conversation: str, delivered: int) -> None:
         """`conversation` was taken over; another run has handed on `delivered` of its outputs."""
@@ -33,10 +38,14 @@ class Delivery:
         self._counts.pop(conversation, None)
 
     def take(self) -> dict[str, int]:
-        """The pending counts, which are pending no longer."""
-        pending, self._pending = self._pending, {}
-        return pending
+        """The pending counts, to be confirmed or put back."""
+        self._taken, self._pending = self._taken | self._pending, {}
+        return self._taken
 
-    def put_back(self, outputs: dict[str, int]) -> None:
-        """What was taken is pending again."""
-        self._pending = outputs | self._pending
+    def confirm(self) -> None:
+        """The backend knows of what was taken."""
+        self._taken = {}
+
+    def put_back(self) -> None:
+        """It does not: what was taken can be taken again."""
+        self._pending, self._taken = self._taken | self._pending, {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
@@ -27,9 +28,11 @@ FORGET = 50
 
 
 class Lease:
-    """Keeps the pump `id` known to others. `on_news`: others may have left work; `on_lost`: the backend is gone.
+    """Keeps the pump `id` known to others.
 
-    retention: seconds after which what is over is forgotten; serves: the pump waits for more.
+    retention: seconds after which what is over is forgotten; serves: the pump waits for more. on_news: others may have
+    left work; on_renamed: others took it for dead, and it has another id now, given with the old one; on_lost: the
+    backend is gone.
     """
 
     def __init__(
@@ -39,9 +42,11 @@ class Lease:
         retention: float,
         serves: bool,
         on_news: Callable[[], None],
+        on_renamed: Callable[[str, str], None],
         on_lost: Callable[[BackendError], None],
     ) -> None:
         self._backend = backend
+        self._on_renamed = on_renamed
         self._retention = retention
         self._record = pump_record(id, serves)
         self._on_news = on_news
@@ -73,8 +78,7 @@ class Lease:
         while not self._over.wait(RENEWAL):
             try:
                 if not self._backend.renew(self._record.id, time.time() + SECONDS):
-                    log.warning("this pump was taken for dead; what it had claimed may run again elsewhere")
-                    self._enroll()
+                    self._begin_anew()
                 renewed = time.monotonic()
                 if bury_the_dead(self._backend, self._record.id):
                     self._on_news()
@@ -83,6 +87,14 @@ class Lease:
                 if time.monotonic() - renewed > SECONDS:
                     self._on_lost(error)
                     return
+
+    def _begin_anew(self) -> None:
+        """Under another id: what was told to the old one in between is lost, and found by looking."""
+        log.warning("this pump was taken for dead; what it had claimed may run again elsewhere")
+        old = self._record.id
+        self._record.id = secrets.token_hex(8)
+        self._enroll()
+        self._on_renamed(old, self._record.id)
 
     def _forget_what_is_old(self) -> None:
         before = time.time() - self._retention

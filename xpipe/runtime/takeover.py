@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 
 from xpipe.core.messages import ConversationRecord, Message
 from xpipe.ports import SharedBackend
 from xpipe.runtime.happenings import output_messages
 from xpipe.runtime.lease import living
 from xpipe.runtime.pump import Pump
+
+Taken = tuple[ConversationRecord, list[Message]]
+"""A conversation as it was taken over, and the outputs that are to be told."""
+PIECE = 200
+"""Conversations read in one go."""
 
 
 class Takeover:
@@ -22,27 +28,38 @@ class Takeover:
         """The other pumps that are alive."""
         return living(await self._pump.line.call(self._backend.pumps)) - {self._pump.id}
 
-    async def all(self) -> AsyncIterator[tuple[ConversationRecord, list[Message]]]:
+    async def of(self, owner: str) -> AsyncIterator[Taken]:
+        """Take over each conversation of `owner`, an earlier id of this pump, with all its outputs."""
+        call = self._pump.line.call
+        for one in await call(lambda: list(self._backend.conversations(owner=owner))):
+            if (taken := await call(self._adopt, one)) is not None:
+                yield taken
+
+    async def all(self) -> AsyncIterator[Taken]:
         """Take over each conversation that runs, or has outputs that nobody has printed, with these outputs."""
         async for one in self._take(await self._list(running=False)):
             yield one
 
-    async def running(self) -> AsyncIterator[tuple[ConversationRecord, list[Message]]]:
+    async def running(self) -> AsyncIterator[Taken]:
         """The same for those that run."""
         async for one in self._take(await self._list(running=True)):
             yield one
 
-    async def _list(self, running: bool) -> list[ConversationRecord]:
-        def wanted() -> list[ConversationRecord]:
-            found = self._backend.conversations(running)
-            own = self._pump.id
-            return [one for one in found if one.owner != own and (not one.ended or one.delivered < one.outputs)]
+    async def unowned(self) -> AsyncIterator[Taken]:
+        """The same as `all` for those that `send` has left to nobody."""
+        async for one in self._take(await self._list(running=False, owner="")):
+            yield one
 
-        return await self._pump.line.call(wanted)
+    async def _list(self, running: bool, owner: str | None = None) -> list[ConversationRecord]:
+        found = self._backend.conversations(running, owner)
+        own = self._pump.id
+        wanted: list[ConversationRecord] = []
+        # Piece by piece: the pump's own calls come in between.
+        while piece := await self._pump.line.call(lambda: list(islice(found, PIECE))):
+            wanted += (one for one in piece if one.owner != own and (not one.ended or one.delivered < one.outputs))
+        return wanted
 
-    async def _take(
-        self, conversations: Iterable[ConversationRecord]
-    ) -> AsyncIterator[tuple[ConversationRecord, list[Message]]]:
+    async def _take(self, conversations: Iterable[ConversationRecord]) -> AsyncIterator[Taken]:
         alive = await self.others()
         for one in conversations:
             if one.owner in alive:
@@ -50,11 +67,12 @@ class Takeover:
             # In one call: before it returns, no event of the conversation can be handed over.
             taken = await self._pump.line.call(self._adopt, one)
             if taken is not None:
-                yield taken
+                record, outputs = taken
+                yield record, outputs[record.delivered :]
 
-    def _adopt(self, one: ConversationRecord) -> tuple[ConversationRecord, list[Message]] | None:
+    def _adopt(self, one: ConversationRecord) -> Taken | None:
         taken = self._backend.adopt(self._pump.id, one.id, one.owner)
         if taken is None:
             return None
         slots = self._backend.buffer_get_thread(one.id)
-        return taken, output_messages(slots)[taken.delivered : taken.outputs]
+        return taken, output_messages(slots)[: taken.outputs]

@@ -60,7 +60,7 @@ local events = read('LRANGE', inbox, given, -1)
 local refused = commit_all(first_step)
 expire_joins(expired)
 
-local claimed, descriptions = claim_ready(pump, room, most), {}
+local claimed, descriptions = is_enrolled(pump) and claim_ready(pump, room, most) or {}, {}
 for at, t in ipairs(claimed) do descriptions[at] = described(t) end
 for _, value in ipairs(told[pump] or {}) do events[#events + 1] = value end
 

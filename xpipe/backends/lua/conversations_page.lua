@@ -3,7 +3,8 @@
 
 local ids, after = page_of(prefix .. ARGV[3], ARGV[6], ARGV[7])
 local rows = {}
-for _, row in ipairs(rows_of(ids, conversation_row)) do
+local found = rows_of(ids, conversation_row)
+for _, row in ipairs(found) do
   if ARGV[4] ~= '1' or row[4] == ARGV[5] then rows[#rows + 1] = row end
 end
 return {after, rows}

@@ -32,10 +32,18 @@ local function conversation_row(id)
   }
 end
 
+local ENOUGH = 4 * 1024 * 1024  -- bytes of threads in a page: a row reads the last slot, which may be large
+
+-- A row for each of the ids, and how many of them were read.
 local function rows_of(ids, row)
-  local rows = {}
-  for _, id in ipairs(ids) do rows[#rows + 1] = row(id) end
-  return rows
+  local rows, bytes = {}, 0
+  for at, id in ipairs(ids) do
+    if bytes > ENOUGH then return rows, at - 1 end
+    local one = row(id)
+    rows[#rows + 1] = one
+    bytes = bytes + (one and row == thread_row and one[7] or 0)
+  end
+  return rows, #ids
 end
 
 -- The members of a set by score from `after` on ('' for the first), and where the next page begins ('' for nowhere).

@@ -2,4 +2,4 @@
 
 local ids = {}
 for at = 3, #ARGV do ids[#ids + 1] = ARGV[at] end
-return rows_of(ids, thread_row)
+return (rows_of(ids, thread_row))

@@ -17,10 +17,19 @@ local function page_downwards(members)
   return ids, first > 0 and tostring(first) or ''
 end
 
+-- Where the page begins that follows the first `count` threads of this one.
+local function after_row(ids, count)
+  if ARGV[3] == '' then return '(' .. call('ZSCORE', THREADS, ids[count]) end
+  if not downwards then return tostring((tonumber(ARGV[5]) or 0) + count) end
+  return tostring((tonumber(ARGV[5]) or call('LLEN', key('members', ARGV[3]))) - count)
+end
+
 local ids, after
 if ARGV[3] == '' then
   ids, after = page_of(THREADS, ARGV[5], rows, downwards)
 else
   ids, after = (downwards and page_downwards or page_upwards)(key('members', ARGV[3]))
 end
-return {after, rows_of(ids, thread_row)}
+local found, count = rows_of(ids, thread_row)
+if count < #ids then after = after_row(ids, count) end
+return {after, found}
