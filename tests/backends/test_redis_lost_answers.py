@@ -287,6 +287,24 @@ def test_a_pump_that_was_buried_by_mistake_and_enrolls_again_goes_on(own_server:
     assert drive.kinds_of_events() == ["output", "ended"]
 
 
+def test_a_server_that_a_long_script_keeps_busy_is_waited_for(own_server: redis_server.Server) -> None:
+    backend = opened(own_server)
+    script = "local till = redis.call('TIME')[1] + 2; while redis.call('TIME')[1] + 0 < till do end"
+    with client.Redis.from_url(own_server.url) as raw, client.Redis.from_url(own_server.url) as other:
+        raw.config_set("lua-time-limit", 10)
+        running = threading.Thread(target=raw.eval, args=(script, 0))
+        running.start()
+        with pytest.raises(client.ResponseError, match="BUSY"):
+            while True:
+                other.ping()
+
+        index = backend.buffer_append("a thread", b"slot")
+
+        running.join()
+    assert index == 0
+    assert backend.buffer_thread_len("a thread") == 1
+
+
 @pytest.mark.parametrize("act", ["advance", "wait"])
 def test_a_server_that_stays_away_is_an_error_and_not_a_hang(own_server: redis_server.Server, act: str) -> None:
     backend = opened(own_server, patience=0.5)

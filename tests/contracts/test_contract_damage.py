@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import msgspec
 import pytest
 from contract_backends import corrupt
@@ -55,6 +57,21 @@ def test_a_slot_that_is_set_aside_becomes_a_dead_letter_and_a_tombstone(drive: D
         assert (letter.thread, letter.told, fault.code) == (thread, True, "damaged_message")
         assert damage.key in fault.text
     assert letters[0].number < letters[1].number
+
+
+def test_a_listing_of_damages_that_is_read_half_holds_nobody_up(drive: Driver) -> None:
+    thread = thread_of(drive, drive.talk())
+    for _ in range(2):
+        drive.backend.buffer_append(thread, b"garbage")
+
+    damages = drive.backend.damages()
+    next(damages)
+
+    asked = threading.Thread(target=drive.talk, daemon=True)
+    asked.start()
+    asked.join(10.0)
+    assert not asked.is_alive()
+    assert len(list(damages)) == 1
 
 
 def test_what_was_set_aside_is_no_damage_any_more(drive: Driver) -> None:

@@ -13,10 +13,10 @@ from faults.world import Run, World, wait_until
 
 FIRST, MORE = 48, 8
 """Documents that there are at first, and that come with each further run."""
-MOST_KILLS = 8
-"""A message that was lost with its pump ten times becomes a fault (L2); fewer kills leave every answer as it is."""
 MANY, MANY_MORE = 150, 40
 """The same where the time of death is left to chance."""
+MOST_KILLS = 8
+"""A message that was lost with its pump ten times becomes a fault (L2); fewer kills leave every answer as it is."""
 
 
 @dataclass
@@ -51,17 +51,18 @@ class Scenario:
         world.add_documents(FIRST)
         self._come_first(point)
         if kills == 1:
-            self._die(point, point.passage)
+            self._outcome.kills += self._die(point, point.passage)
         else:
             self._die_often(point, kills)
         return self._finish()
 
     def _die_often(self, point: Point, kills: int) -> None:
         """A run after a death may have nothing to do that leads past `point`; then it ends, and the next one dies."""
-        before, runs = self._outcome.kills, 0
-        while self._outcome.kills - before < kills and runs < 3 * kills:
-            self._die(point, self._chance.randint(1, point.most), surely=False)
-            runs += 1
+        for _ in range(3 * kills):
+            if self._outcome.kills < kills:
+                self._outcome.kills += self._die(point, self._chance.randint(1, point.most), surely=False)
+        if self._outcome.kills < kills:
+            self._complain(f"of {3 * kills} runs only {self._outcome.kills} died at `{point}`")
 
     def _come_first(self, point: Point) -> None:
         if point.earlier == KILLED:
@@ -72,14 +73,15 @@ class Scenario:
             self._end_well(self._world.start_long_ago(*self._world.going_on))
         self._world.add_documents(MORE)
 
-    def _die(self, point: Point, passage: int, surely: bool = True) -> None:
+    def _die(self, point: Point, passage: int, surely: bool = True) -> bool:
+        """Whether a run died at that passage; where it `surely` passes there, it is wrong if it did not."""
         run = self._world.start_dying(point, passage, *self._world.going_on)
         code = run.end()
-        self._outcome.kills += run.died_at_its_point
         if not run.died_at_its_point and (surely or code != 0):
             self._complain(f"passage {passage} of `{point}` was not reached, exit code {code}: {self._world.said(run)}")
         self._note_death(run)
         self._world.add_documents(MORE)
+        return run.died_at_its_point
 
     def kill_at_random(self, kills: int) -> Outcome:
         """`kills` runs that are killed after a random time, then one to the end."""

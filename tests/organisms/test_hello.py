@@ -57,3 +57,23 @@ def test_what_is_no_greeting_is_a_fault_and_the_others_are_greeted(xpipe_run: Xp
     document = json.loads(run.stdout)
     assert texts(document) == ["Hello, Ada!", "Hello, Grace!"]
     assert [output["kind"] for output in document["outputs"]].count("fault") == 1
+
+
+def test_what_a_run_has_left_can_be_looked_at_from_outside(xpipe: XpipeRun) -> None:
+    nothing = xpipe("threads", ORGANISM)
+    assert (nothing.returncode, nothing.stdout) == (4, "")
+    assert "there is no state of an organism yet; run one" in nothing.stderr
+
+    xpipe("run", ORGANISM)
+
+    listed = json.loads(xpipe("threads", ORGANISM, "--json").stdout)["threads"]
+    assert sorted(one["listener"] for one in listed) == ["greeter", "greeter", "yaml-1", "yaml-2"]
+    assert {one["state"] for one in listed} == {"done"}
+
+
+def test_each_run_shows_what_it_has_done_itself(xpipe: XpipeRun) -> None:
+    xpipe("run", ORGANISM)
+    document = json.loads(xpipe("run", ORGANISM, "--json").stdout)
+    assert sorted(one["listener"] for one in document["threads"]) == ["greeter", "greeter", "yaml-3", "yaml-4"]
+    assert len(document["registry"]) == 5
+    assert len(json.loads(xpipe("outputs", ORGANISM, "--json").stdout)["outputs"]) == 4

@@ -169,7 +169,7 @@ def test_a_buffer_past_its_time_completes_with_what_is_there(path: Path) -> None
 def run_with_stop(path: Path, **fields: Any) -> Any:
     async def scenario(organism: Organism) -> Any:
         conversation = await organism.inject("fan", payload(organism, "Fan", **fields))
-        while not (outputs := organism._outputs.get(conversation)):
+        while not (outputs := organism._outcomes._kept.get(conversation)):
             await organism._next_change()
         assert list(organism.backend.joins()) == []
         return outputs[0].payload

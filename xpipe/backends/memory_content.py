@@ -206,7 +206,8 @@ class MemoryContent:
     def damages(self, set_aside: bool = False) -> Iterator[Damage]:
         for id in list(self._store.threads):
             with self._lock:
-                yield from self._damages_of(id, set_aside)
+                found = self._damages_of(id, set_aside)
+            yield from found
 
     def _damages_of(self, id: str, set_aside: bool) -> list[Damage]:
         thread = self._store.threads.get(id)

@@ -29,13 +29,15 @@ PATIENCE = 15.0
 
 _HINTS = {
     "XPIPEGONE": "the organism's state is gone: the server was flushed, or restarted without persistence",
-    "XPIPELOST": "the server was restarted, or another one took over, and has lost the latest changes; "
+    "XPIPELOST": "the server was restarted, or another one took over, or this process slept too long for redis_ttl, "
+    "so that it has lost the latest changes; "
     "`xpipe run --resume` goes on with what is left",
     "WRONGTYPE": "a key under this prefix is not ours; give the organism a prefix of its own (backend.redis_prefix)",
     "READONLY": "this server is a read-only replica; give the URL of the primary",
     "OOM": "the server is out of memory; raise its maxmemory, or collect with `xpipe gc`",
     "NOPERM": "the user of the URL may not do this; it needs all commands on the keys under the prefix",
     "Authentication required": "the server wants a password; put it into the URL",
+    "BUSY": "a script has kept the server busy for too long; look at its SLOWLOG, then run again",
     "MISCONF": "the server cannot save to its disk; look into its log",
     "CROSSSLOT": "on a cluster all keys must live in one slot; take a prefix like `{name}:`",
     "MOVED": "on a cluster give the URL of the node that has the slot of the prefix",
@@ -43,6 +45,11 @@ _HINTS = {
 
 _CODES = {"ReadOnlyError": "READONLY", "OutOfMemoryError": "OOM", "NoPermissionError": "NOPERM", "MovedError": "MOVED"}
 """The client takes the code from the text of these."""
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether a script that runs for long, such as the commit of a very wide fan-out, keeps a server from answering."""
+    return str(error).startswith("BUSY ")
 
 
 def place(url: str) -> str:
@@ -124,9 +131,11 @@ class Link:
             except errors.NoScriptError:
                 raise
             except errors.RedisError as error:
-                lost = isinstance(error, (errors.ConnectionError, errors.TimeoutError))
-                if not lost or isinstance(error, errors.AuthenticationError) or (connection and not again):
-                    raise self._translated(error, lost and connection is not None) from None
+                busy = _is_busy(error)
+                lost = busy or isinstance(error, (errors.ConnectionError, errors.TimeoutError))
+                unsure = lost and connection is not None and not busy
+                if not lost or isinstance(error, errors.AuthenticationError) or (unsure and not again):
+                    raise self._translated(error, unsure) from None
                 end = end or time.monotonic() + (self._patience if self._met else 0.0)
                 if self._closed or time.monotonic() + pause > end:
                     self._met = False  # The next call need not wait for it as long again.

@@ -56,7 +56,8 @@ class Lease:
 
     def take(self) -> None:
         """Enroll, bury those that died, and keep on doing so where there may be others."""
-        self._enroll()
+        self._record.expires = time.time() + SECONDS
+        self._backend.enroll(self._record)
         bury_the_dead(self._backend, self._record.id)
         self._renewing.start()
         if self._backend.capabilities.cross_process:
@@ -68,10 +69,6 @@ class Lease:
         if self._renewing.is_alive():
             self._renewing.join(2.0)  # It would enroll again; the one that listens ends with its last wait.
         self._backend.retire(self._record.id)
-
-    def _enroll(self) -> None:
-        self._record.expires = time.time() + SECONDS
-        self._backend.enroll(self._record)
 
     def _renew_for_ever(self) -> None:
         renewed = time.monotonic()
@@ -91,10 +88,10 @@ class Lease:
     def _begin_anew(self) -> None:
         """Under another id: what was told to the old one in between is lost, and found by looking."""
         log.warning("this pump was taken for dead; what it had claimed may run again elsewhere")
-        old = self._record.id
-        self._record.id = secrets.token_hex(8)
-        self._enroll()
-        self._on_renamed(old, self._record.id)
+        old, anew = self._record.id, pump_record(secrets.token_hex(8), self._record.serves)
+        self._backend.enroll(anew)  # If that fails, it is the old name that is still to be replaced.
+        self._record = anew
+        self._on_renamed(old, anew.id)
 
     def _forget_what_is_old(self) -> None:
         before = time.time() - self._retention

@@ -11,4 +11,6 @@ if known and kept < known then
   return redis.error_reply('XPIPELOST changes that were made are not there any more')
 end
 
-local MARKED = known and DAY or 120  -- seconds; a call comes again for a shorter time than that
+-- In seconds. A call comes again for a shorter time than that. A pump that was away for so long that what it waits for
+-- may have expired finds its mark expired before: live keys are renewed every third of the TTL.
+local MARKED = known and (ttl > 0 and math.min(DAY, math.max(1, math.floor(ttl / 2))) or DAY) or 120
