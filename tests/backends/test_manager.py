@@ -103,8 +103,9 @@ def test_a_pump_is_told_once_of_a_change(owner: ManagerBackend) -> None:
 
 
 def test_a_pump_is_not_woken_by_its_own_changes(owner: ManagerBackend) -> None:
+    owner.enroll(PumpRecord("mine", "here", 1, 1, 1.0))
+    owner.inject("other", [Injection("cli", ["a"], "Ping", b"")], 1.0)
     owner.advance("mine", [], {"a": 1}, 1, 1.0)
-    owner.inject("mine", [Injection("cli", ["a"], "Ping", b"")], 1.0)
 
     assert owner.wait("mine", 0.05) is False
 

@@ -125,7 +125,17 @@ def test_a_server_that_is_not_there_is_an_error_without_the_password() -> None:
     assert "s3cret" not in f"{caught.value!r} {caught.value} {backend!r} {caught.value.__cause__!r}"
 
 
-@pytest.mark.parametrize("url", ["ftp://me:s3cret@host", "redis://me:s3cr/et@host:x", "s3cret", "redis://[s3cret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://me:s3cret@host",
+        "redis://me:s3cr/et@host:x",
+        "s3cret",
+        "redis://[s3cret",
+        "redis://host?nonsense=s3cret",
+        "redis://me:s3cret@host/abc",
+    ],
+)
 def test_a_url_that_cannot_be_read_is_an_error_without_the_password(url: str) -> None:
     with pytest.raises(BackendError, match="the Redis URL cannot be read") as caught:
         RedisBackend(url)

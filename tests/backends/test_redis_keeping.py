@@ -282,3 +282,19 @@ def test_nobody_is_told_what_a_process_injects_for_nobody(backend: RedisBackend,
     backend.inject("", [Injection("cli", [], "Ping", b"", b"fault")], 1.0)
 
     assert not raw_redis.exists(f"{backend._prefix}inbox:", f"{backend._prefix}reply:", f"{backend._prefix}wake:")
+
+
+def test_one_who_looks_in_without_a_name_keeps_to_the_ttl_of_the_organism(
+    backend: RedisBackend, make_redis: Make, raw_redis: client.Redis
+) -> None:
+    drive = Driver(backend)
+    gone, told = drive.talk(), drive.talk()
+    looker = make_redis(backend._prefix, organism=None, ttl=0)
+
+    looker.delivered({told: 1})
+    looker.forget(gone)
+
+    assert list(looker.orphans(remove=True)) == []
+    assert (backend.totals().threads, backend.totals().slots) == (2, 2)
+    assert raw_redis.ttl(f"{backend._prefix}conversation:{told}") > 0
+    assert looker.info()["ttl_seconds"] == 1000

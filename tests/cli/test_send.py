@@ -126,6 +126,16 @@ def test_waiting_ends_in_time_and_the_message_stays(bench: Bench) -> None:
     assert b"late" in bench.run("run", organism, "--resume", "--format", "jsonl").stdout
 
 
+def test_what_a_sender_no_longer_waits_for_is_printed_by_the_run_that_serves(bench: Bench, shared: str) -> None:
+    process = serve(bench, "echo", "sleeper", extra=shared)
+
+    sent = bench.run("send", "organism.yaml", 'sleeper={"seconds": 1}', "--wait", "--timeout", "200ms")
+
+    assert sent.returncode == 5
+    wait_until(lambda: any(one["payload"] == {"text": "slept"} for one in served(bench)))
+    assert end(process) == 0
+
+
 def test_a_payload_that_does_not_fit_is_not_sent(bench: Bench) -> None:
     organism = bench.organism("echo", extra=SQLITE)
     for message in ('echo={"tex": "x"}', 'nobody={"text": "x"}', "echo=<Ask"):

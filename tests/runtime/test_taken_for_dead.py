@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from runtime.living import live, payload, write
-from xpipe import Organism
+from xpipe import Organism, Output
 from xpipe.backends.sqlite import SQLiteBackend
+from xpipe.config.loading import load_definition
 from xpipe.runtime import lease
 
 CODE = """
@@ -94,3 +95,26 @@ def test_what_another_run_took_over_is_waited_for_no_longer(tmp_path: Path) -> N
         other.close()
 
     live(organism_in(tmp_path), scenario)
+
+
+def test_what_it_serves_for_a_sender_is_told_too(tmp_path: Path) -> None:
+    told: list[object] = []
+
+    async def run() -> None:
+        definition = load_definition(organism_in(tmp_path))
+        serving = Organism(definition, on_happening=told.append, serves=True)
+        async with asyncio.timeout(20), serving:
+            sent = serving.intake.injection("send", "slow", payload(serving, n=5))
+            serving.backend.inject(serving.pump.id, [sent], 1.0)
+            serving.pump.stop_claiming()
+            old = await buried(serving, tmp_path)
+            (tmp_path / "go").touch()
+            async with Organism.load(tmp_path / "organism.yaml") as other:
+                while other.backend.load().in_flight:  # noqa: ASYNC110  # Another process would do it.
+                    await asyncio.sleep(0.01)
+            await renamed(serving, old)
+            while not told:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+    assert [one.payload.n for one in told if isinstance(one, Output)] == [5]

@@ -191,6 +191,7 @@ class Organism:
         self._outcomes.begin_anew()
         self._waiting = self._outcomes.waiting
         self._injecting = asyncio.Lock()
+        self._renaming = asyncio.Lock()
 
     def _fail(self, error: XpipeError) -> None:
         if self._pump is not None:
@@ -306,15 +307,14 @@ class Organism:
 
     async def _carry_over(self, old: str) -> None:
         """The pump has lost its name: make its conversations those of the new one, and tell what was missed."""
-        lost = set(self._waiting.running)
-        async for one, outputs in self._takeover.of(old):
-            lost.discard(one.id)
-            if one.id in self._waiting.running:
+        async with self._renaming:
+            running = set(self._waiting.running)
+            async for one, outputs in self._takeover.of(old):
                 self._outcomes.catch_up(one, outputs)
-        for conversation in lost:
-            log.warning("another run has taken over the conversation %s and tells its outputs", conversation)
-            self._waiting.end(conversation)
-        self.pump.wake()
+            for conversation in running - await self._takeover.own():
+                log.warning("another run has taken over the conversation %s and tells its outputs", conversation)
+                self._waiting.end(conversation)
+            self.pump.wake()
 
     async def _adopt_for_ever(self, find: Callable[[], AsyncIterator[Taken]]) -> None:
         while True:

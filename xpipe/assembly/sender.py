@@ -37,6 +37,7 @@ class Sender:
         self._id = secrets.token_hex(8) if waits else ""
         self._lease: Lease | None = None
         self._lost: BackendError | None = None
+        self._left: set[str] = set()
         self._news = threading.Event()
 
     def __enter__(self) -> Sender:
@@ -59,6 +60,8 @@ class Sender:
     ) -> None:
         if self._lease is not None:
             with contextlib.suppress(BackendError):
+                for conversation in self._left:
+                    self._backend.adopt("", conversation, self._id)  # Whoever serves may print the rest.
                 self._lease.give_back()
         self._backend.close()
 
@@ -93,7 +96,7 @@ class Sender:
 
     def happenings(self, conversations: list[str], deadline: float) -> Iterator[Happening]:
         """What happens in `conversations` until they are over, or `deadline`, of the monotonic clock, has passed."""
-        left = set(conversations)
+        self._left = left = set(conversations)
         while left and time.monotonic() < deadline:
             if self._lost is not None:
                 raise self._lost

@@ -70,7 +70,7 @@ class Service:
             return self._open(*arguments)
         result = getattr(self._backend, name)(*arguments)
         if name in _WAKING:
-            self._wakeups.tell(arguments[0] if name == "inject" else "")
+            self._wakeups.tell("")
         if name in _LEAVING:
             self._wakeups.drop(arguments[0])
         return result

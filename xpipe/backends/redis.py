@@ -48,12 +48,8 @@ class RedisBackend(RedisContent, RedisKeeping):
         ttl: int = int(DAY),
         max_threads: int = 100_000,
     ) -> None:
-        self.capabilities = Capabilities(
-            cross_process=True, persistent=True, cross_host=True, expiry=ttl > 0, blocking=True
-        )
         self._link = Link(url, prefix, ttl)
         self._prefix = prefix
-        self._ttl = ttl
         self._max_threads = max_threads
         self._root = ""
         self._secret = b""
@@ -64,8 +60,13 @@ class RedisBackend(RedisContent, RedisKeeping):
         # The last call of each pump enrolled here that changed something.
         self._kept: dict[str, int] = {}
         self._listening: set[str] = set()
-        self._upkeep = Upkeep(self._link, prefix, ttl, self.forget, self.bury_pump)
+        self._upkeep = Upkeep(self._link, prefix, self.forget, self.bury_pump)
         self._closed = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        expiry = self._link.ttl > 0
+        return Capabilities(cross_process=True, persistent=True, cross_host=True, expiry=expiry, blocking=True)
 
     def __repr__(self) -> str:
         return f"RedisBackend({self._link.place})"
@@ -77,7 +78,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         found = self._link.run("open", LAYOUT, root, secret, chains.thread_id(secret, root))
         if not found:
             raise BackendError(f"{self._link.place}: there is no organism; run one first, or correct the prefix")
-        layout, there, self._secret, root_id = found
+        layout, there, self._secret, root_id, ttl = found
         if layout > LAYOUT:
             raise BackendError(f"{self._link.place}: a newer xpipe wrote this (layout {layout}); upgrade xpipe")
         if layout < LAYOUT:
@@ -87,6 +88,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         if root not in ("", self._root):
             raise BackendError(f"{self._link.place}: holds {self._root}, not {root}; give each a prefix of its own")
         self._link.root_id = root_id.decode()
+        self._link.ttl = ttl
         self._slots_per_thread = slots_per_thread
 
     def root(self) -> str:
@@ -231,7 +233,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         counts = {
             "buffer_threads": sum(1 for _ in self.buffer_list_threads()),
             "registry_entries": totals.threads + bound + 1,
-            "ttl_seconds": self._ttl,
+            "ttl_seconds": self._link.ttl,
             "server_version": self._server_version(),
         }
         return {"type": "redis", "place": self._link.place, **counts, **asdict(totals)}

@@ -65,7 +65,7 @@ def place(url: str) -> str:
 
 
 class Link:
-    """Sends commands and scripts to one server; the scripts work on the keys under `prefix`."""
+    """Sends commands and scripts to one server; the scripts work on the keys under `prefix`, which live for `ttl` s."""
 
     def __init__(self, url: str, prefix: str, ttl: int, patience: float = PATIENCE) -> None:
         import redis
@@ -74,7 +74,7 @@ class Link:
         self.root_id = ""
         self._errors = redis.exceptions
         self._organism = f"{prefix}organism"
-        self._ttl = ttl
+        self.ttl = ttl
         self._patience = patience
         self._met = False
         self._closed = False
@@ -95,6 +95,9 @@ class Link:
             wanted["socket_keepalive"] = True
         try:
             pool = redis.ConnectionPool.from_url(url, **wanted)
+            pool.connection_class(**pool.connection_kwargs)  # It checks the options of the URL.
+            if not url.startswith("unix:"):
+                int(urlsplit(url).path.strip("/") or 0)  # Else it would silently be database 0.
         except (ValueError, TypeError, AttributeError):  # Their texts may quote a password.
             hint = "redis://host:6379/0, rediss://host or unix:///path/to/socket; percent-encode the password"
             raise BackendError(f"the Redis URL cannot be read; write it like {hint}") from None
@@ -105,7 +108,7 @@ class Link:
     def run(self, name: str, *args: Any, again: bool = True) -> Any:
         """The answer of the script `name`. `again`: running it twice does what running it once does."""
         one = script(name)
-        tail = (1, self._organism, self.root_id, self._ttl, *args)
+        tail = (1, self._organism, self.root_id, self.ttl, *args)
         try:
             return self.send("EVALSHA", one.sha, *tail, again=again)
         except self._errors.NoScriptError:

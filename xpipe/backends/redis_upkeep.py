@@ -35,12 +35,9 @@ class Upkeep:
     forget, bury: remove what is left of a conversation, and of a pump.
     """
 
-    def __init__(
-        self, link: Link, prefix: str, ttl: int, forget: Callable[[str], bool], bury: Callable[[str], int]
-    ) -> None:
+    def __init__(self, link: Link, prefix: str, forget: Callable[[str], bool], bury: Callable[[str], int]) -> None:
         self._link = link
         self._prefix = prefix
-        self._ttl = ttl
         self._forget = forget
         self._bury = bury
         self._next = 0.0
@@ -48,7 +45,7 @@ class Upkeep:
 
     def when_due(self) -> None:
         """Make a pass if one is due, or go on with one, for up to TURN seconds."""
-        if not self._ttl:
+        if not self._link.ttl:
             return
         end = time.monotonic() + TURN
         for _ in self._pass:
@@ -56,7 +53,7 @@ class Upkeep:
                 return
         if time.monotonic() < self._next:
             return
-        pause = max(1, self._ttl // 3)
+        pause = max(1, self._link.ttl // 3)
         self._next = time.monotonic() + pause
         if self._link.send("SET", f"{self._prefix}upkeep", 1, "NX", "EX", pause):
             self._pass = self.make_pass()

@@ -17,8 +17,8 @@ class Delivery:
         return bool(self._pending or self._taken)
 
     def count(self, conversation: str) -> int:
-        """How many outputs of `conversation`, which is not over, have been handed on."""
-        return self._counts.get(conversation, 0)
+        """How many outputs of `conversation` have been handed on; 0 when it is over and that is confirmed."""
+        return max(counts.get(conversation, 0) for counts in (self._counts, self._pending, self._taken))
 
     def begin(self, conversation: str, delivered: int) -> None:
         """`conversation` was taken over; another run has handed on `delivered` of its outputs."""

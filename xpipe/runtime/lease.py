@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from xpipe.core.errors import BackendError
@@ -23,8 +24,8 @@ log = logging.getLogger("xpipe.lease")
 SECONDS = 10.0
 """How long a lease lasts unless it is renewed."""
 RENEWAL = 3.0
-FORGET = 50
-"""Conversations forgotten in one commit."""
+FORGET = 8
+"""Conversations forgotten in one commit; each may have very many threads."""
 
 
 class Lease:
@@ -110,10 +111,21 @@ class Lease:
                 self._over.wait(1.0)  # The renewal tells when it is time to give up.
 
 
+@cache
+def this_host() -> str:
+    """Where process ids mean the same: the host's name, its boot and its pid namespace (pid_namespaces(7))."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()}/{boot}/{namespace}"
+
+
 def pump_record(id: str, serves: bool = False) -> PumpRecord:
     """The record of a pump of this process, its lease fresh."""
     expires = time.time() + SECONDS
-    return PumpRecord(id, socket.gethostname(), os.getpid(), started_at(os.getpid()), expires, serves)
+    return PumpRecord(id, this_host(), os.getpid(), started_at(os.getpid()), expires, serves)
 
 
 def bury_the_dead(backend: SharedBackend, own: str) -> int:
@@ -129,7 +141,7 @@ def living(pumps: Iterable[PumpRecord]) -> set[str]:
 
 def is_alive(pump: PumpRecord) -> bool:
     """Whether `pump` holds its lease; one of this host that is gone does not, however fresh its lease."""
-    if pump.host == socket.gethostname() and not _runs(pump.pid, pump.started):
+    if pump.host == this_host() and not _runs(pump.pid, pump.started):
         return False
     return pump.expires > time.time()
 

@@ -55,12 +55,16 @@ class Outcomes:
             self.delivery.end(one.id)
 
     def catch_up(self, one: ConversationRecord, outputs: list[Message]) -> None:
-        """Events of a conversation that is waited for may have been missed; `outputs` are all there are by now."""
+        """Events of the conversation may have been missed; `outputs` are all there are by now."""
         kept = len(self._kept.get(one.id, ())) if self._counts_when_collected else 0
-        for message in outputs[self.delivery.count(one.id) + kept :]:
+        told = max(self.delivery.count(one.id), one.delivered)
+        self.delivery.begin(one.id, told)
+        for message in outputs[told + kept :]:
             self._tell(output_of(message, self._types))
-        if one.ended:
+        if one.ended and one.id in self.waiting.running:
             self._end(Ending(one.id, one.state))
+        elif one.ended:
+            self.delivery.end(one.id)
 
     def _end(self, ending: Ending) -> None:
         self._tell(ending)

@@ -28,6 +28,11 @@ class Takeover:
         """The other pumps that are alive."""
         return living(await self._pump.line.call(self._backend.pumps)) - {self._pump.id}
 
+    async def own(self) -> set[str]:
+        """The conversations of this pump."""
+        found = self._backend.conversations
+        return await self._pump.line.call(lambda: {one.id for one in found(owner=self._pump.id)})
+
     async def of(self, owner: str) -> AsyncIterator[Taken]:
         """Take over each conversation of `owner`, an earlier id of this pump, with all its outputs."""
         call = self._pump.line.call

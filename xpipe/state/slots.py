@@ -23,7 +23,7 @@ def deserialize_slot(data: bytes, where: str = "") -> Message:
     """The inverse of `serialize_slot`; `where` names the key that `data` was read from. Raises SlotError."""
     try:
         message = decode_message(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise SlotError(f"{where or 'a slot'} is damaged ({error}); set it aside with `xpipe gc`") from None
     if message.version != VERSION:
         raise SlotError(

@@ -38,6 +38,6 @@ if not is_again then
   for _, start in ipairs(starts) do inject(unpack(start, 1, 5)) end
   if ARGV[10] ~= '' then write('HSET', CURSORS, ARGV[9], ARGV[10]) end
   write('SET', mark, number, 'EX', MARKED)
-  flush(pump)
+  flush(known and pump or '')  -- A pump of another process, for whom `send` injects, is told too.
 end
 return {1}
