@@ -26,6 +26,8 @@ from xpipe.version import __version__
 RESULTS = Path(__file__).parent / "RESULTS.md"
 AT_ONCE = 2
 """Scenarios under way at the same time."""
+ROUND = 10
+"""Kills of each series after which the result is written: what is stopped early has had all points equally often."""
 
 
 @dataclass
@@ -35,18 +37,18 @@ class Series:
     backend: str
     point: Point | None
     total: Outcome = field(default_factory=Outcome)
+    scenarios: int = 0
 
     @property
     def name(self) -> str:
         return self.point.name if self.point else "at random times"
 
     def run(self, kills: int, seed: int) -> None:
-        """Run scenarios until there have been `kills` kills, or nothing but trouble."""
-        number = 0
-        while self.total.kills < kills and number <= kills:
+        """Run scenarios until there have been `kills` kills in all, or nothing but trouble."""
+        while self.total.kills < kills and self.scenarios <= kills:
             most = 1 if self.point and self.point.fresh else min(MOST_KILLS, kills - self.total.kills)
-            self.total.add(self._scenario(most, f"{seed}/{self.backend}/{self.name}/{number}"))
-            number += 1
+            self.total.add(self._scenario(most, f"{seed}/{self.backend}/{self.name}/{self.scenarios}"))
+            self.scenarios += 1
 
     def _scenario(self, kills: int, seed: str) -> Outcome:
         folder = Path(tempfile.mkdtemp(prefix="faults-"))
@@ -74,9 +76,10 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     began = time.monotonic()
     series = all_series(given.backend or list(BACKENDS))
-    run_all(series, given.kills, given.seed)
-    given.results.write_text(report(series, given.seed, time.monotonic() - began), encoding="utf-8")
-    say(f"written to {given.results}")
+    for kills in [*range(ROUND, given.kills, ROUND), given.kills]:
+        run_all(series, kills, given.seed)
+        given.results.write_text(report(series, given.seed, time.monotonic() - began), encoding="utf-8")
+        say(f"written to {given.results}")
     return 1 if any(one.total.wrong for one in series) else 0
 
 
@@ -86,8 +89,8 @@ def all_series(backends: Sequence[str]) -> list[Series]:
 
 
 def run_all(series: list[Series], kills: int, seed: int) -> None:
-    """Run `series`, AT_ONCE at a time, and tell how it goes."""
-    say(f"{len(series)} series of {kills} kills, seed {seed}")
+    """Run `series` up to `kills`, AT_ONCE at a time, and tell how it goes."""
+    say(f"{len(series)} series up to {kills} kills, seed {seed}")
     redis_server.shared()
     with ThreadPoolExecutor(AT_ONCE) as workers:
         under_way = {workers.submit(one.run, kills, seed): one for one in series}
@@ -109,7 +112,7 @@ def report(series: list[Series], seed: int, seconds: float) -> str:
     kills, wrong = sum(one.total.kills for one in series), sum(len(one.total.wrong) for one in series)
     return f"""# Runs that were killed
 
-The last result of `python -m tests.faults --kills N`: `xpipe run` is killed with SIGKILL at a fail point, or at a
+The last result of `python -m tests.faults --kills 200`: `xpipe run` is killed with SIGKILL at a fail point, or at a
 random time, up to {MOST_KILLS} times in one organism; a last run with `--resume` brings everything to its end. Then
 every document has to be answered exactly once, nothing may be missing, doubled or left over, and
 `xpipe gc --older-than 0` leaves the root alone.

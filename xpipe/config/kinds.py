@@ -11,6 +11,8 @@ from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, data_of, is_
 from xpipe.core.durations import parse_duration
 
 LONGEST_DURATION = 36_500 * 86_400.0
+SHORTEST_TTL = 30
+"""In seconds. What is alive is renewed every few seconds, and must not expire before."""
 LARGEST_NUMBER = 2**53
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(B|[kK]B|[kK]iB|MB|MiB|GB|GiB)", re.ASCII)
 _UNITS = {"b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
@@ -108,6 +110,13 @@ def _duration(node: Node) -> float:
     return seconds
 
 
+def _time_to_live(node: Node) -> float:
+    seconds = _duration(node)
+    if 0 < seconds < SHORTEST_TTL:
+        raise Mismatch(node, False, f"0 for never, or a duration of at least {SHORTEST_TTL}s")
+    return seconds
+
+
 def _size(node: Node) -> int:
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -164,5 +173,6 @@ TEXT_OR_TEXTS = Kind(
     {"oneOf": [{"type": "string", "minLength": 1}, {**_TEXTS_SCHEMA, "minItems": 1}]},
 )
 DURATION = Kind("a duration such as 30s", _duration, {"type": ["number", "string"]})
+TIME_TO_LIVE = Kind("a duration such as 30s", _time_to_live, {"type": ["number", "string"]})
 SIZE = Kind("a size in bytes such as 64MiB", _size, {"type": ["integer", "string"]})
 PAYLOAD = Kind("a mapping, or JSON or XML text", _payload, {"type": ["object", "string"]})

@@ -183,6 +183,11 @@ case(
     '5:39: error[wrong-value]: retention must be a duration such as 30s, not "never".',
 )
 case(
+    "a ttl that live state would not survive",
+    HEAD + "backend: {redis_ttl: 2s}",
+    '5:22: error[wrong-value]: redis_ttl must be 0 for never, or a duration of at least 30s, not "2s".',
+)
+case(
     "workers of none",
     HEAD + "process_pool: {workers: 0}",
     "5:25: error[wrong-value]: workers must be a whole number of at least 1, not 0.",
