@@ -59,8 +59,12 @@ class Scenario:
     def _die_often(self, point: Point, kills: int) -> None:
         """A run after a death may have nothing to do that leads past `point`; then it ends, and the next one dies."""
         for _ in range(3 * kills):
-            if self._outcome.kills < kills:
-                self._outcome.kills += self._die(point, self._chance.randint(1, point.most), surely=False)
+            if self._outcome.kills == kills:
+                return
+            died = self._die(point, self._chance.randint(1, point.most), surely=False)
+            self._outcome.kills += died
+            if not died:
+                self._come_first(point)
         if self._outcome.kills < kills:
             self._complain(f"of {3 * kills} runs only {self._outcome.kills} died at `{point}`")
 
