@@ -128,6 +128,7 @@ def test_a_run_ends_with_one_error_after_a_restart_that_has_lost_the_latest_chan
     assert resumed.returncode in (0, 5), resumed.stderr
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_one_error_when_the_server_stays_away(bench: Bench, server: redis_server.Server) -> None:
     process = start_run(bench, server)
     wait_for_item(bench, 30)

@@ -64,6 +64,7 @@ def kill_often(path: Path, times: int) -> None:
         check_whole(path)
 
 
+@pytest.mark.slow
 def test_a_file_survives_kills_in_the_middle_of_commits(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
 
