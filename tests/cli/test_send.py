@@ -91,10 +91,11 @@ def test_what_is_sent_while_nobody_runs_is_done_by_a_later_resume(bench: Bench) 
 
 
 def test_a_run_that_serves_takes_over_what_a_killed_one_left(bench: Bench) -> None:
-    process = serve(bench, "echo", "sleeper")
-    other = bench.start("run", "organism.yaml", "--send", 'sleeper={"text": "began", "seconds": 600}')
+    organism = bench.organism("echo", "sleeper", extra=SQLITE)
+    other = bench.start("run", organism, "--send", 'sleeper={"text": "began", "seconds": 600}')
     wait_until(lambda: (bench.folder / "began").exists())
     (bench.folder / "began").unlink()
+    process = serve(bench, "echo", "sleeper")
     os.kill(other.pid, signal.SIGKILL)
     other.communicate()
 

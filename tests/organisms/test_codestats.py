@@ -301,6 +301,7 @@ def test_a_folder_without_code_is_a_fault_that_says_so(
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_the_standard_library_agrees_with_the_census(xpipe_run: XpipeRun) -> None:
     expected = census(Path(sysconfig.get_path("stdlib")))
     payload = report(xpipe_run(ORGANISM, "--json", timeout=100))

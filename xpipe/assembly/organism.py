@@ -20,6 +20,7 @@ from xpipe.core.messages import ConversationRecord, Cursor, Injection
 from xpipe.core.organism import Listener, OrganismDefinition
 from xpipe.ports import SharedBackend
 from xpipe.runtime.admission import Admission
+from xpipe.runtime.confirmation import Confirmation
 from xpipe.runtime.happenings import Happening, Output
 from xpipe.runtime.lease import Lease, living
 from xpipe.runtime.outcomes import Outcomes
@@ -31,8 +32,6 @@ from xpipe.state import get_shared_backend
 
 log = logging.getLogger("xpipe.organism")
 
-CONFIRM = 0.25
-"""Seconds between two confirmations of outputs."""
 LOOK = 1.0
 """Seconds between two looks at what other processes may have changed."""
 ADOPT = 3.0
@@ -75,8 +74,8 @@ class Organism:
         self.topology = self.intake.topology
         self.pool: Pool | None = None
         lasts = self.backend.capabilities.persistent
-        self._printed = printed if lasts else _at_once
         self._outcomes = Outcomes(self.types, on_happening, at_once=not lasts)
+        self._printed = printed if lasts else _at_once
         self._pump: Pump | None = None
         self._lease: Lease | None = None
         self._upkeep: list[asyncio.Task[None]] = []
@@ -142,7 +141,7 @@ class Organism:
 
     def _duties(self) -> list[Callable[[], Awaitable[None]]]:
         duties: list[Callable[[], Awaitable[None]]] = [self._serve_the_gone_for_ever]
-        duties += [self._confirm_for_ever] if self._printed is not None else []
+        duties += [lambda: self._confirmation.run(self.pump.line)] if self._confirmation.is_automatic else []
         if self.serves:
             duties += [lambda: self._adopt_for_ever(lambda: self._takeover.running())]
             duties += [lambda: self._adopt_for_ever(lambda: self._takeover.unowned())]
@@ -192,6 +191,9 @@ class Organism:
         self._waiting = self._outcomes.waiting
         self._injecting = asyncio.Lock()
         self._renaming = asyncio.Lock()
+        self._confirmation = Confirmation(
+            self.backend, self._outcomes.delivery, self._printed, self._waiting.note_change
+        )
 
     def _fail(self, error: XpipeError) -> None:
         if self._pump is not None:
@@ -212,14 +214,16 @@ class Organism:
         """
         async with self._injecting:  # One looks whether there is room, however many want to inject.
             pump = self.pump
-            while not await self._admission.is_open(self._expects_room):
+            while not await self._admission.is_open(self._seek_room):
                 await self._next_change(LOOK)
             ids = await pump.inject(injections, cursor)
             self._waiting.begin(ids)
             return ids
 
-    def _expects_room(self) -> bool:
-        return bool(self._waiting.running) or (self._printed is not None and self._outcomes.delivery.is_pending)
+    def _seek_room(self) -> bool:
+        """Have what may go soon go at once; whether there is, or may come to be, any such thing."""
+        self._confirmation.hurry()
+        return bool(self._waiting.running) or self._confirmation.is_due
 
     async def outputs(self, conversation: str) -> list[Output]:
         """Wait until `conversation` is over; what reached its initiator, in order. May be asked once."""
@@ -252,7 +256,7 @@ class Organism:
         if self._pump is None:
             return
         await self.halt()
-        if self._printed is not None:
+        if self._confirmation.is_automatic:
             with contextlib.suppress(BackendError):
                 self.confirm()
         self.leave()
@@ -323,24 +327,9 @@ class Organism:
             # Where very much is kept, looking must not become the main work.
             await asyncio.sleep(max(ADOPT, LOOKING * (time.monotonic() - begun)))
 
-    async def _confirm_for_ever(self) -> None:
-        """Tell the backend what has been printed, so that it need not happen again on a `resume`."""
-        assert self._printed is not None
-        while True:
-            await asyncio.sleep(CONFIRM)
-            outputs = self._outcomes.delivery.take()
-            try:
-                if outputs and await self._printed():
-                    await self.pump.line.call(self.backend.delivered, outputs)
-                    self._outcomes.delivery.confirm()
-                    self._waiting.note_change()
-            finally:
-                self._outcomes.delivery.put_back()
-
     def confirm(self) -> None:
         """What has happened so far has been printed, and need not happen again on a `resume`. Also after `halt`."""
-        self.backend.delivered(self._outcomes.delivery.take())
-        self._outcomes.delivery.confirm()
+        self._confirmation.confirm()
 
     @property
     def unfinished(self) -> int:

@@ -11,7 +11,7 @@ from xpipe.runtime.takeover import Takeover
 
 
 class Admission:
-    """`in_flight` and `threads` are the limits; `expects`: whether this organism itself may still make room."""
+    """`in_flight` and `threads` are the limits."""
 
     def __init__(self, backend: SharedBackend, line: Line, takeover: Takeover, in_flight: int, threads: int) -> None:
         self._backend = backend
@@ -21,13 +21,16 @@ class Admission:
         self._threads = threads
 
     async def is_open(self, expects: Callable[[], bool]) -> bool:
-        """Whether there is room. Raises LimitError when there is none and none will come about."""
+        """Whether there is room. Raises LimitError when there is none and none will come about.
+
+        `expects` tells whether this organism itself may still make room; asked only when there is none.
+        """
         load = await self._line.call(self._backend.load)
         if load.in_flight >= self._in_flight:
             return False
         if not load.full or await self._line.call(self._backend.make_room):
             return True
-        if not (load.in_flight or expects() or await self._takeover.others()):
+        if not (expects() or load.in_flight or await self._takeover.others()):
             raise LimitError(
                 f"the backend keeps {self._threads} threads, as many as backend.max_threads allows, and none may go "
                 "before its outputs are printed; print outputs as they come with --format jsonl, old ones with "
