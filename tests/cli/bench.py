@@ -54,6 +54,13 @@ async def sleeper(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
     return HandlerResponse.respond(Told("slept"))
 
 
+async def slow_at_first(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
+    if not Path(ask.text).exists():
+        mark(ask.text)
+        await asyncio.sleep(600)
+    return HandlerResponse.respond(Told("at once"))
+
+
 def busy(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
     mark(ask.text)
     time.sleep(ask.seconds)
@@ -89,7 +96,7 @@ async def forget(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
     return HandlerResponse(BufferStart("broken", [Ask("this")], collect=False), to="system.buffer")
 '''
 
-NAMES = ("echo", "chatty", "chatty_worker", "sleeper", "busy", "blocker", "broken", "spread", "forget")
+NAMES = ("echo", "chatty", "chatty_worker", "sleeper", "slow_at_first", "busy", "blocker", "broken", "spread", "forget")
 POOLED = ("chatty_worker", "busy")
 
 

@@ -35,7 +35,7 @@ def test_findings_are_counted() -> None:
     findings = [Finding("o.yaml", 3, 1, "key-unknown", "There is no peer.", "Did you mean peers?")]
     assert explain(ConfigError(findings)).splitlines() == [
         "o.yaml:3:1: error[key-unknown]: There is no peer. Did you mean peers?",
-        "xpipe: 1 error in o.yaml; nothing was run",
+        "xpipe: 1 error in o.yaml; nothing was done",
     ]
 
 
@@ -142,7 +142,7 @@ def test_3_with_every_finding_when_the_organism_is_invalid(bench: Bench) -> None
     *findings, count = run.stderr.decode().splitlines()
     assert len(findings) == 2
     assert all(": error[" in finding for finding in findings)
-    assert count == f"xpipe: 2 errors in {bench.folder}/organism.yaml; nothing was run"
+    assert count == f"xpipe: 2 errors in {bench.folder}/organism.yaml; nothing was done"
 
 
 def test_4_when_the_backend_is_not_there(bench: Bench) -> None:

@@ -105,6 +105,35 @@ def test_a_run_that_serves_takes_over_what_a_killed_one_left(bench: Bench) -> No
     assert end(process) == 143, "the sleeper is not finished"
 
 
+def test_a_run_that_serves_prints_what_a_killed_one_did_not_live_to_print(bench: Bench) -> None:
+    organism = bench.organism("echo", "slow_at_first", extra=SQLITE)
+    other = bench.start("run", organism, "--send", 'slow_at_first={"text": "began"}')
+    wait_until(lambda: (bench.folder / "began").exists())
+    process = serve(bench, "echo", "slow_at_first")
+    os.kill(other.pid, signal.SIGKILL)
+    other.communicate()
+
+    wait_until(lambda: len(served(bench)) == 2, 30)
+
+    assert served(bench)[1]["payload"] == {"text": "at once"}
+    assert end(process) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_sender_that_is_interrupted_names_what_it_still_waits_for(bench: Bench, number: signal.Signals) -> None:
+    organism = bench.organism("sleeper", extra=SQLITE)
+    bench.run("send", organism, 'sleeper={"text": "x"}')
+    sender = bench.start("send", organism, 'sleeper={"text": "y"}', "--wait")
+    wait_until(lambda: len(json.loads(bench.run("threads", organism, "--json").stdout)["threads"]) == 4)
+
+    sender.send_signal(number)
+
+    _, stderr = sender.communicate(timeout=20)
+    assert b"1 conversation not finished: " in stderr
+    assert b"see `xpipe outputs" in stderr
+    assert sender.returncode == 128 + number
+
+
 def test_a_run_that_serves_ends_with_1_when_something_failed(bench: Bench) -> None:
     process = serve(bench, "echo", "broken")
     sent = bench.run("send", "organism.yaml", 'broken={"text": "this"}', "--wait")

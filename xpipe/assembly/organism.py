@@ -143,8 +143,8 @@ class Organism:
         duties: list[Callable[[], Awaitable[None]]] = [self._serve_the_gone_for_ever]
         duties += [lambda: self._confirmation.run(self.pump.line)] if self._confirmation.is_automatic else []
         if self.serves:
-            duties += [lambda: self._adopt_for_ever(lambda: self._takeover.running())]
-            duties += [lambda: self._adopt_for_ever(lambda: self._takeover.unowned())]
+            looks = self._takeover.running, self._takeover.of_the_gone, self._takeover.unowned
+            duties += [partial(self._adopt_for_ever, look) for look in looks]
         return duties
 
     async def _see_to(self, duty: Callable[[], Awaitable[None]]) -> None:

@@ -56,7 +56,7 @@ class ManagerBackend:
     ) -> None:
         self.authkey = manager_address.as_key(authkey)
         self._process: ManagerProcess | None = None
-        self._runtime: tuple[Path, Runtime] | None = None
+        self._runtime = runtime_file(organism_file) if organism_file else None
         self._secret = b""
         place = manager_address.parse(address or bind) if address or bind else None
         if not address:
@@ -68,8 +68,8 @@ class ManagerBackend:
         cross_host = not manager_address.is_local(place)
         self.capabilities = Capabilities(True, False, cross_host, expiry=False, blocking=True)
         self._link = self._connect(place, timeout)
-        if organism_file and self._process is not None:
-            self._publish(organism_file, self._process.pid)
+        if self._runtime is not None and self._process is not None:
+            self._publish(self._runtime, self._process.pid)
 
     @classmethod
     def attach(cls, organism_file: str | Path, *, timeout: float = TIMEOUT) -> ManagerBackend:
@@ -86,7 +86,7 @@ class ManagerBackend:
         if bind:
             manager_address.check_bind(bind, self.authkey)
         self.authkey = self.authkey or secrets.token_bytes(32)
-        self._process = ManagerProcess(bind, self.authkey, max_threads, timeout)
+        self._process = ManagerProcess(bind, self.authkey, max_threads, timeout, str(self._runtime or ""))
         return self._process.address
 
     def _connect(self, place: manager_address.Address, timeout: float) -> Link:
@@ -97,10 +97,9 @@ class ManagerBackend:
                 self._process.close()
             raise
 
-    def _publish(self, organism_file: str | Path, pid: int) -> None:
-        self._runtime = runtime_file(organism_file), Runtime(self.address, self.authkey, pid)
+    def _publish(self, path: Path, pid: int) -> None:
         try:
-            write_runtime(*self._runtime)
+            write_runtime(path, Runtime(self.address, self.authkey, pid))
         except BaseException:
             self.close()
             raise
@@ -303,7 +302,7 @@ class ManagerBackend:
 
     def close(self) -> None:
         self._link.close()
-        if self._runtime is not None:
-            remove_runtime(*self._runtime)
         if self._process is not None and os.getpid() == self._process.owner:
+            if self._runtime is not None:
+                remove_runtime(self._runtime, self._process.pid)
             self._process.close()

@@ -51,10 +51,11 @@ def read_runtime(path: Path) -> Runtime | None:
         raise BackendError(f"{path} cannot be read ({error}); remove it and start the run again") from None
 
 
-def remove_runtime(path: Path, runtime: Runtime) -> None:
-    """Remove `path` unless another run has written it since."""
+def remove_runtime(path: Path, pid: int) -> None:
+    """Remove `path` if it leads to the manager `pid`, and not to that of another run."""
     with suppress(BackendError):
-        if read_runtime(path) == runtime:
+        found = read_runtime(path)
+        if found is not None and found.pid == pid:
             path.unlink(missing_ok=True)
 
 

@@ -15,6 +15,9 @@ import msgspec
 from xpipe.backends.manager_address import Address, show
 from xpipe.core.errors import BackendError
 
+GREETING = 10.0
+"""Seconds within which a manager, however busy, has greeted whoever connects."""
+
 _encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.decode
 
@@ -94,23 +97,30 @@ class Link:
             channel.close()
 
     def _dial(self) -> Channel:
-        seconds = struct.pack("ll", int(self.timeout), int(self.timeout % 1 * 1_000_000))
         unix = isinstance(self._address, str)
         with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as plain:
             plain.setblocking(True)
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+            _bound(plain, min(GREETING, self.timeout))
             if not unix:
                 plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             plain.connect(self._address)
-            channel = Channel(Connection(plain.detach()))
+            with plain.dup() as kept:
+                channel = Channel(Connection(plain.detach()))
+                self._greet(channel)
+                _bound(kept, self.timeout)
+        return channel
+
+    def _greet(self, channel: Channel) -> None:
         try:
             answer_challenge(channel, self._key)  # type: ignore[arg-type]  # it needs send_bytes and recv_bytes only
             deliver_challenge(channel, self._key)  # type: ignore[arg-type]
+        except (BlockingIOError, TimeoutError):
+            channel.close()
+            hint = f"no manager greets at {self.place}, although something listens there"
+            raise BackendError(f"{hint}; correct manager_address, or see what its process does") from None
         except BaseException:
             channel.close()
             raise
-        return channel
 
     def _result(self, answer: Any) -> Any:
         kind, content = answer
@@ -143,6 +153,13 @@ class Link:
             ) from None
         except (AssertionError, msgspec.MsgspecError, TypeError, ValueError) as error:
             raise BackendError(f"what listens at {self.place} is no manager of xpipe ({error})") from None
+
+
+def _bound(plain: socket.socket, seconds: float) -> None:
+    """Let no wait for data on `plain` last longer."""
+    interval = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
 
 
 def _ask(channel: Channel, instance: str | None, method: str, arguments: tuple[Any, ...]) -> Any:

@@ -13,11 +13,13 @@ import threading
 from contextlib import suppress
 from multiprocessing import managers
 from multiprocessing.connection import Listener
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from xpipe.backends.manager_address import Address
+from xpipe.backends.manager_files import remove_runtime
 from xpipe.backends.manager_link import Channel
 from xpipe.backends.manager_service import Service
 from xpipe.backends.memory import InMemoryBackend
@@ -26,13 +28,14 @@ _SERIALIZER = "xpipe-msgpack"
 
 
 class Settings(msgspec.Struct):
-    """What the owner tells its manager. `folder` is removed with it."""
+    """What the owner tells its manager. `folder` is removed with it, and its runtime file `runtime`."""
 
     address: Address
     key: bytes
     max_threads: int
     owner: int
     folder: str = ""
+    runtime: str = ""
 
 
 class Started(msgspec.Struct):
@@ -112,6 +115,8 @@ def _tell(started: Started) -> None:
 
 
 def _remove(settings: Settings) -> None:
+    if settings.runtime:
+        remove_runtime(Path(settings.runtime), os.getpid())
     if settings.folder:
         shutil.rmtree(settings.folder, ignore_errors=True)
     elif isinstance(settings.address, str):

@@ -23,14 +23,17 @@ _GRACE = 5.0
 
 
 class ManagerProcess:
-    """Starts a manager at `bind`, or on a socket in a folder that only this user can enter. Raises BackendError."""
+    """Starts a manager at `bind`, or on a socket in a folder that only this user can enter. Raises BackendError.
 
-    def __init__(self, bind: Address | None, key: bytes, max_threads: int, timeout: float) -> None:
+    `runtime` is the runtime file that goes with it, "" for none.
+    """
+
+    def __init__(self, bind: Address | None, key: bytes, max_threads: int, timeout: float, runtime: str = "") -> None:
         self._folder = "" if bind else _private_folder()
         address = bind or os.path.join(self._folder, "socket")
         self.owner = os.getpid()
         self._process = _start()
-        settings = Settings(address, key, max_threads, self.owner, self._folder)
+        settings = Settings(address, key, max_threads, self.owner, self._folder, runtime)
         try:
             self.address = self._begin(settings, timeout)
         except BaseException:

@@ -51,7 +51,7 @@ def _explain_findings(error: ConfigError) -> str:
     count = sum(finding.severity == "error" for finding in error.findings)
     files = {finding.file for finding in error.findings}
     where = f" in {visible(files.pop())}" if len(files) == 1 else ""
-    return "\n".join([*lines, f"xpipe: {count} {'error' if count == 1 else 'errors'}{where}; nothing was run"])
+    return "\n".join([*lines, f"xpipe: {count} {'error' if count == 1 else 'errors'}{where}; nothing was done"])
 
 
 def tell(text: str) -> None:

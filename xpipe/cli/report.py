@@ -112,7 +112,7 @@ def summary(account: Account) -> str:
     totals, seconds = account.totals, account.timings.seconds
     pace = f" ({number(round(account.hops_per_second))}/s)" if totals.hops >= 100 else ""
     parts = [
-        f"{counted(totals.conversations, 'conversation')}{_states(totals)}",
+        f"{counted(totals.conversations, 'conversation')}{_states(totals)}{_whose(totals)}",
         f"{counted(totals.hops, 'hop')} in {format_duration(seconds)}{pace}",
         counted(totals.faults, "fault"),
         *_oddities(totals),
@@ -124,6 +124,11 @@ def _states(totals: Totals) -> str:
     states = [("done", totals.done), ("failed", totals.failed), ("unfinished", totals.unfinished)]
     told = [f"{number(count)} {name}" for name, count in states if count]
     return f" ({', '.join(told)})" if totals.failed or totals.unfinished else ""
+
+
+def _whose(totals: Totals) -> str:
+    """A run does hops of conversations that others have begun, too."""
+    return " of its own" if totals.hops and not totals.conversations else ""
 
 
 def _oddities(totals: Totals) -> Iterator[str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
 
 from xpipe.assembly.sender import Sender
 from xpipe.cli.account import SCHEMA_VERSION
 from xpipe.cli.console import Medium, Printer
-from xpipe.cli.errors import tell
+from xpipe.cli.errors import exit_code_of_signal, tell
 from xpipe.cli.formats import encode_json, json_line
 from xpipe.cli.harvest import unwritable
 from xpipe.cli.loading import load_organism
@@ -35,7 +39,7 @@ def execute(plan: SendPlan) -> int:
     sender = Sender(definition, plan.wait)
     injections = [_injection(sender, plan, at) for at in range(len(plan.sends))]
     deadline = time.monotonic() + plan.timeout if plan.timeout is not None else math.inf
-    with sender:
+    with sender, _orderly_end():
         if not sender.is_served():
             tell(f"xpipe: nobody runs {definition.name} now; what is sent waits for `xpipe run {plan.file} --resume`")
         if not _wait_for_room(sender, plan, deadline):
@@ -45,6 +49,20 @@ def execute(plan: SendPlan) -> int:
             _print_ids(plan, stdout, conversations)
             return EXIT_OK
         return Answers(plan, stdout, sender, conversations).collect(deadline)
+
+
+@contextlib.contextmanager
+def _orderly_end() -> Iterator[None]:
+    """SIGTERM ends the waiting as Ctrl-C does: what has not been answered is named."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(exit_code_of_signal(number))
+
+    earlier = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def _wait_for_room(sender: Sender, plan: SendPlan, deadline: float) -> bool:

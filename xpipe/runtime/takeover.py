@@ -23,6 +23,7 @@ class Takeover:
     def __init__(self, backend: SharedBackend, pump: Pump) -> None:
         self._backend = backend
         self._pump = pump
+        self._met: set[str] = set()
 
     async def others(self) -> set[str]:
         """The other pumps that are alive."""
@@ -49,6 +50,15 @@ class Takeover:
         """The same for those that run."""
         async for one in self._take(await self._list(running=True)):
             yield one
+
+    async def of_the_gone(self) -> AsyncIterator[Taken]:
+        """The same as `all` for those of pumps that were known at the last look and are not alive any more."""
+        pumps = await self._pump.line.call(self._backend.pumps)
+        known, alive = {pump.id for pump in pumps}, living(pumps)
+        gone, self._met = (self._met | known) - alive, alive
+        for owner in gone:
+            async for one in self._take(await self._list(running=False, owner=owner)):
+                yield one
 
     async def unowned(self) -> AsyncIterator[Taken]:
         """The same as `all` for those that `send` has left to nobody."""
