@@ -179,6 +179,7 @@ def test_the_death_of_the_manager_ends_a_wait(owner: ManagerBackend) -> None:
 
 def test_a_manager_that_does_not_answer_is_an_error_and_not_a_hang(owner: ManagerBackend) -> None:
     client = client_of(owner, timeout=0.5)
+    assert client.ping() is True
     os.kill(owner.pid, signal.SIGSTOP)
     try:
         with pytest.raises(BackendError, match=r"does not answer within 0\.5 s"):
