@@ -181,6 +181,7 @@ def test_a_manager_that_does_not_answer_is_an_error_and_not_a_hang(owner: Manage
     client = client_of(owner, timeout=0.5)
     assert client.ping() is True
     os.kill(owner.pid, signal.SIGSTOP)
+    assert until(lambda: "State:\tT" in Path(f"/proc/{owner.pid}/status").read_text())
     try:
         with pytest.raises(BackendError, match=r"does not answer within 0\.5 s"):
             client.ping()
