@@ -195,13 +195,16 @@ class SharedBackend(Protocol):
         """Whether `thread` has a slot."""
 
     def buffer_delete_thread(self, thread: str) -> bool:
-        """Forget the slots of `thread`; whether there were any. Refused (False) while its conversation runs."""
+        """Forget the slots of `thread`; whether there were any. Refused (False) while its conversation runs.
+
+        Outputs that go with them count as delivered: nothing is left to deliver.
+        """
 
     def buffer_list_threads(self) -> Iterator[str]:
         """The threads that have a slot."""
 
     def buffer_clear(self) -> None:
-        """Forget all slots but those of running conversations."""
+        """`buffer_delete_thread` for all threads."""
 
     def registry_set(self, chain: str, uuid: str) -> str:
         """Bind `chain` to `uuid` unless one of them is bound; the uuid that `chain` is bound to now.
@@ -234,7 +237,10 @@ class SharedBackend(Protocol):
         """The join called `id`, if it is open."""
 
     def join_record(self, id: str, index: int, result: bytes) -> bool:
-        """Record a result of a join made by `join_create`; False if it has one at `index`, or there is none."""
+        """Record a result of a join made by `join_create`.
+
+        False if it has one at `index`, or no such index, or there is no such join.
+        """
 
     def join_remove(self, id: str) -> bool:
         """Forget a join made by `join_create`; whether there was one."""
@@ -297,7 +303,10 @@ class SharedBackend(Protocol):
         """What belongs to nothing; with `remove` it is removed before it is told of."""
 
     def damages(self, set_aside: bool = False) -> Iterator[Damage]:
-        """What cannot be read. With `set_aside` a slot is kept as a dead letter and `tombstone` takes its place."""
+        """What cannot be read. With `set_aside` a slot is kept as a dead letter and `tombstone` takes its place.
+
+        Of a record that is set aside too, its conversation goes where it cannot do without it; whoever waits is told.
+        """
 
     def info(self) -> dict[str, Any]:
         """What it is, for people: type, buffer_threads, registry_entries, ttl_seconds (0: none), place."""

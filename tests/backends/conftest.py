@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as client
 import redis_server
+from cli.bench import Bench
 from redis_kit import Make
 
 from xpipe.backends.redis import RedisBackend
@@ -37,3 +39,10 @@ def make_redis(redis_shared: redis_server.Server) -> Iterator[Make]:
     yield make_one
     for backend in made:
         backend.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()

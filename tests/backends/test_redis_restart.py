@@ -7,7 +7,6 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis as client
@@ -21,13 +20,6 @@ ITEMS = 300
 GONE = "the organism's state is gone: the server was flushed, or restarted without persistence"
 LOST = "has lost the latest changes; `xpipe run --resume` goes on with what is left"
 AWAY = "no Redis server answers"
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from contract_kit import Driver, answered, done, failed, kind, payload
 
 from xpipe.core.messages import Claim, Join
@@ -188,6 +189,19 @@ def test_a_join_made_by_hand_is_kept_until_it_is_removed(backend: SharedBackend)
     assert backend.join_remove("mine")
     assert not backend.join_remove("mine")
     assert list(backend.joins()) == []
+
+
+@pytest.mark.parametrize("index", [-1, -2, 2, 3, 10**6])
+def test_a_result_without_a_place_in_its_join_is_not_recorded(backend: SharedBackend, index: int) -> None:
+    backend.join_create("mine", 2)
+
+    assert not backend.join_record("mine", index, b"x")
+
+    assert backend.join_get("mine") == JoinRecord("mine", 2, [None, None])
+    assert list(backend.joins()) == [("mine", 0, 2)]
+    assert backend.join_record("mine", 1, b"one")
+    assert not backend.join_record("mine", index, b"x")
+    assert backend.join_record("mine", 0, b"zero")
 
 
 def test_a_join_of_a_thread_cannot_be_changed_by_hand(drive: Driver) -> None:

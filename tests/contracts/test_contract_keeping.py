@@ -284,3 +284,45 @@ def test_what_was_forgotten_cannot_be_committed_to(drive: Driver) -> None:
     drive.backend.forget_ended(LONG_AFTER, 1)
 
     assert drive.advance(step, most=0).refused == {0: "stale"}
+
+
+def clear_all(backend: SharedBackend, _: str) -> None:
+    backend.buffer_clear()
+
+
+def delete_outputs(backend: SharedBackend, id: str) -> None:
+    assert backend.buffer_delete_thread(id)
+
+
+@pytest.mark.parametrize("remove", [clear_all, delete_outputs])
+def test_K5_outputs_whose_slots_are_deleted_count_as_delivered(
+    make_backend: Make, remove: Callable[[SharedBackend, str], None]
+) -> None:
+    # given: a full backend; what is over in it has an output that nobody has printed
+    drive = Driver(make_backend(max_threads=4))
+    id, other = drive.talk(), drive.inject("a", "b")
+    drive.commit(answered(drive.claim("b")))
+    assert not drive.backend.make_room()
+
+    remove(drive.backend, id)
+
+    assert [(drive.record(one).outputs, drive.record(one).delivered) for one in (id, other)] == [(1, 1), (1, 0)]
+    assert len(drive.backend.buffer_get_thread(other)) == 1
+    drive.backend.delivered({id: 1})
+    drive.backend.make_room()
+    assert kept(drive) == {other}
+    drive.commit(answered(drive.claim("a")))
+    assert drive.record(other).delivered == 0
+
+
+def test_K5_deleting_the_slots_of_a_called_thread_delivers_nothing(make_backend: Make) -> None:
+    drive = Driver(make_backend(max_threads=2))
+    id = drive.talk()
+    thread = list(drive.backend.threads(id))[1].thread
+
+    assert drive.backend.buffer_delete_thread(thread)
+    assert not drive.backend.buffer_delete_thread(thread)
+
+    assert drive.record(id).delivered == 0
+    assert not drive.backend.make_room()
+    assert len(drive.backend.buffer_get_thread(id)) == 1

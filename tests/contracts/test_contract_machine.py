@@ -301,12 +301,10 @@ class Contents(Machine):
         assert self.backend.join_create(id, total) == (id not in self.model.joins)
         self.model.joins.setdefault(id, [None] * total)
 
-    @rule(id=names, index=few, result=slots)
+    @rule(id=names, index=st.integers(-1, 3), result=slots)
     def record_result(self, id: str, index: int, result: bytes) -> None:
         results = self.model.joins.get(id)
-        if results is not None and index >= len(results):
-            return  # What an index outside of a join does is for its callers to prevent.
-        is_first = results is not None and results[index] is None
+        is_first = results is not None and 0 <= index < len(results) and results[index] is None
         assert self.backend.join_record(id, index, result) == is_first
         if results is not None and is_first:
             results[index] = result

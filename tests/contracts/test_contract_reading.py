@@ -139,7 +139,7 @@ def test_totals_count_everything(drive: Driver) -> None:
     drive.inject_many(2)
     first, second = drive.advance().claims
     drive.commit(answered(second))
-    drive.commit(done(first, sends=[drive.send(first, "b")], join=drive.join(first, 1)))
+    drive.commit(done(first, sends=[drive.send(first, "b", index=0)], join=drive.join(first, 1)))
 
     assert drive.backend.totals() == BackendTotals(
         threads=5, conversations=2, conversations_active=1, in_flight=1, slots=4, joins=1, dead_letters=0

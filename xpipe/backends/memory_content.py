@@ -73,6 +73,8 @@ class MemoryContent:
         self._store.slot_count -= len(slots)
         slots.clear()
         self._store.loose.pop(thread, None)
+        if found is not None:  # An initiator's slots are the outputs of its conversation, which has its id.
+            self._ledger.deliver(thread, found.conversation.outputs)
         return True
 
     def buffer_list_threads(self) -> Iterator[str]:

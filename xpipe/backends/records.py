@@ -18,9 +18,13 @@ class JoinState:
         self.results: list[bytes | None] = [None] * terms.total
         self.missing = terms.total
 
+    def awaits(self, index: int) -> bool:
+        """Whether a result is missing, and `index` is that of one."""
+        return self.missing > 0 and 0 <= index < self.terms.total
+
     def record(self, index: int, result: bytes) -> bool:
         """Whether `result` is the first at `index`, and so was kept."""
-        if not self.missing or self.results[index] is not None:
+        if not self.awaits(index) or self.results[index] is not None:
             return False
         self.results[index] = result
         self.missing -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -33,6 +34,8 @@ from xpipe.core.messages import (
     encode_message,
 )
 from xpipe.ports import Advanced, Capabilities, Load, Orphan
+
+log = logging.getLogger("xpipe.redis")
 
 LAYOUT = 2
 _encode = msgspec.msgpack.Encoder().encode
@@ -72,7 +75,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         return f"RedisBackend({self._link.place})"
 
     def open(self, organism: str | None, slots_per_thread: int) -> None:
-        secret = secrets.token_bytes(32)
+        is_first, secret = not self._secret, secrets.token_bytes(32)
         root = chains.root(organism) if organism is not None else ""
         self._link.root_id = ""
         found = self._link.run("open", LAYOUT, root, secret, chains.thread_id(secret, root))
@@ -90,6 +93,15 @@ class RedisBackend(RedisContent, RedisKeeping):
         self._link.root_id = root_id.decode()
         self._link.ttl = ttl
         self._slots_per_thread = slots_per_thread
+        if is_first:
+            self._warn_of_eviction()
+
+    def _warn_of_eviction(self) -> None:
+        memory = self._link.facts("memory")
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if memory.get("maxmemory", "0") != "0" and policy != "noeviction":
+            told = "%s: a server whose maxmemory-policy is %s drops live state when its memory is full; %s"
+            log.warning(told, self._link.place, policy, "set `maxmemory-policy noeviction`")
 
     def root(self) -> str:
         self._require_open()
@@ -172,7 +184,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         return read_conversation(*answer[1]) if answer else None
 
     def enroll(self, pump: PumpRecord) -> None:
-        self._link.run("enroll", pump.id, repr(pump.expires), _encode(pump))
+        self._link.run("enroll", pump.id, repr(pump.expires - time.time()), _encode(pump))
         self._listening.add(pump.id)
         self._kept.setdefault(pump.id, 0)
 
@@ -189,18 +201,18 @@ class RedisBackend(RedisContent, RedisKeeping):
 
     def renew(self, pump: str, expires: float) -> bool:
         kept = self._kept.get(pump, "")
-        known = bool(self._link.run("lease", pump, self._process, 0, kept, repr(expires)))
+        known = bool(self._link.run("lease", pump, self._process, 0, kept, repr(expires - time.time())))
         self._upkeep.when_due()
         return known
 
     def pumps(self) -> list[PumpRecord]:
-        found = self._link.send("HGETALL", f"{self._prefix}pumps")
-        leases = self._link.send("HGETALL", f"{self._prefix}leases")
+        server_now, found, leases = self._link.run("pumps")
+        ahead = time.time() - float(server_now)  # The clock here, of that of the server.
         ends = dict(zip(leases[::2], leases[1::2], strict=True))
         records = []
         for id, data in zip(found[::2], found[1::2], strict=True):
             record = self._link.decoded(_decode_pump, data, f"{self._prefix}pumps")
-            record.expires = float(ends.get(id, record.expires))
+            record.expires = float(ends.get(id, 0)) + ahead
             records.append(record)
         return records
 
@@ -234,16 +246,9 @@ class RedisBackend(RedisContent, RedisKeeping):
             "buffer_threads": sum(1 for _ in self.buffer_list_threads()),
             "registry_entries": totals.threads + bound + 1,
             "ttl_seconds": self._link.ttl,
-            "server_version": self._server_version(),
+            "server_version": self._link.facts("server").get("redis_version", "unknown"),
         }
         return {"type": "redis", "place": self._link.place, **counts, **asdict(totals)}
-
-    def _server_version(self) -> str:
-        try:
-            lines = self._link.send("INFO", "server").decode().splitlines()
-        except BackendError:  # A user may be forbidden to ask.
-            return "unknown"
-        return next((line.partition(":")[2] for line in lines if line.startswith("redis_version:")), "unknown")
 
     def ping(self) -> bool:
         return bool(self._link.send("PING") == b"PONG")

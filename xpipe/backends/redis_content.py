@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from xpipe.backends.redis_link import Link
+from xpipe.backends.redis_paging import PAGE, hash_items, pages
 from xpipe.backends.redis_wire import encoded, read_conversation, read_thread, text
 from xpipe.core.errors import BackendError, LimitError
 from xpipe.core.messages import ConversationRecord
 from xpipe.ports import BackendTotals, JoinRecord, RegistryRecord, ThreadRecord
 
-PAGE = 200
-"""Rows of one page: no command holds up the server for long."""
 PAIRS = 1_000
+"""Rows of one page of the registry."""
 
 
 class RedisContent:
@@ -63,7 +62,7 @@ class RedisContent:
         return bool(self._link.run("clear", thread, again=False))
 
     def buffer_list_threads(self) -> Iterator[str]:
-        yield from map(text, self._pages("buffers_page"))
+        yield from map(text, pages(self._link, "buffers_page"))
         for field, _ in self._hash_items("loose"):
             yield text(field)
 
@@ -72,21 +71,8 @@ class RedisContent:
         while page := list(islice(names, PAGE)):
             self._link.run("clear", *page)
 
-    def _pages(self, name: str, *args: Any, first: str = "", last: bytes = b"") -> Iterator[Any]:
-        """The rows of a script that hands them out page by page."""
-        after, rows = self._link.run(name, *args, first, PAGE)
-        yield from rows
-        while after != last:
-            after, rows = self._link.run(name, *args, after, PAGE)
-            yield from rows
-
     def _hash_items(self, name: str, rows: int = PAGE, like: bytes = b"*") -> Iterator[tuple[bytes, bytes]]:
-        cursor: bytes | int = 0
-        while True:
-            cursor, found = self._link.send("HSCAN", f"{self._prefix}{name}", cursor, "MATCH", like, "COUNT", rows)
-            yield from zip(found[::2], found[1::2], strict=True)
-            if int(cursor) == 0:
-                return
+        return hash_items(self._link, f"{self._prefix}{name}", rows, like)
 
     def registry_set(self, chain: str, uuid: str) -> str:
         self._require_open()
@@ -125,7 +111,7 @@ class RedisContent:
     def registry_entries(self) -> Iterator[RegistryRecord]:
         self._require_open()
         yield RegistryRecord(self._link.root_id, self._root, "root")
-        for id, chain, kind in self._pages("registry_page", first="0", last=b"0"):
+        for id, chain, kind in pages(self._link, "registry_page", first="0", last=b"0"):
             yield RegistryRecord(text(id), text(chain), kind.decode())
 
     def join_results(self, thread: str) -> list[bytes | None]:
@@ -138,7 +124,7 @@ class RedisContent:
         return results
 
     def joins(self) -> Iterator[tuple[str, int, int]]:
-        for id, missing, total in self._pages("joins_page", first="0", last=b"0"):
+        for id, missing, total in pages(self._link, "joins_page", first="0", last=b"0"):
             yield text(id), total - missing, total
 
     def join_create(self, id: str, total: int) -> bool:
@@ -157,7 +143,7 @@ class RedisContent:
     def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
         if conversation == "":
             return
-        for row in self._pages("threads_page", conversation or "", int(newest)):
+        for row in pages(self._link, "threads_page", conversation or "", int(newest)):
             yield read_thread(*row)
 
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
@@ -176,7 +162,7 @@ class RedisContent:
 
     def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
         index = "running" if running else "conversations"
-        for row in self._pages("conversations_page", index, int(owner is not None), owner or ""):
+        for row in pages(self._link, "conversations_page", index, int(owner is not None), owner or ""):
             yield read_conversation(*row)
 
     def totals(self) -> BackendTotals:

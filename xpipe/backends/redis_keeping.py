@@ -1,24 +1,22 @@
-"""What is kept in Redis and what goes: retention, room for more, dead letters, what cannot be read."""
+"""What is kept in Redis and what goes: retention, room for more, dead letters."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import msgspec
 
+from xpipe.backends.redis_damages import Damages
 from xpipe.backends.redis_link import Link
 from xpipe.backends.redis_wire import text
-from xpipe.core.messages import UNREADABLE, DeadLetter, damaged_letter, readable, tombstone
+from xpipe.core.messages import DeadLetter
 from xpipe.ports import Damage
 
 THREADS_AT_ONCE = 200
 """As many are forgotten in one call: no call holds up the server for long."""
 ROWS = 200
 LETTERS = 100
-BYTES = 256 * 1024
-"""Slots read in one call."""
 _decode_letter = msgspec.msgpack.Decoder(DeadLetter).decode
 
 
@@ -65,28 +63,4 @@ class RedisKeeping:
         return dropped
 
     def damages(self, set_aside: bool = False) -> Iterator[Damage]:
-        after: bytes | str = ""
-        while after != b"":
-            after, rows = self._link.run("slots_page", after, ROWS, BYTES)
-            for id, waiting, slots in rows:
-                thread, unread = text(id), set(map(int, waiting))
-                found = enumerate(slots) if slots is not None else self._slots_of(thread)
-                broken = ((at, data) for at, data in found if at not in unread and readable(data) is None)
-                yield from self._damages_of(thread, broken, set_aside)
-
-    def _slots_of(self, thread: str) -> Iterator[tuple[int, bytes]]:
-        """The slots of a thread that has too many bytes for one call."""
-        first = 0
-        while page := self._link.send("LRANGE", f"{self._prefix}buffer:{thread}", first, first + 9):
-            yield from enumerate(page, first)
-            first += len(page)
-
-    def _damages_of(self, thread: str, broken: Iterator[tuple[int, bytes]], set_aside: bool) -> Iterator[Damage]:
-        for at, data in broken:
-            key = f"slot {at} of the thread {thread}"
-            if set_aside:
-                letter = damaged_letter(data, key, thread, time.time())
-                instead = tombstone(thread), letter.fault, repr(letter.at)
-                if not self._link.run("set_aside", thread, at, data, *instead, again=False):
-                    continue  # Somebody else has done it.
-            yield Damage(key, UNREADABLE, set_aside)
+        return Damages(self._link, self._prefix, set_aside).find()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5.0
+HANDSHAKE_TIMEOUT = 8.0
+"""For each step of TLS and of the first exchange on a connection. A script may keep a sound server busy for 5 s."""
 ANSWER_TIMEOUT = 60.0
 """A commit of a very wide fan-out takes seconds; a server that hangs is given up on after this."""
 BLOCK = 10.0
-"""How long one blocking read lasts; the time-out of its socket is longer by MARGIN."""
+"""How long one blocking read lasts; its answer is waited for longer by MARGIN."""
 MARGIN = 10.0
 PATIENCE = 15.0
 """Seconds for which a server that has answered before may be away: it restarts, or another one takes over."""
@@ -64,6 +67,14 @@ def place(url: str) -> str:
         return "the Redis URL"
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Connections to a server; an answer is waited for up to `patience` seconds."""
+
+    pool: ConnectionPool
+    patience: float
+
+
 class Link:
     """Sends commands and scripts to one server; the scripts work on the keys under `prefix`, which live for `ttl` s."""
 
@@ -78,10 +89,16 @@ class Link:
         self._patience = patience
         self._met = False
         self._closed = False
-        self._pool = self._make_pool(url, {})
-        self._waiting = self._make_pool(url, {"socket_timeout": BLOCK + MARGIN})
+        self._server = "Redis TLS server" if url.startswith("rediss:") else "Redis server"
+        pool, patience = self._make_pool(url)
+        self._commands = Line(pool, patience)
+        self._waiting = Line(self._make_pool(url)[0], BLOCK + MARGIN)
 
-    def _make_pool(self, url: str, fixed: dict[str, Any]) -> ConnectionPool:
+    def _make_pool(self, url: str) -> tuple[ConnectionPool, float]:
+        """Connections, and how long an answer is waited for: the `socket_timeout` of the URL, if it has one.
+
+        The time-out of their sockets is for what comes before the first command.
+        """
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
@@ -102,8 +119,10 @@ class Link:
             hint = "redis://host:6379/0, rediss://host or unix:///path/to/socket; percent-encode the password"
             raise BackendError(f"the Redis URL cannot be read; write it like {hint}") from None
         # What is sent again, and when, is decided here: only the caller knows what may be done twice.
-        pool.connection_kwargs |= {"retry": Retry(NoBackoff(), 0), "protocol": 2, "decode_responses": False, **fixed}
-        return pool
+        pool.connection_kwargs |= {"retry": Retry(NoBackoff(), 0), "protocol": 2, "decode_responses": False}
+        patience: float = pool.connection_kwargs["socket_timeout"]
+        pool.connection_kwargs["socket_timeout"] = min(patience, HANDSHAKE_TIMEOUT)
+        return pool, patience
 
     def run(self, name: str, *args: Any, again: bool = True) -> Any:
         """The answer of the script `name`. `again`: running it twice does what running it once does."""
@@ -116,19 +135,27 @@ class Link:
 
     def send(self, *command: Any, again: bool = True) -> Any:
         """The answer to `command`. Raises BackendError."""
-        return self._insist(self._pool, command, again)
+        return self._insist(self._commands, command, again)
 
     def block(self, *command: Any) -> Any:
         """The answer to a command that blocks for up to BLOCK seconds, on a connection of its own."""
         return self._insist(self._waiting, command, True)
 
-    def _insist(self, pool: ConnectionPool, command: tuple[Any, ...], again: bool) -> Any:
+    def facts(self, section: str) -> dict[str, str]:
+        """What the server tells of itself in a section of its INFO; nothing if this user may not ask."""
+        try:
+            lines = self.send("INFO", section).decode(errors="replace").splitlines()
+        except BackendError:
+            return {}
+        return {name: value for name, _, value in (line.partition(":") for line in lines)}
+
+    def _insist(self, line: Line, command: tuple[Any, ...], again: bool) -> Any:
         errors, pause, end = self._errors, 0.05, 0.0
         while True:
             connection: Connection | None = None
             try:
-                connection = pool.get_connection()
-                answer = self._exchange(connection, command)
+                connection = line.pool.get_connection()
+                answer = self._exchange(connection, command, line.patience)
                 self._met = True
                 return answer
             except errors.NoScriptError:
@@ -145,24 +172,28 @@ class Link:
                     raise self._translated(error) from None
             finally:
                 if connection is not None:
-                    pool.release(connection)
+                    line.pool.release(connection)
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
 
-    def _exchange(self, connection: Connection, command: tuple[Any, ...]) -> Any:
+    def _exchange(self, connection: Connection, command: tuple[Any, ...], patience: float) -> Any:
         try:
             connection.send_command(*command)  # type: ignore[no-untyped-call]
+            if not connection.can_read(patience):
+                raise self._errors.TimeoutError(f"it has been silent for {patience:g} s")
             return connection.read_response()
         except self._errors.ResponseError:
             raise
-        except BaseException:
+        except BaseException as error:
             # Or its answer would be taken for that of the next command.
             connection.disconnect()  # type: ignore[no-untyped-call]
+            if self._closed and isinstance(error, Exception):  # Closed under its reader, who may stumble anywhere.
+                raise self._errors.ConnectionError("closed") from None
             raise
 
     def _translated(self, error: Exception, unsure: bool = False) -> BackendError:
         text = f"{_CODES.get(type(error).__name__, '')} {error}".strip()
-        if damaged := re.search(r"\bXPIPEDAMAGED (\S+)", text):
+        if damaged := re.search(r"\bXPIPEDAMAGED <(.*)>", text):
             return self._damaged(damaged[1])
         for code, hint in _HINTS.items():
             if re.search(rf"\b{code}\b", text):
@@ -173,10 +204,10 @@ class Link:
             return BackendError(f"{self.place}: the connection broke before the answer came; look whether it was done")
         if isinstance(error, self._errors.ResponseError):
             return BackendError(f"{self.place}: the server refused a command of xpipe: {text}")
-        return BackendError(f"{self.place}: no Redis server answers ({text}); start it, or correct backend.redis_url")
+        return BackendError(f"{self.place}: no {self._server} answers ({text}); start it, or correct backend.redis_url")
 
     def _damaged(self, key: str) -> BackendError:
-        hint = "delete it, and have `xpipe gc` collect what it leaves"
+        hint = "`xpipe gc --verify` sets it aside"
         return BackendError(f"{self.place}: the key {key} is damaged, or another version of xpipe wrote it; {hint}")
 
     def decoded(self, decode: Callable[[bytes], T], data: bytes, key: str) -> T:
@@ -189,5 +220,5 @@ class Link:
     def close(self) -> None:
         """Close all connections, also those that are being waited on."""
         self._closed = True
-        for pool in (self._pool, self._waiting):
-            pool.disconnect(inuse_connections=True)
+        for line in (self._commands, self._waiting):
+            line.pool.disconnect(inuse_connections=True)

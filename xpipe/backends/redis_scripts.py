@@ -10,13 +10,22 @@ from importlib.resources import files
 _RECORDS = ("layout", "records", "threads", "messages", "dead", "ready", "flush")
 _ROWS = ("layout", "messages", "rows")
 _FORGETTING = ("layout", "forgetting")
+_SETTLING = ("layout", "settling")
 _PAIRS = ("layout", "pairs")
 _PARTS: dict[str, tuple[str, ...]] = {
     "advance": ("calls", *_RECORDS, "ledger", "claim"),
     "inject": ("calls", *_RECORDS, "ledger"),
     "release": (*_RECORDS, "claim"),
     "set_aside": _RECORDS,
-    "lease": ("calls",),
+    "discard": (*_RECORDS, "forgetting"),
+    "set_entry_aside": (*_RECORDS, "damage"),
+    "damaged_page": (*_ROWS, "damage"),
+    "damaged_of": ("layout", "damage"),
+    "enroll": ("clock",),
+    "lease": ("calls", "clock"),
+    "pumps": ("clock",),
+    "delivered": _SETTLING,
+    "clear": _SETTLING,
     "adopt": ("calls", *_ROWS),
     "conversations_page": _ROWS,
     "threads_page": _ROWS,

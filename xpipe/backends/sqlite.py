@@ -186,7 +186,10 @@ class SQLiteBackend:
 
     def buffer_delete_thread(self, thread: str) -> bool:
         with self._transaction() as store:
-            return store.clear_thread(thread)
+            cleared = store.clear_thread(thread)
+            if cleared and (found := store.conversation(thread)):
+                self._ledger.deliver(thread, found.outputs)
+            return cleared
 
     def buffer_list_threads(self) -> Iterator[str]:
         return self._read.threads_with_slots()

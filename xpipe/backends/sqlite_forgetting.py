@@ -47,7 +47,7 @@ def forget(database: sqlite3.Connection, counters: Counters, conversation: int) 
 
 
 def clear_slots(database: sqlite3.Connection, counters: Counters) -> None:
-    """Forget all slots but those of running conversations."""
+    """Forget all slots but those of running conversations, and with them the outputs that were to be delivered."""
     over = f"SELECT n FROM threads WHERE conversation IN ({_OVER})"
     gone = database.execute(f"DELETE FROM slots WHERE thread IN ({over})").rowcount
     gone += database.execute("DELETE FROM slots WHERE thread IN (SELECT n FROM loose)").rowcount
@@ -55,6 +55,7 @@ def clear_slots(database: sqlite3.Connection, counters: Counters) -> None:
         f"UPDATE threads SET slots = 0, bytes = 0 WHERE slots > 0 AND conversation IN ({_OVER})"
     ).rowcount
     emptied += database.execute("DELETE FROM loose").rowcount
+    database.execute("UPDATE conversations SET delivered = outputs WHERE finish IS NOT NULL AND delivered < outputs")
     counters.slots -= gone
     counters.buffers -= emptied
     counters.loose = 0

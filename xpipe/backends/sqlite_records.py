@@ -189,7 +189,7 @@ class StoredJoin(JoinState):
         """Set for good by its number."""
 
     def record(self, index: int, result: bytes) -> bool:
-        if not self.missing or not self.store.add_result(self.n, index, result):
+        if not self.awaits(index) or not self.store.add_result(self.n, index, result):
             return False
         self.missing -= 1
         return True

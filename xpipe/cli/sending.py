@@ -56,6 +56,7 @@ def _orderly_end() -> Iterator[None]:
     """SIGTERM ends the waiting as Ctrl-C does: what has not been answered is named."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
+        del frame
         raise SystemExit(exit_code_of_signal(number))
 
     earlier = signal.signal(signal.SIGTERM, end)

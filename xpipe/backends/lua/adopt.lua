@@ -5,11 +5,12 @@ local id = ARGV[7]
 local name = key('conversation', id)
 local one = stored(name, conversation_of_data)
 if not one then return {} end
+if not is_again and one.owner ~= ARGV[8] then return {} end
+if not is_again then one.owner = pump end
+local row = row_of_conversation(id, one)
 if not is_again then
-  if one.owner ~= ARGV[8] then return {} end
-  one.owner = pump
   call('SET', name, conversation_data(one))
   expire(name)
   call('SET', mark, number, 'EX', MARKED)
 end
-return {1, conversation_row(id)}
+return {1, row}

@@ -1,5 +1,7 @@
 -- ARGV: 3 slots per thread, 4 a thread, known or not, 5 a slot. Its index, or -1 when the thread is full.
 
+require_type('hash', COUNTERS, LOOSE, SIZES)
+
 local id, data = ARGV[4], ARGV[5]
 local buffer, thread = key('buffer', id), key('thread', id)
 local slots = call('LLEN', buffer)

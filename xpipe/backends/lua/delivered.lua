@@ -1,15 +1,9 @@
 -- ARGV: 3... a conversation and how many of its outputs have been printed, and so on.
 
+local changed = {}
 for at = 3, #ARGV, 2 do
-  local id, printed = ARGV[at], tonumber(ARGV[at + 1])
-  local name = key('conversation', id)
-  local one = stored(name, conversation_of_data)
-  if one and one.delivered < printed then
-    one.delivered = math.min(printed, one.outputs)
-    call('SET', name, conversation_data(one))
-    expire(name)
-    local place = is_settled(one) and call('ZSCORE', FINISHED, id)
-    if place then call('ZADD', SETTLED, place, id) end
-  end
+  local one, printed = stored(key('conversation', ARGV[at]), conversation_of_data), tonumber(ARGV[at + 1])
+  if one and one.delivered < printed then changed[#changed + 1] = {ARGV[at], one, printed} end
 end
+for _, change in ipairs(changed) do deliver(unpack(change)) end
 return 1

@@ -24,8 +24,8 @@ function verbs.create()
 end
 
 function verbs.record()
-  local join = owner == '' and find()
-  if not join or call('HEXISTS', results, ARGV[5]) == 1 then return 0 end
+  local join, index = owner == '' and find(), tonumber(ARGV[5])
+  if not join or index < 0 or index >= join.total or call('HEXISTS', results, ARGV[5]) == 1 then return 0 end
   join.missing = join.missing - 1
   keep(join)
   call('HSET', results, ARGV[5], ARGV[6])

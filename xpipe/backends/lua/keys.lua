@@ -12,7 +12,8 @@
 -- organism, secret, numbers (of initiators), counters, cursors (of sources, by name).
 -- Dead letters: `dead` hash by number, `dead_times` set of numbers by the time they were given up.
 -- Of a pump, until it is retired or buried: inbox:{pump} list of events, five values each; claimed:{pump} set of
---   threads by age. Hashes: pumps, leases. A plain set: listening (who is told of work).
+--   threads by age. Hashes: pumps, leases (when they end by the clock of the server). A plain set: listening (who is
+--   told of work).
 -- Of a listener with work: ready:{listener} list of threads; `lanes` lists these listeners as they are served next.
 -- Indexes of what may expire. Sets by age: threads, conversations, running; by time: finished, settled (those of which
 --   all outputs are delivered), expiries of joins. Hashes: registry (id to chain of threads and bindings), bound (id to
@@ -50,6 +51,19 @@ if root_id ~= '' and call('HGET', KEYS[1], 'root_id') ~= root_id then
   return redis.error_reply('XPIPEGONE the organism is not there any more')
 end
 
+-- No script fails after its first write: before it, those that do not keep their writes for the end (records.lua) see
+-- with this whether keys are of the type they must be.
+local function require_type(wanted, ...)
+  for _, name in ipairs({...}) do
+    local found = call('TYPE', name).ok
+    if found ~= wanted and found ~= 'none' then error('WRONGTYPE ' .. name, 0) end
+  end
+end
+
+local function exact(value)  -- a time keeps its fraction
+  return string.format('%.17g', value)
+end
+
 local function expire(name)
   if ttl > 0 then call('EXPIRE', name, ttl) end
 end
@@ -67,7 +81,7 @@ end
 -- A binding to a chain is lost in both directions.
 local function unbind(id)
   local chain = call('HGET', REGISTRY, id)
-  if chain and call('GET', key('chain', chain)) == id then call('UNLINK', key('chain', chain)) end
+  if chain and redis.pcall('GET', key('chain', chain)) == id then call('UNLINK', key('chain', chain)) end
   call('UNLINK', key('uuid', id))
   call('HDEL', BOUND, id)
   call('HDEL', REGISTRY, id)

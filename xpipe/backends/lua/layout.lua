@@ -4,29 +4,37 @@
 -- `touched`: when something last happened in it.
 
 local pack = cmsgpack.pack
-local FIELDS = 25  -- after the three bytes that begin an array of that length
-
-local function exact(value)  -- a time keeps its fraction
-  return string.format('%.17g', value)
-end
+local FIELDS, HEAD = 25, '\220\0\25'  -- after the three bytes that begin an array of that length
 
 -- What `data`, stored under `name`, says; nothing if there is nothing.
 local function decoded(name, data, decode)
   if not data then return nil end
   local fine, one = pcall(decode, data)
-  if not fine then error('XPIPEDAMAGED ' .. name, 0) end
+  if not fine then error('XPIPEDAMAGED <' .. name .. '>', 0) end
   return one
 end
 
-local function stored(name, decode)
-  return decoded(name, call('GET', name), decode)
+-- The string under `name`. What is of another type is damaged.
+local function raw(name)
+  local data = redis.pcall('GET', name)
+  if type(data) == 'table' then error('XPIPEDAMAGED <' .. name .. '>', 0) end
+  return data
 end
 
+local function stored(name, decode)
+  return decoded(name, raw(name), decode)
+end
+
+-- The decoders fail unless all is there and of the type it must be: they add up the numbers and lengths.
+
 local function thread_of(data)
-  local conversation, parent, listener, caller, index, seq, attempt, call_id, deliveries, failed, fence, owner,
+  local left, conversation, parent, listener, caller, index, seq, attempt, call_id, deliveries, failed, fence, owner,
     pending, no_answer, state, join, head, parked, opens, bytes, chain, initial, spilled, few, touched =
-    select(2, cmsgpack.unpack_limit(data, FIELDS, 3))
-  assert(type(conversation) == 'string' and type(touched) == 'number')
+    cmsgpack.unpack_limit(data, FIELDS, 3)
+  local _ = index + seq + attempt + deliveries + failed + fence + pending + no_answer + head + parked + opens + bytes
+    + initial + spilled + touched + #conversation + #parent + #listener + #caller + #call_id + #owner + #state + #join
+    + #chain
+  assert(left == -1 and string.sub(data, 1, 3) == HEAD and (few == false or type(few) == 'table'))
   return {
     conversation = conversation, parent = parent, listener = listener, caller = caller, index = index, seq = seq,
     attempt = attempt, call = call_id, deliveries = deliveries, failed = failed, fence = fence, owner = owner,
@@ -45,8 +53,9 @@ local function thread_data(t)
 end
 
 local function conversation_of_data(data)
-  local owner, started, ended, delivered, faulted, outputs = cmsgpack.unpack(data)
-  assert(type(owner) == 'string' and type(outputs) == 'number')
+  local left, owner, started, ended, delivered, faulted, outputs = cmsgpack.unpack_limit(data, 6, 0)
+  local _ = #owner + started + ended + delivered + faulted + outputs
+  assert(left == -1)
   return {
     owner = owner, started = started, ended = ended, delivered = delivered, faulted = faulted, outputs = outputs,
   }
@@ -61,8 +70,9 @@ local function is_settled(one)  -- it is over, and its outputs are delivered
 end
 
 local function join_of_data(data)
-  local id, total, missing, joined, collect, expires = cmsgpack.unpack(data)
-  assert(type(id) == 'string' and type(expires) == 'number')
+  local left, id, total, missing, joined, collect, expires = cmsgpack.unpack_limit(data, 6, 0)
+  local _ = #id + total + missing + #joined + collect + expires
+  assert(left == -1)
   return {id = id, total = total, missing = missing, joined = joined, collect = collect, expires = expires}
 end
 

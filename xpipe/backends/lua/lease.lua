@@ -1,7 +1,7 @@
--- ARGV: 3 to 6 see calls.lua, 7 when the leases of the pump end from now on. Whether it is known.
+-- ARGV: 3 to 6 see calls.lua, 7 in how many seconds the leases of the pump end. Whether it is known.
 
 if call('HEXISTS', PUMPS, pump) == 0 then return 0 end
-call('HSET', LEASES, pump, ARGV[7])
+call('HSET', LEASES, pump, exact(server_now() + ARGV[7]))
 call('EXPIRE', mark, MARKED)
 if ttl > 0 then call('EXPIRE', key('reply', pump), DAY) end
 return 1

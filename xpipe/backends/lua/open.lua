@@ -3,16 +3,17 @@
 -- The TTL is that of whoever opened it by its name; one who only looks in must keep to it.
 
 local layout, root = ARGV[3], ARGV[4]
+local secret = call('GET', prefix .. 'secret') or ''
 local found = call('HMGET', KEYS[1], 'root', 'root_id', 'layout', 'ttl')
 if not found[1] then
   if root == '' then return {} end
   call('SET', prefix .. 'secret', ARGV[5])
   call('HSET', KEYS[1], 'root', root, 'root_id', ARGV[6], 'layout', layout)
-  found = {root, ARGV[6], layout, false}
+  found, secret = {root, ARGV[6], layout, false}, ARGV[5]
 end
 if root == '' then ttl = tonumber(found[4] or ttl) end
 if found[3] == layout and (root == '' or root == found[1]) then
   if root ~= '' then call('HSET', KEYS[1], 'ttl', ttl) end
   mend_pair(found[2], found[1])
 end
-return {tonumber(found[3] or 0), found[1], call('GET', prefix .. 'secret') or '', found[2], ttl}
+return {tonumber(found[3] or 0), found[1], secret, found[2], ttl}

@@ -2,11 +2,13 @@
 -- nowhere), and of each orphan the kind, the id, and what it lacks. Conversations and pumps do not go here: what is
 -- left of them is more than one call may do.
 
-local removes = ARGV[6] == '1'
-local checks = {}
+require_type('hash', COUNTERS, REGISTRY, BOUND, JOINS, LOOSE, SIZES, FLIGHTS)
+require_type('zset', THREADS, RUNNING, FINISHED, SETTLED, EXPIRIES)
+
+local checks, removals = {}, {}
 
 local function orphan(kind, id, lacks, remove)
-  if removes and remove then remove() end
+  removals[#removals + 1] = remove
   return {kind, id, lacks}
 end
 
@@ -95,4 +97,7 @@ if not scan then return {'0', {}} end
 local scanned, found = call(scan, prefix .. ARGV[3], ARGV[4], 'COUNT', ARGV[5]), {}
 local step = scan == 'SSCAN' and 1 or 2
 for at = 1, #scanned[2], step do found[#found + 1] = checks[ARGV[3]](scanned[2][at], scanned[2][at + 1]) end
+if ARGV[6] == '1' then
+  for _, remove in ipairs(removals) do remove() end
+end
 return {scanned[1], found}

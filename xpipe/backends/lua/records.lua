@@ -26,8 +26,8 @@ local function write_string(name, value)
 end
 
 local PROBES = {
-  RPUSH = 'LLEN', LPUSH = 'LLEN', LTRIM = 'LLEN', HSET = 'HLEN', HDEL = 'HLEN', HINCRBY = 'HLEN',
-  ZADD = 'ZCARD', ZREM = 'ZCARD', SADD = 'SCARD',
+  RPUSH = 'LLEN', LPUSH = 'LLEN', LTRIM = 'LLEN', LREM = 'LLEN', HSET = 'HLEN', HDEL = 'HLEN', HINCRBY = 'HLEN',
+  ZADD = 'ZCARD', ZREM = 'ZCARD', SADD = 'SCARD', SREM = 'SCARD',
 }
 
 local function carry_out()

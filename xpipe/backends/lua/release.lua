@@ -2,10 +2,10 @@
 
 local pump = ARGV[3]
 local released = release(pump, tonumber(ARGV[4]))
+for _, kind in ipairs({'claimed', 'inbox', 'reply', 'wake'}) do write('UNLINK', key(kind, pump)) end
+if ARGV[4] == '0' then write('UNLINK', key('call', ARGV[5] .. ':' .. pump)) end
+write('HDEL', PUMPS, pump)
+write('HDEL', LEASES, pump)
+write('SREM', LISTENING, pump)
 flush(pump)
-for _, kind in ipairs({'claimed', 'inbox', 'reply', 'wake'}) do call('UNLINK', key(kind, pump)) end
-if ARGV[4] == '0' then call('UNLINK', key('call', ARGV[5] .. ':' .. pump)) end
-call('HDEL', PUMPS, pump)
-call('HDEL', LEASES, pump)
-call('SREM', LISTENING, pump)
 return released

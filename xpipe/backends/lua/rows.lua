@@ -22,14 +22,18 @@ local function thread_row(id)
   }
 end
 
-local function conversation_row(id)
-  local one, chain = stored(key('conversation', id), conversation_of_data), call('HGET', REGISTRY, id) or ''
-  if not one then return nil end
+local function row_of_conversation(id, one)
+  local chain = call('HGET', REGISTRY, id) or ''
   local state = one.ended == 0 and 'running' or one.faulted == 1 and 'failed' or 'done'
   return {
     id, chain, state, one.owner, exact(one.started), exact(one.ended), one.outputs, one.delivered,
     call('LLEN', key('members', id)),
   }
+end
+
+local function conversation_row(id)
+  local one = stored(key('conversation', id), conversation_of_data)
+  return one and row_of_conversation(id, one)
 end
 
 local ENOUGH = 4 * 1024 * 1024  -- bytes of threads in a page: a row reads the last slot, which may be large

@@ -14,7 +14,7 @@ local function thread(id)
   if id == '' then return nil end
   if threads[id] == nil then
     local name = key('thread', id)
-    keep_thread(id, name, call('GET', name))
+    keep_thread(id, name, raw(name))
   end
   return threads[id] or nil
 end
@@ -80,7 +80,7 @@ local function conversation_of(t)
   local id = t.conversation
   if conversations[id] == nil then
     local name = key('conversation', id)
-    local one = decoded(name, read('GET', name), conversation_of_data) or false
+    local one = stored(name, conversation_of_data) or false
     conversations[id] = one
     if one then one.id, one.key, one.data_of = id, name, conversation_data end
   end
@@ -218,7 +218,7 @@ local function join_of(t)
   if t.join == '' then return nil end
   if t.joining == nil then
     local name = key('join', t.id)
-    local one = decoded(name, read('GET', name), join_of_data) or false
+    local one = stored(name, join_of_data) or false
     t.joining = one
     if one then one.key, one.data_of, one.results, one.thread = name, join_data, {}, t end
   end
@@ -261,8 +261,9 @@ end
 
 local function record_result(join, index, data)
   local missing, name = join.missing, key('results', join.thread.id)
-  local stored = not join.new and missing < join.total
-  if missing == 0 or join.results[index] or (stored and read('HEXISTS', name, index) == 1) then return false end
+  local is_begun = not join.new and missing < join.total
+  if missing == 0 or index < 0 or index >= join.total or join.results[index] then return false end
+  if is_begun and read('HEXISTS', name, index) == 1 then return false end
   touch(join)
   join.results[index] = data
   set(join, 'missing', missing - 1)

@@ -1,0 +1,46 @@
+-- ARGV: 3 conversations, threads or joins, 4 where the page begins, 5 rows. Where the next page begins, and of each
+-- damaged record the key, the id, the conversation ('' if that is not known), and what is stored there.
+
+local rows = {}
+
+local function look(kind, id, conversation_of)
+  local data = damaged(kind, id)
+  if data then rows[#rows + 1] = {key(kind, id), id, conversation_of(id), data} end
+end
+
+-- That of its initiator, whose chain has one segment more than the root.
+local function conversation_of_chain(id)
+  local root, chain = call('HGET', KEYS[1], 'root'), call('HGET', REGISTRY, id)
+  local initiator = chain and string.match(string.sub(chain, #root + 2), '^[^.]+')
+  return initiator and call('GET', key('chain', root .. '.' .. initiator)) or ''
+end
+
+local function itself(id) return id end
+local function none() return '' end
+
+local visits = {}
+
+function visits.conversations(id)
+  look('conversation', id, itself)
+end
+
+function visits.threads(id)
+  look('thread', id, conversation_of_chain)
+  look('join', id, conversation_of_chain)
+end
+
+local function visit_joins()
+  local scanned = call('HSCAN', JOINS, ARGV[4], 'COUNT', ARGV[5])
+  for at = 1, #scanned[2], 2 do
+    if scanned[2][at + 1] == '' then look('handmade', scanned[2][at], none) end
+  end
+  return scanned[1]
+end
+
+local function visit_page()
+  local ids, after = page_of(prefix .. ARGV[3], ARGV[4], ARGV[5])
+  for _, id in ipairs(ids) do visits[ARGV[3]](id) end
+  return after
+end
+
+return {(visits[ARGV[3]] and visit_page or visit_joins)(), rows}

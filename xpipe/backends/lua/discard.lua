@@ -1,0 +1,109 @@
+-- ARGV: 3 a conversation ('' if it is not known), 4 the time, then of each damaged record in it the key, the id, what is
+-- stored there, and the fault of the dead letter that keeps it. The conversation goes if it runs, or if its own record or
+-- that of its initiator is damaged; else only the damaged threads go. Whether there was anything left to do.
+
+if call('EXISTS', ARGV[5]) == 0 then return 0 end
+
+local id, now = ARGV[3], tonumber(ARGV[4])
+local spoilt, letters = {}, {}
+for at = 5, #ARGV, 4 do
+  spoilt[ARGV[at + 1]] = true
+  letters[#letters + 1] = {thread = ARGV[at + 1], data = ARGV[at + 2], fault = ARGV[at + 3]}
+end
+
+local is_running = read('ZSCORE', RUNNING, id)
+local is_whole = is_running or spoilt[id]
+local gone, is_gone = {}, {}
+
+local function add(thread)
+  if not is_gone[thread] then gone[#gone + 1] = thread end
+  is_gone[thread] = true
+end
+
+local function those_gone(ids)
+  local found, left = {}, {}
+  for _, one in ipairs(ids) do
+    local list = is_gone[one] and found or left
+    list[#list + 1] = one
+  end
+  return found, left
+end
+
+-- What follows needs no record of a thread. How many messages were ready.
+local function clear_lanes()
+  load_lanes()
+  local ready, names = 0, {}
+  for _, name in ipairs(lane_names) do
+    local list = key('ready', name)
+    local found, left = those_gone(read('LRANGE', list, 0, -1))
+    if #found > 0 then
+      write('UNLINK', list)
+      write_all('RPUSH', list, left)
+    end
+    if #left > 0 then names[#names + 1] = name end
+    ready = ready + #found
+  end
+  lane_names = names
+  return ready
+end
+
+-- How many messages were claimed.
+local function clear_claims()
+  local pumps, claimed = {}, 0
+  for _, pump in ipairs(read('HKEYS', PUMPS)) do pumps[pump] = true end
+  for _, pump in ipairs(read('SMEMBERS', LISTENING)) do pumps[pump] = true end
+  for pump in pairs(pumps) do
+    local name = key('claimed', pump)
+    local found = those_gone(read('ZRANGE', name, 0, -1))
+    write_all('ZREM', name, found)
+    claimed = claimed + #found
+  end
+  return claimed
+end
+
+local function count_parked()
+  local parked_ones = 0
+  for _, thread in ipairs(gone) do parked_ones = parked_ones + read('LLEN', key('mailbox', thread)) end
+  return parked_ones
+end
+
+local function clear_joins()
+  local all = read('HGETALL', JOINS)
+  for at = 1, #all, 2 do
+    if is_gone[all[at + 1]] then
+      write('HDEL', JOINS, all[at])
+      write('ZREM', EXPIRIES, all[at])
+    end
+  end
+end
+
+-- Whose it is cannot be told if its own record is damaged; then everybody hears of it, so that nobody waits for ever.
+local function tell_owner()
+  local fine, conversation = pcall(conversation_of, {conversation = id})
+  local owners = fine and conversation and {conversation.owner} or read('HKEYS', PUMPS)
+  for _, owner in ipairs(owners) do
+    local one = {id = id, owner = owner}
+    for _, letter in ipairs(letters) do tell(one, 'dead', letter.data, '', letter.fault) end
+    tell(one, 'ended', '', 'failed')
+  end
+end
+
+for thread in pairs(spoilt) do add(thread) end
+local members = key('members', id)
+for _, thread in ipairs(is_whole and read('LRANGE', members, 0, -1) or {}) do add(thread) end
+for _, one in ipairs(letters) do bury(one.data, one.fault, true, one.thread, 0, now) end
+if is_running then tell_owner() end
+local in_flight, slots = clear_lanes() + clear_claims() + count_parked(), slots_of(gone)
+if id ~= '' or ttl == 0 then  -- Else it is as if they had expired.
+  add_flights(id, -in_flight)
+  add_slots(id, -slots)
+end
+clear_joins()
+for _, thread in ipairs(is_whole and {} or gone) do write('LREM', members, 0, thread) end
+flush('')
+for _, thread in ipairs(gone) do drop(thread) end
+if is_whole then
+  call('UNLINK', members)
+  drop_conversation(id)
+end
+return 1

@@ -1,0 +1,104 @@
+"""What cannot be read in Redis: told of, and set aside as dead letters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from xpipe.backends.redis_link import Link
+from xpipe.backends.redis_paging import hash_items, pages
+from xpipe.backends.redis_wire import encoded, text
+from xpipe.core.messages import UNREADABLE, Cursor, DeadLetter, PumpRecord, damaged_letter, readable, tombstone
+from xpipe.ports import Damage
+
+ROWS = 200
+BYTES = 256 * 1024
+"""Slots read in one call."""
+_ENTRIES: dict[str, Callable[[bytes], Any]] = {
+    "pumps": msgspec.msgpack.Decoder(PumpRecord).decode,
+    "cursors": msgspec.msgpack.Decoder(Cursor).decode,
+    "dead": msgspec.msgpack.Decoder(DeadLetter).decode,
+}
+
+
+class Damages:
+    """Finds what is damaged. With `set_aside` a dead letter keeps each of it, and what cannot do without it goes:
+
+    with a record of a conversation that runs, or with its own record or its outputs, the whole conversation; with
+    another thread of one that is over, only that thread.
+    """
+
+    def __init__(self, link: Link, prefix: str, set_aside: bool) -> None:
+        self._link = link
+        self._prefix = prefix
+        self._set_aside = set_aside
+
+    def find(self) -> Iterator[Damage]:
+        """Damaged records first: where they are set aside, their slots are gone before these are looked at."""
+        for index in ("conversations", "threads"):
+            for row in pages(self._link, "damaged_page", index):
+                yield from self._record(*row)
+        for key, id, _, data in pages(self._link, "damaged_page", "joins", first="0", last=b"0"):
+            yield from self._entry("handmade", id, data, text(key))
+        for name, decode in _ENTRIES.items():
+            for field, data in hash_items(self._link, f"{self._prefix}{name}"):
+                if not _can(decode, data):
+                    yield from self._entry(name, field, data, f"{self._prefix}{name} {text(field)}")
+        yield from self._slots()
+
+    def _record(self, key: bytes, id: bytes, conversation: bytes, data: bytes) -> Iterator[Damage]:
+        if not self._set_aside:
+            yield Damage(text(key), UNREADABLE, False)
+            return
+        # Others of the same conversation go with it, and are to be kept too.
+        rows = self._link.run("damaged_of", conversation) if conversation else [(key, id, data)]
+        now = time.time()
+        letters = [damaged_letter(data, text(key), text(id), now) for key, id, data in rows]
+        flat = [value for row, letter in zip(rows, letters, strict=True) for value in (*row, letter.fault)]
+        if rows and self._link.run("discard", conversation, repr(now), *flat, again=False):
+            yield from (Damage(text(key), UNREADABLE, True) for key, _, _ in rows)
+
+    def _entry(self, kind: str, id: bytes, data: bytes, key: str) -> Iterator[Damage]:
+        if self._set_aside:
+            letter = damaged_letter(data, key, "", time.time())
+            if not self._link.run("set_entry_aside", kind, id, data, letter.fault, repr(letter.at), again=False):
+                return  # Somebody else has done it.
+        yield Damage(key, UNREADABLE, self._set_aside)
+
+    def _slots(self) -> Iterator[Damage]:
+        after: bytes | str = ""
+        while after != b"":
+            after, rows = self._link.run("slots_page", after, ROWS, BYTES)
+            for id, waiting, slots in rows:
+                thread, unread = text(id), set(map(int, waiting))
+                found = enumerate(slots) if slots is not None else self._slots_of(thread)
+                broken = ((at, data) for at, data in found if at not in unread and readable(data) is None)
+                yield from self._damages_of(thread, broken)
+
+    def _slots_of(self, thread: str) -> Iterator[tuple[int, bytes]]:
+        """The slots of a thread that has too many bytes for one call."""
+        first = 0
+        while page := self._link.send("LRANGE", encoded(f"{self._prefix}buffer:{thread}"), first, first + 9):
+            yield from enumerate(page, first)
+            first += len(page)
+
+    def _damages_of(self, thread: str, broken: Iterator[tuple[int, bytes]]) -> Iterator[Damage]:
+        for at, data in broken:
+            key = f"slot {at} of the thread {thread}"
+            if self._set_aside:
+                letter = damaged_letter(data, key, thread, time.time())
+                instead = tombstone(thread), letter.fault, repr(letter.at)
+                if not self._link.run("set_aside", thread, at, data, *instead, again=False):
+                    continue  # Somebody else has done it.
+            yield Damage(key, UNREADABLE, self._set_aside)
+
+
+def _can(decode: Callable[[bytes], Any], data: bytes) -> bool:
+    try:
+        decode(data)
+    except (msgspec.MsgspecError, ValueError):
+        return False
+    return True
