@@ -278,8 +278,11 @@ class SharedBackend(Protocol):
     def wait(self, pump: str, seconds: float) -> bool:
         """Block until another process may have done something that concerns `pump`; False after `seconds`."""
 
-    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
-        """All conversations, or only those that run, or that `owner` owns, oldest first."""
+    def conversations(
+        self, running: bool = False, owner: str | None = None, unsettled: bool = False
+    ) -> Iterator[ConversationRecord]:
+        """All conversations, or only those that run, that `owner` owns, that run or have outputs that nobody has
+        printed; oldest first."""
 
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         """`pump` owns `conversation` from now on; how it is then. None if it is unknown, or not that of `owner` now."""

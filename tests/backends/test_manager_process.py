@@ -128,10 +128,25 @@ def test_the_runtime_file_goes_with_its_manager(tmp_path: Path) -> None:
         ManagerBackend.attach(organism)
 
 
-def test_a_run_leaves_the_runtime_file_of_a_later_one(tmp_path: Path) -> None:
+def test_a_second_run_leaves_the_runtime_file_to_the_first(tmp_path: Path) -> None:
     organism = tmp_path / "organism.yaml"
     first, second = (ManagerBackend(organism_file=organism) for _ in range(2))
 
+    second.close()
+
+    client = ManagerBackend.attach(organism)
+    assert client.address == first.address
+    client.close()
+    first.close()
+
+
+def test_a_run_replaces_the_runtime_file_of_a_manager_that_is_gone(tmp_path: Path) -> None:
+    organism = tmp_path / "organism.yaml"
+    first = ManagerBackend(organism_file=organism)
+    os.kill(first.pid, signal.SIGKILL)
+    assert until(lambda: not is_running(first.pid))
+
+    second = ManagerBackend(organism_file=organism)
     first.close()
 
     client = ManagerBackend.attach(organism)

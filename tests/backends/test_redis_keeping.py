@@ -188,7 +188,8 @@ def test_damage_in_a_thread_of_many_bytes_is_found(backend: RedisBackend, raw_re
         raw_redis.lset(f"{backend._prefix}buffer:{thread}", index, data)
     backend.buffer_append(small, b"garbage")
 
-    places = {f"slot 7 of the thread {thread}", f"slot 20 of the thread {thread}", f"slot 0 of the thread {small}"}
+    buffer = f"{backend._prefix}buffer:"
+    places = {f"{buffer}{thread} slot 7", f"{buffer}{thread} slot 20", f"{buffer}{small} slot 0"}
     assert {one.key for one in backend.damages()} == places
     assert {one.key for one in backend.damages(set_aside=True) if one.set_aside} == places
 
@@ -228,7 +229,7 @@ def test_damaged_entries_are_one_clear_error_naming_the_key(
         "pumps": backend.pumps,
         "dead": lambda: list(backend.dead_letters()),
     }
-    with pytest.raises(BackendError, match=f"the key {backend._prefix}{key} is damaged"):
+    with pytest.raises(BackendError, match=f"the key {backend._prefix}{key}.* is damaged"):
         acts[key]()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 import redis as client
 import redis_server
@@ -29,7 +31,8 @@ from xpipe.core.messages import (
     Step,
     readable,
 )
-from xpipe.ports import Advanced
+from xpipe.core.payloads import Fault
+from xpipe.ports import Advanced, Damage
 
 pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
 
@@ -110,15 +113,22 @@ def answer_of(method: Any, args: tuple[Any, ...], options: dict[str, Any]) -> An
         answer = method(*args, **options)
     except LimitError as error:
         return str(error)
-    return [dated(one) for one in answer] if isinstance(answer, Iterator) else answer
+    return [alike(one) for one in answer] if isinstance(answer, Iterator) else answer
 
 
-def dated(one: Any) -> Any:
-    """A letter of what was set aside bears the time of day."""
+def alike(one: Any) -> Any:
+    """Redis tells of a slot by its key; a letter of what was set aside bears the time of day."""
+    if isinstance(one, Damage):
+        return dataclasses.replace(one, key=slot_of(one.key))
     if isinstance(one, DeadLetter) and one.at > 1e8:
-        one = DeadLetter(*(getattr(one, name) for name in DeadLetter.__struct_fields__))
-        one.at = 0.0
+        fault = msgspec.msgpack.decode(one.fault, type=Fault)
+        fault = dataclasses.replace(fault, text=slot_of(fault.text))
+        return replace(one, fault=msgspec.msgpack.encode(fault), at=0.0)
     return one
+
+
+def slot_of(key: str) -> str:
+    return re.sub(r"\S+:buffer:(\S+) slot (\d+)", r"slot \2 of the thread \1", key)
 
 
 def in_any_order(both: Twins, verb: str) -> None:

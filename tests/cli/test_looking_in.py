@@ -204,6 +204,21 @@ def test_the_manager_of_a_run_is_found_while_it_lasts(bench: Bench) -> None:
     assert b"no run of organism.yaml has a manager now" in after.stderr
 
 
+def test_a_second_run_does_not_hide_the_manager_of_the_first(bench: Bench) -> None:
+    organism = bench.organism("echo", "sleeper", extra="backend: {type: manager}\n")
+    process = bench.start("run", organism, "--send", 'sleeper={"text": "began", "seconds": 600}')
+    wait_until(lambda: (bench.folder / "began").exists())
+
+    second = bench.run("run", organism, "--send", ECHO)
+
+    assert second.returncode == 0
+    assert b"another run of this organism has a manager already" in second.stderr
+    threads = json.loads(bench.run("threads", organism, "--json").stdout)["threads"]
+    assert "sleeper" in {row["listener"] for row in threads}
+    process.terminate()
+    process.wait(20)
+
+
 def test_a_manager_is_found_at_its_address_with_its_key(bench: Bench, tmp_path: Path) -> None:
     key = "a key that both of them know"
     socket, key_file = tmp_path / "m.sock", tmp_path / "key"

@@ -119,6 +119,25 @@ def test_a_run_that_serves_prints_what_a_killed_one_did_not_live_to_print(bench:
     assert end(process) == 0
 
 
+@pytest.mark.parametrize("buried_by_others", [False, True])
+def test_a_run_that_serves_prints_what_was_over_before_it_began(bench: Bench, buried_by_others: bool) -> None:
+    organism = bench.organism("echo", "sleeper", extra=SQLITE)
+    sends = [argument for number in range(20) for argument in ("--send", f'echo={{"text": "{number}"}}')]
+    other = bench.start("run", organism, *sends, "--send", 'sleeper={"text": "began", "seconds": 600}')
+    wait_until(lambda: (bench.folder / "began").exists())
+    wait_until(lambda: json.loads(bench.run("outputs", organism, "--json").stdout)["outputs"][19:])
+    os.kill(other.pid, signal.SIGKILL)
+    other.communicate()
+    if buried_by_others:
+        bench.run("run", organism, "--no-messages", "--send", 'echo={"text": "in between"}')
+
+    process = serve(bench, "echo", "sleeper")
+
+    wait_until(lambda: len(served(bench)) == 21, 30)
+    assert {one["payload"]["text"] for one in served(bench)} == {"up", *map(str, range(20))}
+    assert end(process) == 143
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_sender_that_is_interrupted_names_what_it_still_waits_for(bench: Bench, number: signal.Signals) -> None:
     organism = bench.organism("sleeper", extra=SQLITE)

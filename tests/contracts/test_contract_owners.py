@@ -49,6 +49,18 @@ def test_conversations_are_listed_oldest_first_by_state_and_owner(drive: Driver)
     assert (listed(True, PUMP), listed(True, "pump-2")) == ([0], [3])
 
 
+def test_conversations_are_listed_as_long_as_they_run_or_have_outputs_to_be_printed(drive: Driver) -> None:
+    runs, printed, unprinted, silent = (drive.inject(to) for to in ("a", "b", "c", "buffer"))
+    drive.commit(*(answered(drive.claim(to)) for to in ("b", "c")))
+    drive.commit(done(drive.claim("buffer")))
+    drive.backend.delivered({printed: 1})
+
+    assert [one.id for one in drive.backend.conversations(unsettled=True)] == [runs, unprinted]
+    assert [one.id for one in drive.backend.conversations(running=True, unsettled=True)] == [runs]
+    assert [one.id for one in drive.backend.conversations(owner="nobody", unsettled=True)] == []
+    assert silent in [one.id for one in drive.backend.conversations()]
+
+
 def test_whoever_adopts_a_conversation_is_told_of_it_from_then_on(drive: Driver) -> None:
     other = Driver(drive.backend, "pump-2")
     id = drive.inject("a", "b")

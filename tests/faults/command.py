@@ -21,10 +21,12 @@ import redis_server
 
 from faults.points import BACKENDS, POINTS, Point
 from faults.scenario import MOST_KILLS, Outcome, kill_at, kill_at_random
+from faults.spawning import Spawner
+from faults.world import ENVIRONMENT
 from xpipe.version import __version__
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-AT_ONCE = 2
+AT_ONCE = 4
 """Scenarios under way at the same time."""
 ROUND = 10
 """Kills of each series after which the result is written: what is stopped early has had all points equally often."""
@@ -43,20 +45,20 @@ class Series:
     def name(self) -> str:
         return self.point.name if self.point else "at random times"
 
-    def run(self, kills: int, seed: int) -> None:
+    def run(self, kills: int, seed: int, spawner: Spawner) -> None:
         """Run scenarios until there have been `kills` kills in all, or nothing but trouble."""
         while self.total.kills < kills and self.scenarios <= kills:
             most = 1 if self.point and self.point.fresh else min(MOST_KILLS, kills - self.total.kills)
-            self.total.add(self._scenario(most, f"{seed}/{self.backend}/{self.name}/{self.scenarios}"))
+            self.total.add(self._scenario(most, f"{seed}/{self.backend}/{self.name}/{self.scenarios}", spawner))
             self.scenarios += 1
 
-    def _scenario(self, kills: int, seed: str) -> Outcome:
+    def _scenario(self, kills: int, seed: str, spawner: Spawner) -> Outcome:
         folder = Path(tempfile.mkdtemp(prefix="faults-"))
         try:
             if self.point is None:
-                outcome = kill_at_random(folder, self.backend, kills, random.Random(seed))
+                outcome = kill_at_random(folder, self.backend, kills, random.Random(seed), spawner)
             else:
-                outcome = kill_at(folder, self.point, kills, random.Random(seed))
+                outcome = kill_at(folder, self.point, kills, random.Random(seed), spawner)
         except Exception as error:
             outcome = Outcome(wrong=[f"{type(error).__name__}: {error}"])
         if outcome.wrong:
@@ -76,10 +78,12 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     began = time.monotonic()
     series = all_series(given.backend or list(BACKENDS))
+    spawner = Spawner(ENVIRONMENT)
     for kills in [*range(ROUND, given.kills, ROUND), given.kills]:
-        run_all(series, kills, given.seed)
-        given.results.write_text(report(series, given.seed, time.monotonic() - began), encoding="utf-8")
+        run_all(series, kills, given.seed, spawner)
+        given.results.write_text(report(series, kills, given.seed, time.monotonic() - began), encoding="utf-8")
         say(f"written to {given.results}")
+    spawner.close()
     return 1 if any(one.total.wrong for one in series) else 0
 
 
@@ -88,12 +92,12 @@ def all_series(backends: Sequence[str]) -> list[Series]:
     return at_random + [Series(point.backend, point) for point in POINTS if point.backend in backends]
 
 
-def run_all(series: list[Series], kills: int, seed: int) -> None:
+def run_all(series: list[Series], kills: int, seed: int, spawner: Spawner) -> None:
     """Run `series` up to `kills`, AT_ONCE at a time, and tell how it goes."""
     say(f"{len(series)} series up to {kills} kills, seed {seed}")
     redis_server.shared()
     with ThreadPoolExecutor(AT_ONCE) as workers:
-        under_way = {workers.submit(one.run, kills, seed): one for one in series}
+        under_way = {workers.submit(one.run, kills, seed, spawner): one for one in series}
         for number, ended in enumerate(as_completed(under_way), 1):
             ended.result()
             one = under_way[ended]
@@ -106,13 +110,13 @@ def say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def report(series: list[Series], seed: int, seconds: float) -> str:
+def report(series: list[Series], each: int, seed: int, seconds: float) -> str:
     """The result as Markdown."""
     rows = "\n".join(f"| {row(one)} |" for one in sorted(series, key=lambda one: list(BACKENDS).index(one.backend)))
     kills, wrong = sum(one.total.kills for one in series), sum(len(one.total.wrong) for one in series)
     return f"""# Runs that were killed
 
-The last result of `python -m tests.faults --kills 200`: `xpipe run` is killed with SIGKILL at a fail point, or at a
+The last result of `python -m tests.faults --kills {each}`: `xpipe run` is killed with SIGKILL at a fail point, or at a
 random time, up to {MOST_KILLS} times in one organism; a last run with `--resume` brings everything to its end. Then
 every document has to be answered exactly once, nothing may be missing, doubled or left over, and
 `xpipe gc --older-than 0` leaves the root alone.

@@ -70,9 +70,9 @@ def sent(script: str) -> Arm:
         wanted = _is_of(script)
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
-            def wrapped(link: Any, connection: Any, command: tuple[Any, ...]) -> Any:
-                if not wanted(link, connection, command):
-                    return original(link, connection, command)
+            def wrapped(link: Any, connection: Any, command: tuple[Any, ...], patience: float) -> Any:
+                if not wanted(link, connection, command, patience):
+                    return original(link, connection, command, patience)
                 connection.send_command(*command)
                 passing()
                 return connection.read_response()
@@ -102,8 +102,8 @@ def _is_of(name: str) -> Callable[..., bool]:
 
     wanted = script(name)
 
-    def is_of(link: object, connection: object, command: tuple[object, ...]) -> bool:
-        del link, connection
+    def is_of(link: object, connection: object, command: tuple[object, ...], patience: float) -> bool:
+        del link, connection, patience
         return command[1] in (wanted.sha, wanted.source)
 
     return is_of

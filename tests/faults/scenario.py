@@ -9,6 +9,7 @@ from pathlib import Path
 
 from faults.checks import Verdict, left_behind
 from faults.points import COMPLETE, KILLED, LONG_AGO, Point, point_named
+from faults.spawning import Spawner
 from faults.world import Run, World, wait_until
 
 FIRST, MORE = 48, 8
@@ -134,18 +135,20 @@ class Scenario:
         self._outcome.wrong.append(text)
 
 
-def kill_at(folder: Path, point: Point, kills: int, chance: random.Random) -> Outcome:
+def kill_at(folder: Path, point: Point, kills: int, chance: random.Random, spawner: Spawner | None = None) -> Outcome:
     """`kills` deaths at `point` in one organism."""
-    world = World(folder, point.backend, **(point.options or {}))
+    world = World(folder, point.backend, spawner, **(point.options or {}))
     try:
         return Scenario(world, chance, point.forgets).kill_at(point, kills)
     finally:
         world.close()
 
 
-def kill_at_random(folder: Path, backend: str, kills: int, chance: random.Random) -> Outcome:
+def kill_at_random(
+    folder: Path, backend: str, kills: int, chance: random.Random, spawner: Spawner | None = None
+) -> Outcome:
     """`kills` deaths at random times in one organism."""
-    world = World(folder, backend)
+    world = World(folder, backend, spawner)
     try:
         return Scenario(world, chance).kill_at_random(kills)
     finally:

@@ -17,6 +17,7 @@ from typing import Any
 import redis_server
 
 from faults.points import Point
+from faults.spawning import Process, Spawner
 from faults.workload import write_documents, write_organism
 from xpipe.core.errors import BackendError
 from xpipe.ports import SharedBackend
@@ -43,7 +44,7 @@ class Printed:
 class Run:
     """A process of `xpipe` that runs; `out` is where its outputs go."""
 
-    def __init__(self, number: int, process: subprocess.Popen[bytes], out: Path, mark: Path) -> None:
+    def __init__(self, number: int, process: Process, out: Path, mark: Path) -> None:
         self.number = number
         self.process = process
         self._out = out
@@ -81,9 +82,10 @@ class Run:
 
 
 class World:
-    """`backend` is sqlite or redis; `options` are further options of it."""
+    """`backend` is sqlite or redis; `options` are further options of it. With a `spawner` runs are forks."""
 
-    def __init__(self, folder: Path, backend: str, **options: object) -> None:
+    def __init__(self, folder: Path, backend: str, spawner: Spawner | None = None, **options: object) -> None:
+        self._spawner = spawner
         self.folder = folder
         self.backend = backend
         self.prefix = redis_server.new_prefix()
@@ -128,11 +130,20 @@ class World:
 
     def _start(self, module: list[str], arguments: tuple[object, ...]) -> Run:
         number = len(self.runs)
-        out = self.folder / f"out-{number}.jsonl"
-        command = [sys.executable, "-m", *module, "run", "organism.yaml", "--out", str(out), *map(str, arguments)]
-        with (self.folder / f"err-{number}").open("wb") as errors:
-            process = subprocess.Popen(
-                command,
+        out, talk = self.folder / f"out-{number}.jsonl", self.folder / f"err-{number}"
+        given = [*module[1:], "run", "organism.yaml", "--out", str(out), *map(str, arguments)]
+        if self._spawner is not None:
+            process: Process = self._spawner.start(module[0], given, self.folder, talk)
+        else:
+            process = self._execute(["-m", module[0], *given], talk)
+        run = Run(number, process, out, self.folder / f"mark-{number}")
+        self.runs.append(run)
+        return run
+
+    def _execute(self, arguments: list[str], talk: Path) -> Process:
+        with talk.open("wb") as errors:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
                 cwd=self.folder,
                 env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
@@ -140,9 +151,6 @@ class World:
                 stderr=errors,
                 start_new_session=True,
             )
-        run = Run(number, process, out, self.folder / f"mark-{number}")
-        self.runs.append(run)
-        return run
 
     def collect_all(self) -> str | None:
         """`xpipe gc --older-than 0`; what is wrong with how it ended."""

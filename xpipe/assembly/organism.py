@@ -143,8 +143,7 @@ class Organism:
         duties: list[Callable[[], Awaitable[None]]] = [self._serve_the_gone_for_ever]
         duties += [lambda: self._confirmation.run(self.pump.line)] if self._confirmation.is_automatic else []
         if self.serves:
-            looks = self._takeover.running, self._takeover.of_the_gone, self._takeover.unowned
-            duties += [partial(self._adopt_for_ever, look) for look in looks]
+            duties.append(self._adopt_for_ever)
         return duties
 
     async def _see_to(self, duty: Callable[[], Awaitable[None]]) -> None:
@@ -320,10 +319,10 @@ class Organism:
                 self._waiting.end(conversation)
             self.pump.wake()
 
-    async def _adopt_for_ever(self, find: Callable[[], AsyncIterator[Taken]]) -> None:
+    async def _adopt_for_ever(self) -> None:
         while True:
             begun = time.monotonic()
-            await self._adopt(find())
+            await self._adopt(self._takeover.all())
             # Where very much is kept, looking must not become the main work.
             await asyncio.sleep(max(ADOPT, LOOKING * (time.monotonic() - begun)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,23 @@ Item = TypeVar("Item")
 
 Port = SharedBackend
 TIMEOUT = 30.0
+GREETING = 2.0
+"""Seconds within which the manager of another run has to answer to count as alive."""
+
+log = logging.getLogger("xpipe.manager")
+
+
+def _is_alive(path: Path) -> bool:
+    """Whether the manager that the runtime file `path` leads to answers."""
+    try:
+        runtime = read_runtime(path)
+        if runtime is None:
+            return False
+        place = manager_address.parse(runtime.address)
+        Link(place, runtime.key, GREETING).close()
+    except BackendError:
+        return False
+    return True
 
 
 class ManagerBackend:
@@ -98,6 +116,9 @@ class ManagerBackend:
             raise
 
     def _publish(self, path: Path, pid: int) -> None:
+        if _is_alive(path):
+            log.warning("another run of this organism has a manager already, which `threads` and `send` go on to find")
+            return
         try:
             write_runtime(path, Runtime(self.address, self.authkey, pid))
         except BaseException:
@@ -267,8 +288,10 @@ class ManagerBackend:
             seconds -= most
         return self._call(Port.wait, pump, seconds)
 
-    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
-        return self._pages(Port.conversations, running, owner)
+    def conversations(
+        self, running: bool = False, owner: str | None = None, unsettled: bool = False
+    ) -> Iterator[ConversationRecord]:
+        return self._pages(Port.conversations, running, owner, unsettled)
 
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         return self._call(Port.adopt, pump, conversation, owner)

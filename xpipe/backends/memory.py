@@ -125,12 +125,14 @@ class InMemoryBackend(MemoryContent):
         threading.Event().wait(seconds)  # There is no other process.
         return False
 
-    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
+    def conversations(
+        self, running: bool = False, owner: str | None = None, unsettled: bool = False
+    ) -> Iterator[ConversationRecord]:
         with self._lock:
             found = [
                 self._conversation(one)
                 for one in self._store.conversations.values()
-                if not (running and one.ended) and owner in (None, one.owner)
+                if not (running and one.ended) and owner in (None, one.owner) and not (unsettled and one.settled)
             ]
         yield from found
 

@@ -18,7 +18,7 @@ from xpipe.backends.redis_content import RedisContent
 from xpipe.backends.redis_keeping import RedisKeeping
 from xpipe.backends.redis_link import BLOCK, Link
 from xpipe.backends.redis_upkeep import Upkeep
-from xpipe.backends.redis_wire import packed_start, packed_step, read_claim, read_conversation, read_events
+from xpipe.backends.redis_wire import packed_start, packed_step, read_claim, read_conversation, read_events, shown, text
 from xpipe.core import chains
 from xpipe.core.durations import DAY
 from xpipe.core.errors import BackendError
@@ -87,10 +87,10 @@ class RedisBackend(RedisContent, RedisKeeping):
         if layout < LAYOUT:
             hint = "finish it with that one, or take another prefix (backend.redis_prefix)"
             raise BackendError(f"{self._link.place}: an older xpipe wrote this (layout {layout}); {hint}")
-        self._root = there.decode()
+        self._root = self._link.decoded(text, there, f"{self._prefix}organism root")
         if root not in ("", self._root):
             raise BackendError(f"{self._link.place}: holds {self._root}, not {root}; give each a prefix of its own")
-        self._link.root_id = root_id.decode()
+        self._link.root_id = self._link.decoded(text, root_id, f"{self._prefix}organism root_id")
         self._link.ttl = ttl
         self._slots_per_thread = slots_per_thread
         if is_first:
@@ -127,9 +127,9 @@ class RedisBackend(RedisContent, RedisKeeping):
         answer = self._call("advance", pump, *head, *rooms, *map(packed_step, finished))
         _, refused, claims, events, due, late, unanswered = answer
         reasons = {int(at): reason.decode() for at, reason in zip(refused[::2], refused[1::2], strict=True)}
-        return Advanced(
-            [read_claim(*one) for one in claims], read_events(events), reasons, float(due), late, unanswered
-        )
+        read = [self._link.read(read_claim, one, "thread:") for one in claims]
+        told = self._link.decoded(read_events, events, f"{self._prefix}inbox:{pump}")
+        return Advanced(read, told, reasons, float(due), late, unanswered)
 
     def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
         if not messages and cursor is None:
@@ -177,11 +177,13 @@ class RedisBackend(RedisContent, RedisKeeping):
 
     def ready_listeners(self) -> list[str]:
         found: list[bytes] = self._link.send("LRANGE", f"{self._prefix}lanes", 0, -1)
-        return [name.decode() for name in found]
+        return [self._link.read(text, (name,), "lanes ") for name in found]
 
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         answer = self._call("adopt", pump, conversation, owner)
-        return read_conversation(*answer[1]) if answer else None
+        if not answer:
+            return None
+        return self._link.read(read_conversation, answer[1], "conversations ", "registry ", "conversation:")
 
     def enroll(self, pump: PumpRecord) -> None:
         self._link.run("enroll", pump.id, repr(pump.expires - time.time()), _encode(pump))
@@ -211,7 +213,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         ends = dict(zip(leases[::2], leases[1::2], strict=True))
         records = []
         for id, data in zip(found[::2], found[1::2], strict=True):
-            record = self._link.decoded(_decode_pump, data, f"{self._prefix}pumps")
+            record = self._link.decoded(_decode_pump, data, f"{self._prefix}pumps {shown(id)}")
             record.expires = float(ends.get(id, 0)) + ahead
             records.append(record)
         return records

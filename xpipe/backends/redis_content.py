@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from xpipe.backends.redis_link import Link
 from xpipe.backends.redis_paging import PAGE, hash_items, pages
-from xpipe.backends.redis_wire import encoded, read_conversation, read_thread, text
+from xpipe.backends.redis_wire import encoded, read_conversation, read_thread, shown, text
 from xpipe.core.errors import BackendError, LimitError
 from xpipe.core.messages import ConversationRecord
 from xpipe.ports import BackendTotals, JoinRecord, RegistryRecord, ThreadRecord
 
 PAIRS = 1_000
 """Rows of one page of the registry."""
+
+
+def _pair(id: bytes, chain: bytes) -> tuple[str, str]:
+    return text(id), text(chain)
 
 
 class RedisContent:
@@ -62,9 +67,9 @@ class RedisContent:
         return bool(self._link.run("clear", thread, again=False))
 
     def buffer_list_threads(self) -> Iterator[str]:
-        yield from map(text, pages(self._link, "buffers_page"))
+        yield from (self._link.read(text, (id,), "threads ") for id in pages(self._link, "buffers_page"))
         for field, _ in self._hash_items("loose"):
-            yield text(field)
+            yield self._link.read(text, (field,), "loose ")
 
     def buffer_clear(self) -> None:
         names = self.buffer_list_threads()
@@ -80,20 +85,22 @@ class RedisContent:
             return self._link.root_id
         bound, *other = self._link.run("registry_set", encoded(chain), uuid)
         if other:
-            raise LimitError(f"the id {uuid} is bound to the chain {text(other[0])} already; take another id")
-        return text(bound)
+            raise LimitError(f"the id {uuid} is bound to the chain {shown(other[0])} already; take another id")
+        return self._link.decoded(text, bound, f"{self._prefix}chain:{chain}")
 
     def registry_get_uuid(self, chain: str) -> str | None:
         if chain == self._root:
             return self._link.root_id
-        found = self._link.send("GET", self._key("chain", chain))
-        return None if found is None else text(found)
+        return self._half("chain", chain)
 
     def registry_get_chain(self, uuid: str) -> str | None:
         if uuid == self._link.root_id:
             return self._root
-        found = self._link.send("GET", self._key("uuid", uuid))
-        return None if found is None else text(found)
+        return self._half("uuid", uuid)
+
+    def _half(self, kind: str, id: str) -> str | None:
+        found = self._link.send("GET", self._key(kind, id))
+        return None if found is None else self._link.decoded(text, found, f"{self._prefix}{kind}:{id}")
 
     def registry_delete(self, uuid: str) -> bool:
         return bool(self._link.run("registry_delete", uuid, again=False))
@@ -106,13 +113,14 @@ class RedisContent:
     def registry_list_all(self) -> Iterator[tuple[str, str]]:
         self._require_open()
         yield self._link.root_id, self._root
-        yield from ((text(id), text(chain)) for id, chain in self._hash_items("registry", PAIRS))
+        for row in self._hash_items("registry", PAIRS):
+            yield self._link.read(_pair, row, "registry ")
 
     def registry_entries(self) -> Iterator[RegistryRecord]:
         self._require_open()
         yield RegistryRecord(self._link.root_id, self._root, "root")
         for id, chain, kind in pages(self._link, "registry_page", first="0", last=b"0"):
-            yield RegistryRecord(text(id), text(chain), kind.decode())
+            yield RegistryRecord(*self._link.read(_pair, (id, chain), "registry "), kind.decode())
 
     def join_results(self, thread: str) -> list[bytes | None]:
         return self._results(self._key("results", thread), self._link.run("join_total", thread))
@@ -125,7 +133,7 @@ class RedisContent:
 
     def joins(self) -> Iterator[tuple[str, int, int]]:
         for id, missing, total in pages(self._link, "joins_page", first="0", last=b"0"):
-            yield text(id), total - missing, total
+            yield self._link.read(text, (id,), "joins "), total - missing, total
 
     def join_create(self, id: str, total: int) -> bool:
         return bool(self._link.run("join", "create", id, total, again=False))
@@ -144,26 +152,31 @@ class RedisContent:
         if conversation == "":
             return
         for row in pages(self._link, "threads_page", conversation or "", int(newest)):
-            yield read_thread(*row)
+            yield self._thread(row)
 
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         exact = self._threads_of([prefix]) if prefix else []
         if exact and len(prefix) >= len(self._link.root_id):  # No other id is longer, if not from outside.
             return exact[:most]
         like = encoded(re.sub(r"([\\*?\[\]^-])", r"\\\1", prefix)) + b"*"
-        ids = (text(id) for id, _ in self._hash_items("registry", PAIRS, like))
+        ids = (self._link.read(text, (id,), "registry ") for id, _ in self._hash_items("registry", PAIRS, like))
         found = {one.thread: one for one in exact}
         while len(found) < most and (page := list(islice(ids, PAGE))):
             found |= {one.thread: one for one in self._threads_of(page)}
         return list(found.values())[:most]
 
     def _threads_of(self, ids: list[str]) -> list[ThreadRecord]:
-        return [read_thread(*row) for row in self._link.run("thread_rows", *map(encoded, ids))]
+        return [self._thread(row) for row in self._link.run("thread_rows", *map(encoded, ids))]
 
-    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
+    def _thread(self, row: Sequence[Any]) -> ThreadRecord:
+        return self._link.read(read_thread, row, "threads ", "thread:")
+
+    def conversations(
+        self, running: bool = False, owner: str | None = None, unsettled: bool = False
+    ) -> Iterator[ConversationRecord]:
         index = "running" if running else "conversations"
-        for row in pages(self._link, "conversations_page", index, int(owner is not None), owner or ""):
-            yield read_conversation(*row)
+        for row in pages(self._link, "conversations_page", index, int(owner is not None), owner or "", int(unsettled)):
+            yield self._link.read(read_conversation, row, f"{index} ", "registry ", "conversation:")
 
     def totals(self) -> BackendTotals:
         threads, talks, active, flight, slots, joins, dead, _ = self._link.run("totals")

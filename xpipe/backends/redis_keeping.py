@@ -46,7 +46,7 @@ class RedisKeeping:
 
     def make_room(self) -> bool:
         while not isinstance(answer := self._link.run("make_room", self._max_threads, THREADS_AT_ONCE), int):
-            self.forget(text(answer))
+            self.forget(self._link.read(text, (answer,), "settled "))
         return answer == 1
 
     def dead_letters(self) -> Iterator[DeadLetter]:

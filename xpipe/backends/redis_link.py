@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from xpipe.backends.redis_scripts import script
+from xpipe.backends.redis_wire import is_text, shown
 from xpipe.core.errors import BackendError
 
 if TYPE_CHECKING:
     from redis import Connection, ConnectionPool
 
+D = TypeVar("D")
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5.0
@@ -35,7 +37,6 @@ _HINTS = {
     "XPIPELOST": "the server was restarted, or another one took over, or this process slept too long for redis_ttl, "
     "so that it has lost the latest changes; "
     "`xpipe run --resume` goes on with what is left",
-    "WRONGTYPE": "a key under this prefix is not ours; give the organism a prefix of its own (backend.redis_prefix)",
     "READONLY": "this server is a read-only replica; give the URL of the primary",
     "OOM": "the server is out of memory; raise its maxmemory, or collect with `xpipe gc`",
     "NOPERM": "the user of the URL may not do this; it needs all commands on the keys under the prefix",
@@ -48,6 +49,9 @@ _HINTS = {
 
 _CODES = {"ReadOnlyError": "READONLY", "OutOfMemoryError": "OOM", "NoPermissionError": "NOPERM", "MovedError": "MOVED"}
 """The client takes the code from the text of these."""
+
+_OF_THREADS = ("buffer:", "mailbox:", "open:", "results:")
+"""Keys that `xpipe gc` sets aside when they are of the wrong type; it tells of records otherwise."""
 
 
 def _is_busy(error: Exception) -> bool:
@@ -67,6 +71,10 @@ def place(url: str) -> str:
         return "the Redis URL"
 
 
+def _name(key: bytes | str) -> str:
+    return key if isinstance(key, str) else shown(key)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Connections to a server; an answer is waited for up to `patience` seconds."""
@@ -84,6 +92,7 @@ class Link:
         self.place = f"{place(url)} (prefix {prefix!r})"
         self.root_id = ""
         self._errors = redis.exceptions
+        self._prefix = prefix
         self._organism = f"{prefix}organism"
         self.ttl = ttl
         self._patience = patience
@@ -165,11 +174,11 @@ class Link:
                 lost = busy or isinstance(error, (errors.ConnectionError, errors.TimeoutError))
                 unsure = lost and connection is not None and not busy
                 if not lost or isinstance(error, errors.AuthenticationError) or (unsure and not again):
-                    raise self._translated(error, unsure) from None
+                    raise self._translated(error, command, unsure) from None
                 end = end or time.monotonic() + (self._patience if self._met else 0.0)
                 if self._closed or time.monotonic() + pause > end:
                     self._met = False  # The next call need not wait for it as long again.
-                    raise self._translated(error) from None
+                    raise self._translated(error, command) from None
             finally:
                 if connection is not None:
                     line.pool.release(connection)
@@ -191,10 +200,13 @@ class Link:
                 raise self._errors.ConnectionError("closed") from None
             raise
 
-    def _translated(self, error: Exception, unsure: bool = False) -> BackendError:
+    def _translated(self, error: Exception, command: tuple[Any, ...], unsure: bool = False) -> BackendError:
         text = f"{_CODES.get(type(error).__name__, '')} {error}".strip()
         if damaged := re.search(r"\bXPIPEDAMAGED <(.*)>", text):
             return self._damaged(damaged[1])
+        if re.search(r"\bWRONGTYPE\b", text):
+            named = re.search(r"\bWRONGTYPE <(.*)>", text)
+            return self._foreign(named[1] if named else _name(command[1]))
         for code, hint in _HINTS.items():
             if re.search(rf"\b{code}\b", text):
                 return BackendError(f"{self.place}: {hint}")
@@ -206,16 +218,35 @@ class Link:
             return BackendError(f"{self.place}: the server refused a command of xpipe: {text}")
         return BackendError(f"{self.place}: no {self._server} answers ({text}); start it, or correct backend.redis_url")
 
+    def _foreign(self, key: str) -> BackendError:
+        if key.removeprefix(self._prefix).startswith(_OF_THREADS):
+            return self._damaged(key)
+        hint = "delete or rename it, or give the organism a prefix of its own (backend.redis_prefix)"
+        return BackendError(
+            f"{self.place}: the key {key} is not ours: another program writes under this prefix; {hint}"
+        )
+
     def _damaged(self, key: str) -> BackendError:
         hint = "`xpipe gc --verify` sets it aside"
         return BackendError(f"{self.place}: the key {key} is damaged, or another version of xpipe wrote it; {hint}")
 
-    def decoded(self, decode: Callable[[bytes], T], data: bytes, key: str) -> T:
+    def decoded(self, decode: Callable[[D], T], data: D, key: str) -> T:
         """`data`, found in `key`, decoded. Raises BackendError."""
         try:
             return decode(data)
         except (msgspec.MsgspecError, ValueError):
             raise self._damaged(key) from None
+
+    def read(self, make: Callable[..., T], row: Sequence[Any], *places: str) -> T:
+        """What `make` makes of `row`, which begins with an id. Raises BackendError.
+
+        places: where the first values of it were found, as keys without prefix and id; the last has all others too.
+        """
+        try:
+            return make(*row)
+        except ValueError:
+            broken = (place for place, data in zip(places, row, strict=False) if not is_text(data))
+            raise self._damaged(f"{self._prefix}{next(broken, places[-1])}{shown(row[0])}") from None
 
     def close(self) -> None:
         """Close all connections, also those that are being waited on."""

@@ -18,9 +18,9 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "release": (*_RECORDS, "claim"),
     "set_aside": _RECORDS,
     "discard": (*_RECORDS, "forgetting"),
-    "set_entry_aside": (*_RECORDS, "damage"),
-    "damaged_page": (*_ROWS, "damage"),
-    "damaged_of": ("layout", "damage"),
+    "set_entry_aside": (*_RECORDS, "pairs"),
+    "damaged_page": (*_ROWS, "pairs", "damage"),
+    "damaged_of": (*_PAIRS, "damage"),
     "enroll": ("clock",),
     "lease": ("calls", "clock"),
     "pumps": ("clock",),
@@ -31,7 +31,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "threads_page": _ROWS,
     "thread_rows": _ROWS,
     "buffers_page": _ROWS,
-    "slots_page": _ROWS,
+    "slots_page": (*_ROWS, "pairs", "damage"),
     "forget": _FORGETTING,
     "forget_ended": _FORGETTING,
     "make_room": _FORGETTING,
@@ -40,6 +40,8 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "registry_set": _PAIRS,
     "registry_page": _PAIRS,
     "orphans": _PAIRS,
+    "damaged_entries": _PAIRS,
+    "damaged_pairs": _PAIRS,
 }
 
 

@@ -73,7 +73,7 @@ class Upkeep:
     def _running(self) -> Iterator[str]:
         after, name = "-inf", f"{self._prefix}running"
         while page := self._link.send("ZRANGEBYSCORE", name, after, "+inf", "WITHSCORES", "LIMIT", 0, ROWS):
-            yield from map(text, page[::2])
+            yield from (self._link.read(text, (id,), "running ") for id in page[::2])
             after = f"({page[-1].decode()}"
 
     def orphans(self, remove: bool) -> Iterator[Orphan]:
@@ -82,11 +82,14 @@ class Upkeep:
             for page in self._pages_of(index, remove):
                 yield from page
 
+    def _orphan(self, index: str, kind: bytes, id: bytes, lacks: bytes) -> Orphan:
+        return Orphan(kind.decode(), self._link.read(text, (id,), f"{index} "), lacks.decode())
+
     def _pages_of(self, index: str, remove: bool) -> Iterator[list[Orphan]]:
         cursor = b"0"
         while True:
             cursor, rows = self._link.run("orphans", index, cursor, ROWS, int(remove))
-            page = [Orphan(kind.decode(), text(id), lacks.decode()) for kind, id, lacks in rows]
+            page = [self._orphan(index, *row) for row in rows]
             if remove and index in _REMNANTS:
                 for one in page:
                     self._forget(one.id) if one.kind == "conversation" else self._bury(one.id)

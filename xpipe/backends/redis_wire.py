@@ -148,6 +148,20 @@ def read_conversation(
     return ConversationRecord(text(id), text(chain), state.decode(), text(owner), *times, outputs, delivered, threads)
 
 
+def is_text(data: bytes) -> bool:
+    """Whether `text` can read it."""
+    try:
+        text(data)
+    except ValueError:
+        return False
+    return True
+
+
+def shown(data: bytes) -> str:
+    """What Redis keeps, for people: it may be no text."""
+    return data.decode("utf-8", "backslashreplace")
+
+
 def encoded(text: str) -> bytes:
     """As Redis keeps it."""
     return text.encode("utf-8", "surrogatepass")

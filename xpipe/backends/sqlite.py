@@ -280,8 +280,10 @@ class SQLiteBackend:
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         return self._read.find_threads(prefix, most)
 
-    def conversations(self, running: bool = False, owner: str | None = None) -> Iterator[ConversationRecord]:
-        return self._read.conversations(running, owner)
+    def conversations(
+        self, running: bool = False, owner: str | None = None, unsettled: bool = False
+    ) -> Iterator[ConversationRecord]:
+        return self._read.conversations(running, owner, unsettled)
 
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         with self._transaction() as store:

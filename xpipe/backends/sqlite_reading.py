@@ -140,8 +140,9 @@ class Reading:
         names = (last.sender, last.to) if last else ("", "")
         return ThreadRecord(id, conversation, chain, listener, state, slots, size, *names, touched)
 
-    def conversations(self, running: bool, owner: str | None) -> Iterator[ConversationRecord]:
+    def conversations(self, running: bool, owner: str | None, unsettled: bool) -> Iterator[ConversationRecord]:
         sql = f"{_CONVERSATIONS} AND c.finish IS NULL" if running else _CONVERSATIONS
+        sql = f"{sql} AND (c.finish IS NULL OR c.delivered < c.outputs)" if unsettled else sql
         sql, owners = (sql, ()) if owner is None else (f"{sql} AND c.owner = ?", (owner,))
         for _, id, chain, runs, faulted, *rest in self.pages(sql, *owners, key="c.n"):
             yield ConversationRecord(id, chain, "running" if runs else "failed" if faulted else "done", *rest)

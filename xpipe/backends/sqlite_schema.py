@@ -38,6 +38,7 @@ CREATE TABLE conversations (
     faulted INTEGER NOT NULL, finish INTEGER
 );
 CREATE INDEX conversations_finish ON conversations (finish);
+CREATE INDEX conversations_unsettled ON conversations (n) WHERE finish IS NULL OR delivered < outputs;
 CREATE INDEX conversations_settled ON conversations (finish) WHERE finish IS NOT NULL AND delivered >= outputs;
 CREATE TABLE threads (
     n INTEGER PRIMARY KEY,

@@ -57,10 +57,17 @@ app.command("send", epilog=SEND_EXAMPLES, context_settings=_SETTINGS)(send)
 
 def _add(name: str, module: Any, alias: str = "") -> None:
     command = getattr(module, name)
+    first = " ".join(command.__doc__.partition("\n\n")[0].split())
+    told = f"{first} Also called {alias}." if alias else first
     for one, hidden in ((name, False), (alias, True)):
         if one:
             app.command(
-                one, epilog=module.EXAMPLES, context_settings=_SETTINGS, rich_help_panel=_INSIDE, hidden=hidden
+                one,
+                short_help=told,
+                epilog=module.EXAMPLES,
+                context_settings=_SETTINGS,
+                rich_help_panel=_INSIDE,
+                hidden=hidden,
             )(command)
 
 

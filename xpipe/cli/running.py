@@ -162,7 +162,10 @@ class Running:
             self._error = error
         finally:
             self._interrupts.first = None
-            self._settle(session, Timings(started, time.monotonic() - clock))
+            try:
+                self._settle(session, Timings(started, time.monotonic() - clock))
+            except BackendError as error:  # What was printed is printed, though nobody can tell what is left.
+                self._error = self._error or error
             await self._organism.halt()
 
     def _session(self) -> Session:

@@ -23,7 +23,7 @@ class OutputView:
 
 def outputs(backend: SharedBackend, conversation: str | None = None, undelivered: bool = False) -> Iterator[OutputView]:
     """The outputs of `conversation`, or of all, oldest conversations first; only those no run has printed if asked."""
-    for record in backend.conversations():
+    for record in backend.conversations(unsettled=undelivered):
         if conversation not in (None, record.id):
             continue
         if record.outputs > (record.delivered if undelivered else 0):

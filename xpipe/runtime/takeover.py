@@ -23,7 +23,6 @@ class Takeover:
     def __init__(self, backend: SharedBackend, pump: Pump) -> None:
         self._backend = backend
         self._pump = pump
-        self._met: set[str] = set()
 
     async def others(self) -> set[str]:
         """The other pumps that are alive."""
@@ -43,36 +42,13 @@ class Takeover:
 
     async def all(self) -> AsyncIterator[Taken]:
         """Take over each conversation that runs, or has outputs that nobody has printed, with these outputs."""
-        async for one in self._take(await self._list(running=False)):
-            yield one
-
-    async def running(self) -> AsyncIterator[Taken]:
-        """The same for those that run."""
-        async for one in self._take(await self._list(running=True)):
-            yield one
-
-    async def of_the_gone(self) -> AsyncIterator[Taken]:
-        """The same as `all` for those of pumps that were known at the last look and are not alive any more."""
-        pumps = await self._pump.line.call(self._backend.pumps)
-        known, alive = {pump.id for pump in pumps}, living(pumps)
-        gone, self._met = (self._met | known) - alive, alive
-        for owner in gone:
-            async for one in self._take(await self._list(running=False, owner=owner)):
-                yield one
-
-    async def unowned(self) -> AsyncIterator[Taken]:
-        """The same as `all` for those that `send` has left to nobody."""
-        async for one in self._take(await self._list(running=False, owner="")):
-            yield one
-
-    async def _list(self, running: bool, owner: str | None = None) -> list[ConversationRecord]:
-        found = self._backend.conversations(running, owner)
-        own = self._pump.id
+        found = self._backend.conversations(unsettled=True)
         wanted: list[ConversationRecord] = []
         # Piece by piece: the pump's own calls come in between.
         while piece := await self._pump.line.call(lambda: list(islice(found, PIECE))):
-            wanted += (one for one in piece if one.owner != own and (not one.ended or one.delivered < one.outputs))
-        return wanted
+            wanted += (one for one in piece if one.owner != self._pump.id)
+        async for one in self._take(wanted):
+            yield one
 
     async def _take(self, conversations: Iterable[ConversationRecord]) -> AsyncIterator[Taken]:
         alive = await self.others()

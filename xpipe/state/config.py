@@ -40,7 +40,7 @@ class BackendConfig:
         given = {_YAML_NAMES.get(name, name): value for name, value in settings.options.items() if value is not None}
         options: dict[str, Any] = {name: value for name, value in given.items() if name in known}
         if path := options.get("sqlite_path"):
-            options["sqlite_path"] = os.path.join(folder, os.path.expanduser(path))
+            options["sqlite_path"] = os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
         if (address := options.get("manager_address")) and not _is_host(address):
             options["manager_address"] = os.path.join(folder, os.path.expanduser(address))
         return cls(**{**options, "backend_type": settings.type, "organism_file": file})

@@ -2,11 +2,13 @@
 -- delivered.
 
 require_type('hash', COUNTERS, LOOSE, SIZES)
+require_counters()
 
 local function found(id)
   local slots, t = call('LLEN', key('buffer', id)), stored(key('thread', id), thread_of)
   local conversation = t and stored(key('conversation', t.conversation), conversation_of_data)
   if slots == 0 or (conversation and conversation.ended == 0) then return nil end
+  if t then number_in(SIZES, t.conversation) end
   return {id = id, slots = slots, thread = t, conversation = conversation}
 end
 

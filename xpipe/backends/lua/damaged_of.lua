@@ -9,7 +9,6 @@ end
 
 look('conversation', ARGV[3])
 for _, id in ipairs(call('LRANGE', key('members', ARGV[3]), 0, -1)) do
-  look('thread', id)
-  look('join', id)
+  for _, kind in ipairs(OF_THREAD) do look(kind, id) end
 end
 return rows

@@ -25,8 +25,7 @@ function visits.conversations(id)
 end
 
 function visits.threads(id)
-  look('thread', id, conversation_of_chain)
-  look('join', id, conversation_of_chain)
+  for _, kind in ipairs(OF_THREAD) do look(kind, id, conversation_of_chain) end
 end
 
 local function visit_joins()

@@ -14,7 +14,7 @@ end
 
 local function save_dead()
   if #buried == 0 then return end
-  local last, letters, times = tonumber(read('HGET', COUNTERS, 'dead') or 0), {}, {}
+  local last, letters, times = number_in(COUNTERS, 'dead'), {}, {}
   local excess = read('HLEN', DEAD) + #buried - 10000
   local oldest = excess > 0 and read('ZRANGE', DEAD_TIMES, 0, excess - 1) or {}
   for at, letter in ipairs(buried) do

@@ -63,8 +63,14 @@ end
 
 local function count_parked()
   local parked_ones = 0
-  for _, thread in ipairs(gone) do parked_ones = parked_ones + read('LLEN', key('mailbox', thread)) end
+  for _, thread in ipairs(gone) do parked_ones = parked_ones + length_of(key('mailbox', thread)) end
   return parked_ones
+end
+
+local function count_slots()
+  local slots = 0
+  for _, thread in ipairs(gone) do slots = slots + length_of(key('buffer', thread)) end
+  return slots
 end
 
 local function clear_joins()
@@ -93,7 +99,7 @@ local members = key('members', id)
 for _, thread in ipairs(is_whole and read('LRANGE', members, 0, -1) or {}) do add(thread) end
 for _, one in ipairs(letters) do bury(one.data, one.fault, true, one.thread, 0, now) end
 if is_running then tell_owner() end
-local in_flight, slots = clear_lanes() + clear_claims() + count_parked(), slots_of(gone)
+local in_flight, slots = clear_lanes() + clear_claims() + count_parked(), count_slots()
 if id ~= '' or ttl == 0 then  -- Else it is as if they had expired.
   add_flights(id, -in_flight)
   add_slots(id, -slots)

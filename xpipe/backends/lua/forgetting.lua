@@ -1,6 +1,7 @@
 -- Removing conversations that are over, in small bites. Each bite checks first and then cannot fail.
 
 require_type('hash', COUNTERS, REGISTRY, BOUND, SIZES, FLIGHTS)
+require_counters()
 require_type('zset', THREADS, CONVERSATIONS, RUNNING, FINISHED, SETTLED)
 
 local function drop(id)
@@ -18,8 +19,8 @@ end
 -- What expired before it could be counted.
 local function settle_counts(id)
   if ttl == 0 then return end
-  count('slots', -tonumber(call('HGET', SIZES, id) or 0))
-  count('in_flight', -tonumber(call('HGET', FLIGHTS, id) or 0))
+  count('slots', -number_in(SIZES, id))
+  count('in_flight', -number_in(FLIGHTS, id))
   call('HDEL', SIZES, id)
   call('HDEL', FLIGHTS, id)
 end
@@ -37,6 +38,7 @@ local function forget(id, most)
   local members = key('members', id)
   local ids = call('LRANGE', members, -most, -1)
   local slots = slots_of(ids)
+  for _, index in ipairs({SIZES, FLIGHTS}) do number_in(index, id) end
   for _, thread in ipairs(ids) do drop(thread) end
   count('slots', -slots)
   if ttl > 0 and slots > 0 then call('HINCRBY', SIZES, id, -slots) end

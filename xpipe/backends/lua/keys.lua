@@ -23,7 +23,14 @@
 -- KEYS[1] is `{prefix}organism`, which also tells a cluster the slot of all the others.
 -- ARGV: 1 the root's id, 2 the TTL in seconds (0: none), 3... what the script is called with.
 
-local call = redis.call
+-- An error of Redis does not say which key is of the wrong type.
+local function call(...)
+  local answer = redis.pcall(...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  if string.find(answer.err, 'WRONGTYPE', 1, true) then error('WRONGTYPE <' .. select(2, ...) .. '>', 0) end
+  error(answer.err, 0)
+end
+
 local prefix = string.sub(KEYS[1], 1, -9)
 local root_id, ttl = ARGV[1], tonumber(ARGV[2])
 local PAGE = 1000  -- values in one command: Lua's stack is bounded
@@ -56,8 +63,24 @@ end
 local function require_type(wanted, ...)
   for _, name in ipairs({...}) do
     local found = call('TYPE', name).ok
-    if found ~= wanted and found ~= 'none' then error('WRONGTYPE ' .. name, 0) end
+    if found ~= wanted and found ~= 'none' then error('WRONGTYPE <' .. name .. '>', 0) end
   end
+end
+
+local function is_whole(value)  -- a number that Redis can add to
+  return value == '0' or (#value < 19 and string.find(value, '^%-?[1-9]%d*$') ~= nil)
+end
+
+-- The whole number in a field of a hash, 0 for none.
+local function number_in(name, field)
+  local found = call('HGET', name, field) or '0'
+  if not is_whole(found) then error('XPIPEDAMAGED <' .. name .. ' ' .. field .. '>', 0) end
+  return tonumber(found)
+end
+
+local function require_counters()
+  number_in(COUNTERS, 'in_flight')
+  number_in(COUNTERS, 'slots')
 end
 
 local function exact(value)  -- a time keeps its fraction
@@ -78,10 +101,28 @@ local function exists(kind, id)
   return call('EXISTS', key(kind, id)) == 1
 end
 
+-- The string under `name`, or the dump of what is no string; nothing if there is nothing.
+local function content(name)
+  local data = redis.pcall('GET', name)
+  return type(data) == 'table' and call('DUMP', name) or data
+end
+
+-- Of a list; 0 for what is none.
+local function length_of(name)
+  local length = redis.pcall('LLEN', name)
+  return type(length) == 'number' and length or 0
+end
+
+-- Whether `chain` is bound to another id by now.
+local function is_anothers(id, chain)
+  local other = redis.pcall('GET', key('chain', chain))
+  return type(other) == 'string' and other ~= id and call('HGET', REGISTRY, other) == chain
+end
+
 -- A binding to a chain is lost in both directions.
 local function unbind(id)
   local chain = call('HGET', REGISTRY, id)
-  if chain and redis.pcall('GET', key('chain', chain)) == id then call('UNLINK', key('chain', chain)) end
+  if chain and not is_anothers(id, chain) then call('UNLINK', key('chain', chain)) end
   call('UNLINK', key('uuid', id))
   call('HDEL', BOUND, id)
   call('HDEL', REGISTRY, id)

@@ -1,3 +1,3 @@
 -- The number of messages in flight, and of threads.
 
-return {tonumber(call('HGET', COUNTERS, 'in_flight') or 0), call('ZCARD', THREADS)}
+return {number_in(COUNTERS, 'in_flight'), call('ZCARD', THREADS)}

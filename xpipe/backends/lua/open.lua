@@ -11,7 +11,8 @@ if not found[1] then
   call('HSET', KEYS[1], 'root', root, 'root_id', ARGV[6], 'layout', layout)
   found, secret = {root, ARGV[6], layout, false}, ARGV[5]
 end
-if root == '' then ttl = tonumber(found[4] or ttl) end
+if not tonumber(found[3] or 0) then error('XPIPEDAMAGED <' .. KEYS[1] .. ' layout>', 0) end
+if root == '' then ttl = tonumber(found[4] or '') or ttl end
 if found[3] == layout and (root == '' or root == found[1]) then
   if root ~= '' then call('HSET', KEYS[1], 'ttl', ttl) end
   mend_pair(found[2], found[1])

@@ -3,6 +3,7 @@
 -- left of them is more than one call may do.
 
 require_type('hash', COUNTERS, REGISTRY, BOUND, JOINS, LOOSE, SIZES, FLIGHTS)
+require_counters()
 require_type('zset', THREADS, RUNNING, FINISHED, SETTLED, EXPIRIES)
 
 local checks, removals = {}, {}
@@ -20,7 +21,7 @@ function checks.registry(id, chain)
   local has_uuid, has_chain = halves(id, chain)
   local is_thread = exists('thread', id)
   -- The pair of a thread is made whole: that belongs to something.
-  local function go() (is_thread and mend_pair or unbind)(id, chain) end
+  local function go() (is_thread and mend or unbind)(id) end
   if has_uuid and not has_chain then return orphan('uuid', id, 'its chain', go) end
   if has_chain and not has_uuid then return orphan('chain', chain, 'its uuid', go) end
   local is_used = is_thread or call('HEXISTS', BOUND, id) == 1
@@ -45,10 +46,16 @@ local function of_conversation(index)
   end
 end
 
+-- What is counted in an entry.
+local function whole(index, id, number)
+  return is_whole(number) and tonumber(number) or number_in(index, id)
+end
+
 local function counted(index, name)
   return function(id, number)
+    number = whole(index, id, number)
     return entry_unless(call('ZSCORE', CONVERSATIONS, id), id, function()
-      count(name, -tonumber(number))
+      count(name, -number)
       call('HDEL', index, id)
     end)
   end
@@ -75,8 +82,9 @@ function checks.expiries(id)
 end
 
 function checks.loose(id, slots)
+  slots = whole(LOOSE, id, slots)
   return entry_unless(exists('buffer', id), id, function()
-    count('slots', -tonumber(slots))
+    count('slots', -slots)
     call('HDEL', LOOSE, id)
   end)
 end

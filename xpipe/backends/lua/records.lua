@@ -33,6 +33,7 @@ local PROBES = {
 local function carry_out()
   for _, one in ipairs(writes) do
     local probe = PROBES[one[1]]
+    if one[1] == 'HINCRBY' then number_in(one[2], one[3]) end
     if probe and not seen[one[2]] then read(probe, one[2]) end
   end
   for _, one in ipairs(writes) do
@@ -106,7 +107,7 @@ local slots_more, flights_more, sequence = 0, 0, nil
 local sizes, flights = {}, {}  -- by conversation; kept only where keys expire, to put the counters right then
 
 local function next_number()
-  sequence = sequence or tonumber(read('HGET', COUNTERS, 'seq') or 0)
+  sequence = sequence or number_in(COUNTERS, 'seq')
   sequence = sequence + 1
   return sequence
 end

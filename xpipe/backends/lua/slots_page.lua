@@ -14,7 +14,8 @@ local ids, after = page_of(THREADS, ARGV[3], ARGV[4])
 local rows, bytes = {}, 0
 for at, id in ipairs(ids) do
   local fine, t = pcall(stored, key('thread', id), thread_of)
-  t = fine and t  -- One whose record is damaged is told of by damaged_page.
+  -- One of which something else is damaged is told of by damaged_page.
+  t = fine and not damaged('buffer', id) and not damaged('mailbox', id) and t
   bytes = bytes + (t and t.bytes or 0)
   if bytes > enough and #rows > 0 then
     return {'(' .. call('ZSCORE', THREADS, ids[at - 1]), rows}

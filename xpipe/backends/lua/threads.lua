@@ -133,7 +133,9 @@ end
 
 local function drop_first_message(t)
   if t.parked == 0 then return set(t, 'head', -1) end
-  set(t, 'head', tonumber(take(parked(t), 1)[1]))
+  local index = tonumber(take(parked(t), 1)[1])
+  if not index then error('XPIPEDAMAGED <' .. key('mailbox', t.id) .. '>', 0) end
+  set(t, 'head', index)
   set(t, 'parked', t.parked - 1)
 end
 
