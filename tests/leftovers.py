@@ -30,6 +30,7 @@ LASTING = {
         "leases",
         "listening",
         "lanes",
+        "delayed",
     ),
     *("threads", "conversations", "running", "finished", "settled", "expiries", "registry", "bound", "joins", "loose"),
     *("sizes", "flights", "inbox", "claimed", "ready"),

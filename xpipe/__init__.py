@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from xpipe.core.payloads import Fault as Fault
     from xpipe.core.payloads import HandlerMetadata as HandlerMetadata
     from xpipe.core.payloads import HandlerResponse as HandlerResponse
+    from xpipe.core.payloads import Items as Items
     from xpipe.core.payloads import SequenceComplete as SequenceComplete
     from xpipe.core.payloads import SequenceError as SequenceError
     from xpipe.core.payloads import SequenceStart as SequenceStart
+    from xpipe.core.payloads import SequenceStep as SequenceStep
     from xpipe.core.payloads import Slot as Slot
+    from xpipe.core.retry import Reject as Reject
+    from xpipe.core.retry import Retry as Retry
+    from xpipe.core.retry import RetryPolicy as RetryPolicy
     from xpipe.runtime.happenings import Output as Output
 
 __all__ = [
@@ -35,12 +40,17 @@ __all__ = [
     "Fault",
     "HandlerMetadata",
     "HandlerResponse",
+    "Items",
     "Organism",
     "Output",
     "PayloadError",
+    "Reject",
+    "Retry",
+    "RetryPolicy",
     "SequenceComplete",
     "SequenceError",
     "SequenceStart",
+    "SequenceStep",
     "Slot",
     "XpipeError",
     "__version__",
@@ -51,6 +61,9 @@ _ELSEWHERE = {
     "Output": "xpipe.runtime.happenings",
     "ConfigError": "xpipe.core.errors",
     "PayloadError": "xpipe.core.errors",
+    "Reject": "xpipe.core.retry",
+    "Retry": "xpipe.core.retry",
+    "RetryPolicy": "xpipe.core.retry",
     "XpipeError": "xpipe.core.errors",
 }
 """The homes of the names that do not live in `xpipe.core.payloads`."""

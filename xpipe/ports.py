@@ -35,9 +35,9 @@ class Advanced:
     """What `advance` did.
 
     refused: the positions of finished steps that were not committed, each with the reason: `stale` (its claim was
-    lost) or `slots` (a thread it writes to is full; the claim still stands). due: when the next join expires, in
-    seconds since the epoch, 0 for none. late: replies that came after their call had ended; unanswered: calls that
-    ended without an answer.
+    lost) or `slots` (a thread it writes to is full; the claim still stands). due: when the next join expires or the
+    next delayed message is ready, in seconds since the epoch, 0 for none. late: replies that came after their call had
+    ended; unanswered: calls that ended without an answer.
     """
 
     claims: list[Claim]
@@ -156,7 +156,8 @@ class SharedBackend(Protocol):
 
         Claims at most `room[name]` messages of each listener and `most` in all, oldest first within a listener, one
         of a thread at a time, and hands over the events of the conversations that `pump` owns; a pump that is not
-        enrolled gets nothing. `now` is the time in seconds since the epoch, by which joins expire.
+        enrolled gets nothing. `now` is the time in seconds since the epoch, by which joins expire and delayed
+        messages become ready.
         """
 
     def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
@@ -290,6 +291,13 @@ class SharedBackend(Protocol):
     def delivered(self, outputs: Mapping[str, int]) -> None:
         """Of each conversation in `outputs` the first so many outputs have been printed."""
 
+    def cancel(self, conversation: str, fault: bytes, now: float) -> bool:
+        """End a conversation that runs and everything under way in it; False if it is over or unknown.
+
+        Its initiator gets `fault`, an encoded Fault, for each call that is not answered yet, and pumps are told of
+        their claims in it.
+        """
+
     def forget(self, conversation: str) -> bool:
         """Remove a conversation that is over, with its threads and their slots; False if it runs or is unknown."""
 
@@ -301,6 +309,12 @@ class SharedBackend(Protocol):
 
     def drop_dead_letters(self, before: float) -> int:
         """Forget the dead letters given up before `before`; how many."""
+
+    def drop_dead(self, numbers: Sequence[int]) -> int:
+        """Forget the dead letters of these numbers; how many there were."""
+
+    def retry_dead(self, number: int, pump: str, injection: Injection, now: float) -> str | None:
+        """Replace the dead letter `number` by the conversation of `injection`; its id, None if there is no letter."""
 
     def orphans(self, remove: bool = False) -> Iterator[Orphan]:
         """What belongs to nothing; with `remove` it is removed before it is told of."""

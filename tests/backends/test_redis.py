@@ -10,17 +10,17 @@ import time
 import pytest
 import redis as client
 import redis_server
-from contract_kit import Driver, answered, done
+from contract_kit import FAULT_BYTES, Driver, answered, done
 from redis_kit import Make, keys, play
 
 from xpipe.backends.redis_scripts import script
-from xpipe.core.messages import Injection, PumpRecord
+from xpipe.core.messages import Injection, PumpRecord, Step
 
 pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
 
 ALWAYS = {"organism", "secret", "numbers", "counters", "cursors", "dead", "dead_times", "pumps", "leases", "listening"}
 ALWAYS |= {"lanes", "threads", "conversations", "running", "finished", "settled", "expiries", "registry", "bound"}
-ALWAYS |= {"joins", "loose", "sizes", "flights"}
+ALWAYS |= {"joins", "loose", "sizes", "flights", "delayed"}
 OF_PUMPS = {"inbox", "claimed"}
 OF_LISTENERS = {"ready"}
 
@@ -73,6 +73,8 @@ def test_with_a_ttl_every_key_but_the_documented_ones_has_it(make_redis: Make, r
     drive = Driver(backend)
     play(drive)
     drive.inject("a", "b")
+    later = drive.claim("b")
+    drive.commit(Step(later.thread, later.fence, again=2, due=drive.now + 5))
     claim = drive.claim()
     drive.commit(done(claim, own=[drive.own(claim)] * 3, sends=[drive.send(claim, "c")], join=drive.join(claim, 2)))
     backend.registry_set("some.chain", "some-id")
@@ -241,6 +243,47 @@ def test_a_large_conversation_is_forgotten_in_small_commands(make_redis: Make, r
 
     assert backend.totals().threads == 0
     assert [one["command"][:8] for one in raw_redis.slowlog_get()] == []
+
+
+def test_a_large_conversation_is_cancelled_as_a_whole_and_others_keep_their_places(make_redis: Make) -> None:
+    # given: in the queue of `b` more messages than one command takes, of two conversations in turn; some are claimed
+    backend = make_redis(slots=2_000)
+    drive = Driver(backend)
+    kept, gone = drive.inject_many(2)
+    waiting = []
+    for part in range(6):
+        claims = {one.chain: one for one in drive.advance(room={"a": 2}).claims}
+        for chain, many in (("system.org.cli-1.a", 100), ("system.org.cli-2.a", 500)):
+            claim = claims[chain]
+            sends = [drive.send(claim, "b", f"b~{part}~{n}") for n in range(many)]
+            drive.commit(done(claim, call="kept", sends=sends, own=[drive.own(claim)]))
+            waiting += [send.binding.thread for send in sends if chain == "system.org.cli-1.a"]
+    claimed = [one for _ in range(3) for one in drive.advance(room={"b": 1}).claims]
+
+    assert backend.cancel(gone, FAULT_BYTES, drive.now)
+
+    assert [one.thread for one in claimed] == waiting[:3]
+    assert [one.thread for one in drive.advance(room={"b": 2_000}, most=2_000).claims] == waiting[3:]
+    assert (drive.record(gone).state, drive.record(gone).threads) == ("failed", 3_002)
+    assert backend.load().in_flight == 601
+    assert {one.state for one in backend.threads(gone)} == {"failed", "done"}
+    assert drive.record(kept).state == "running"
+
+
+def test_many_delayed_messages_become_ready_in_order_in_several_commits(make_redis: Make) -> None:
+    backend = make_redis()
+    drive = Driver(backend)
+    drive.inject_many(1_500)
+    claims = drive.advance(room={"a": 1_500}, most=1_500).claims
+    drive.commit(*[Step(one.thread, one.fence, again=2, due=drive.now + 1 + at) for at, one in enumerate(claims)])
+    drive.now += 5_000
+
+    found = []
+    while claims_now := drive.advance().claims:
+        found += claims_now
+
+    assert [one.thread for one in found] == [one.thread for one in claims]
+    assert {one.attempt for one in found} == {2}
 
 
 def test_every_script_is_read_from_the_package() -> None:

@@ -16,7 +16,7 @@ from redis_kit import Make, content, play
 
 from xpipe.backends.redis import RedisBackend
 from xpipe.core.errors import BackendError
-from xpipe.core.messages import Claim, Cursor, PumpRecord
+from xpipe.core.messages import Claim, Cursor, PumpRecord, Step
 from xpipe.core.payloads import Fault
 from xpipe.ports import BackendTotals
 
@@ -38,8 +38,8 @@ def drive(backend: RedisBackend) -> Driver:
 
 @dataclass
 class Busy:
-    """A conversation in which everything is under way: a message is claimed, others are parked and ready, a Buffer
-    waits for its items, a call is open."""
+    """A conversation in which everything is under way: a message is claimed, others are parked, ready and delayed, a
+    Buffer waits for its items, a call is open."""
 
     id: str
     claim: Claim
@@ -55,6 +55,8 @@ class Busy:
         sends = [drive.send(buffer, "c", f"{n}.c", n) for n in range(3)]
         drive.commit(done(buffer, join=drive.join(buffer, 3, expires=drive.now + 90), sends=sends, state=b"s"))
         drive.commit(answered(drive.claim("c")))
+        later = drive.claim("c")
+        drive.commit(Step(later.thread, later.fence, again=2, due=drive.now + 60))
         return cls(id, drive.claim(), buffer, [send.binding.thread for send in sends])
 
     def places(self, backend: RedisBackend) -> dict[str, str]:
@@ -65,6 +67,7 @@ class Busy:
             "claimed thread": self.claim.thread,
             "waiting thread": self.buffer.thread,
             "ready thread": self.items[2],
+            "delayed thread": self.items[1],
             "done thread": self.items[0],
             "join": self.buffer.thread,
         }
@@ -72,7 +75,8 @@ class Busy:
         return {place: f"{backend._prefix}{kinds[place]}:{id}" for place, id in ids.items()}
 
 
-PLACES = ("conversation", "initiator", "claimed thread", "waiting thread", "ready thread", "done thread", "join")
+THREADS = ("claimed thread", "waiting thread", "ready thread", "delayed thread", "done thread")
+PLACES = ("conversation", "initiator", *THREADS, "join")
 
 
 def truncated(raw: client.Redis, key: str) -> bytes:
@@ -113,7 +117,8 @@ def assert_whole(backend: RedisBackend, raw: client.Redis) -> None:
     lanes = [raw.llen(f"{backend._prefix}ready:{name}") for name in backend.ready_listeners()]
     claimed = [raw.zcard(key) for key in raw.keys(f"{backend._prefix}claimed:*")]
     parked = [raw.llen(key) for key in raw.keys(f"{backend._prefix}mailbox:*")]
-    assert totals.in_flight == sum(lanes) + sum(claimed) + sum(parked)
+    delayed = raw.zcard(f"{backend._prefix}delayed")
+    assert totals.in_flight == sum(lanes) + sum(claimed) + sum(parked) + delayed
     assert 0 not in lanes
 
 
@@ -204,6 +209,7 @@ def go_on(drive: Driver, busy: Busy) -> None:
     """What is left can be seen through, and leaves nothing."""
     drive.commit(answered(busy.claim))
     talk = drive.inject("b")
+    drive.now += 60  # What was delayed is due.
     drive.finish()
     assert {one.state for one in drive.backend.conversations()} == {"done"}
     assert drive.backend.forget(busy.id)

@@ -68,13 +68,13 @@ def test_index_entries_without_data_are_orphans(backend: RedisBackend, raw_redis
     raw_redis.delete(
         *(f"{prefix}{key}" for key in ("uuid:some-id", "chain:some.chain", "buffer:loose", "handmade:mine"))
     )
-    for index in ("running", "finished", "settled", "threads", "expiries"):
+    for index in ("running", "finished", "settled", "threads", "expiries", "delayed"):
         raw_redis.zadd(f"{prefix}{index}", {f"no-{index}": 1})
     for index in ("sizes", "flights"):
         raw_redis.hset(f"{prefix}{index}", f"no-{index}", 0)
 
     ids = {"some-id", "loose", "mine", *(f"no-{name}" for name in ("running", "finished", "settled", "threads"))}
-    ids |= {"no-expiries", "no-sizes", "no-flights"}
+    ids |= {"no-expiries", "no-delayed", "no-sizes", "no-flights"}
     assert_removed(backend, raw_redis, {Orphan("index entry", id, "its data") for id in ids})
     assert (backend.totals().slots, backend.totals().joins, backend.totals().threads) == (0, 0, 0)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis as client
 import redis_server
-from contract_kit import Driver, answered, done, payload
+from contract_kit import FAULT_BYTES, Driver, answered, done, failed, payload
 
 from xpipe.backends.redis import RedisBackend
 from xpipe.core.errors import BackendError
@@ -163,6 +163,52 @@ def test_an_adoption_whose_answer_was_lost_is_one(backend: RedisBackend, proxy: 
     assert record == drive.record(id)
     assert record.owner == "pump-2"
     assert backend.adopt("pump-2", id, "") is None
+
+
+def test_a_cancelling_whose_answer_was_lost_is_one(backend: RedisBackend, proxy: Proxy) -> None:
+    drive = Driver(backend)
+    id = drive.inject("a", "b")
+    drive.claim()
+    proxy.cut = 2
+
+    assert backend.cancel(id, FAULT_BYTES, drive.now) is True
+
+    assert proxy.swallowed == 2
+    assert backend.cancel(id, FAULT_BYTES, drive.now) is False
+    drive.advance()
+    assert drive.kinds_of_events() == ["revoked", "output", "output", "ended"]
+    assert (drive.record(id).outputs, backend.load().in_flight) == (2, 0)
+
+
+def test_a_dead_letter_whose_retrying_was_not_answered_is_retried_once(backend: RedisBackend, proxy: Proxy) -> None:
+    drive = Driver(backend)
+    id = drive.inject("a")
+    drive.commit(failed(drive.claim()))
+    [letter] = backend.dead_letters()
+    injection = Injection("retry", ["a"], "Ping", b"in", retried_from=id)
+    proxy.cut = 3
+
+    anew = backend.retry_dead(letter.number, drive.pump, injection, drive.now)
+
+    assert proxy.swallowed == 3
+    assert anew is not None
+    assert [one.id for one in backend.conversations()] == [id, anew]
+    assert list(backend.dead_letters()) == []
+    assert len(drive.advance().claims) == backend.load().in_flight == 1
+
+
+def test_dropped_dead_letters_whose_number_was_lost_are_counted_once(backend: RedisBackend, proxy: Proxy) -> None:
+    drive = Driver(backend)
+    drive.inject_many(3)
+    drive.commit(*map(failed, drive.advance().claims))
+    one, two, _ = (letter.number for letter in backend.dead_letters())
+    proxy.cut = 2
+
+    assert backend.drop_dead([one, two, 999]) == 2
+
+    assert proxy.swallowed == 2
+    assert backend.drop_dead([one, two]) == 0
+    assert backend.totals().dead_letters == 1
 
 
 def test_what_may_not_be_done_twice_says_that_it_may_have_been_done(backend: RedisBackend, proxy: Proxy) -> None:

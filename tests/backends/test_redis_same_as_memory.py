@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from random import Random
-from typing import Any
 
-import msgspec
 import pytest
-import redis as client
 import redis_server
+from contract_kit import FAULT_BYTES, Driver, answered, done, failed
 from msgspec.structs import replace
 from random_trees import LISTENERS, RandomTree
+from redis_twin import PUMPS, Twins
 from router_kit import World
 
-from xpipe.backends.memory import InMemoryBackend
-from xpipe.backends.redis import RedisBackend
-from xpipe.core import chains
-from xpipe.core.errors import LimitError
 from xpipe.core.limits import Limits
 from xpipe.core.messages import (
     Answer,
@@ -27,122 +20,14 @@ from xpipe.core.messages import (
     Cursor,
     DeadLetter,
     Injection,
+    Join,
     PumpRecord,
+    Send,
     Step,
     readable,
 )
-from xpipe.core.payloads import Fault
-from xpipe.ports import Advanced, Damage
 
 pytestmark = pytest.mark.skipif(redis_server.binary() is None, reason=redis_server.NO_SERVER)
-
-
-class Twins(InMemoryBackend):
-    """A memory backend that has Redis do the same, and compares."""
-
-    def __init__(self, max_threads: int = 100_000) -> None:
-        super().__init__(max_threads)
-        self.redis = RedisBackend(redis_server.shared().url, redis_server.new_prefix(), max_threads=max_threads)
-        self.redis._upkeep._next = float("inf")  # It would take away what pumps claim that are not enrolled.
-        self.raw = client.Redis.from_url(redis_server.shared().url)
-
-    def open(self, organism: str | None, slots_per_thread: int) -> None:
-        super().open(organism, slots_per_thread)
-        self.redis.open(organism, slots_per_thread)
-        self._ledger.secret = self.redis.secret()
-        self._ledger.root_id = chains.thread_id(self.redis.secret(), self._ledger.root)
-
-    def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
-        theirs = self.redis.advance(pump, finished, room, most, now)
-        ours = super().advance(pump, finished, room, most, now)
-        assert comparable(theirs) == comparable(ours)
-        return ours
-
-    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
-        ids = super().inject(pump, messages, now, cursor)
-        assert self.redis.inject(pump, messages, now, cursor) == ids
-        return ids
-
-    def enroll(self, pump: PumpRecord) -> None:
-        super().enroll(pump)
-        self.redis.enroll(pump)
-
-    def both(self, verb: str, *args: Any, **options: Any) -> Any:
-        """What `verb` answers, which is the same for both."""
-        ours, theirs = (answer_of(getattr(one, verb), args, options) for one in (super(), self.redis))
-        assert ours == theirs, verb
-        return ours
-
-    def close(self) -> None:
-        self.redis.close()
-        self.raw.close()
-
-    def corrupt(self, thread: str, index: int, data: bytes) -> None:
-        self._store.threads[thread].slots[index] = data
-        self.raw.lset(f"{self.redis._prefix}buffer:{thread}", index, data)
-
-    def compare(self) -> None:
-        """Everything that can be seen from outside."""
-        for verb in ("root", "load", "totals", "ready_listeners", "dead_letters", "damages"):
-            self.both(verb)
-        # A pump that was never enrolled, or is buried, leaves traces.
-        assert [one for one in self.redis.orphans() if one.kind != "pump"] == []
-        for newest in (False, True):
-            self.both("threads", newest=newest)
-            self.both("conversations", running=newest)
-        for owner in (*PUMPS, "", "nobody"):
-            self.both("conversations", owner=owner)
-            self.both("cursor", owner)
-        for verb in ("joins", "registry_list_all", "registry_entries", "buffer_list_threads"):
-            in_any_order(self, verb)
-        for id in self.buffer_list_threads():
-            self.both("buffer_get_thread", id)
-            self.both("join_results", id)
-        for conversation in self._store.conversations:
-            self.both("threads", conversation)
-            self.both("threads", conversation, newest=True)
-
-    def compare_prefixes(self, prefix: str) -> None:
-        ours, theirs = (sorted(one.find_threads(prefix, 1_000), key=repr) for one in (super(), self.redis))
-        assert ours == theirs
-        assert len(self.redis.find_threads(prefix, 2)) == min(2, len(ours))
-
-
-def answer_of(method: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    try:
-        answer = method(*args, **options)
-    except LimitError as error:
-        return str(error)
-    return [alike(one) for one in answer] if isinstance(answer, Iterator) else answer
-
-
-def alike(one: Any) -> Any:
-    """Redis tells of a slot by its key; a letter of what was set aside bears the time of day."""
-    if isinstance(one, Damage):
-        return dataclasses.replace(one, key=slot_of(one.key))
-    if isinstance(one, DeadLetter) and one.at > 1e8:
-        fault = msgspec.msgpack.decode(one.fault, type=Fault)
-        fault = dataclasses.replace(fault, text=slot_of(fault.text))
-        return replace(one, fault=msgspec.msgpack.encode(fault), at=0.0)
-    return one
-
-
-def slot_of(key: str) -> str:
-    return re.sub(r"\S+:buffer:(\S+) slot (\d+)", r"slot \2 of the thread \1", key)
-
-
-def in_any_order(both: Twins, verb: str) -> None:
-    ours, theirs = (sorted(getattr(one, verb)(), key=repr) for one in (super(Twins, both), both.redis))
-    assert ours == theirs, verb
-
-
-def comparable(advanced: Advanced) -> Any:
-    """The order in which a claim tells the open calls of its thread means nothing."""
-    claims = [
-        (*(getattr(one, name) for name in Claim.__struct_fields__ if name != "open"), sorted(one.open))
-        for one in advanced.claims
-    ]
-    return dataclasses.replace(advanced, claims=claims)
 
 
 @pytest.fixture
@@ -179,7 +64,6 @@ def test_random_trees_go_the_same_way(seed: int, slots: int) -> None:
     tree.both.close()
 
 
-PUMPS = ("p1", "p2", "p3")
 NAMES = ("a", "b", "c")
 
 
@@ -195,7 +79,8 @@ class Life:
         self.roles: dict[str, str] = {}
 
     def turn(self) -> None:
-        often, seldom = [self.advance] * 3, [self.inject, self.pump, self.content, self.keeping]
+        often = [*[self.advance] * 9, *[self.inject] * 2]
+        seldom = [self.pump, self.content, self.keeping]
         self.random.choice([*often, *seldom])()
 
     def number(self) -> int:
@@ -212,23 +97,30 @@ class Life:
         pump = self.random.choice(PUMPS)
         mine = [claim for owner, claim in self.held if owner == pump]
         finished = self.random.sample(mine, self.random.randint(0, len(mine)))
-        room = dict.fromkeys(NAMES, self.random.choice([0, 1, 2, 5]))
+        room = dict.fromkeys(NAMES, self.random.choice([0, 1, 2, 5, 5]))
         self.now += 1.0
         steps = [self.step(claim) for claim in finished]
-        advanced = self.both.advance(pump, steps, room, self.random.choice([0, 1, 3]), self.now)
+        advanced = self.both.advance(pump, steps, room, self.random.choice([0, 1, 3, 9]), self.now)
         self.held = [(owner, claim) for owner, claim in self.held if claim not in finished]
         self.held += [(pump, claim) for claim in advanced.claims]
 
     def step(self, claim: Claim) -> Step:
-        from contract_kit import Driver, answered, done, failed
+        step = self.plain_step(claim)
+        step.cancels = not (step.again or step.join) and self.random.random() < 0.1
+        return step
 
+    def plain_step(self, claim: Claim) -> Step:
         drive = Driver(self.both)
         drive._numbers = iter(range(self.number() * 1_000, self.numbers * 1_000 + 999))  # type: ignore[assignment]
         message = readable(claim.message)
         if message is None:
             return self.step_of_damaged(claim)
+        thread = self.both._store.thread(claim.thread)
+        if message.kind == "more" and thread and thread.join:
+            return self.feeding(drive, claim, thread.join.terms)
         name = self.random.choice(NAMES)
-        kind = self.random.choice(["answered", "answered", "failed", "sends", "own", "again", "join", "untold"])
+        kinds = ["answered"] * 4 + ["failed", "sends", "sends", "own", "again", "join", "join", "untold"]
+        kind = self.random.choice(kinds)
         if kind in ("sends", "join") and self.roles.setdefault(claim.thread, kind) != kind:
             kind = "own"  # A thread collects, or calls; a Buffer collects once.
         asked = bool(claim.call) or message.kind == "request"
@@ -247,19 +139,30 @@ class Life:
         if kind == "own" and claim.fence < 5:
             return done(claim, own=[drive.own(claim)], state=self.random.choice([None, b"", b"kept"]))
         if kind == "again":
-            return Step(claim.thread, claim.fence, again=claim.attempt + 1)
+            due = self.random.choice([0.0, self.now + 2, self.now + 6])
+            # Of those due at the same time it is not said which comes first.
+            return Step(claim.thread, claim.fence, again=claim.attempt + 1, due=due and due + self.number() / 1_000)
         if kind == "join" and claim.chain.count(".") < 7:
             self.roles[claim.thread] = "joined"
-            total = self.random.randint(1, 3)
-            join = drive.join(
-                claim, total, expires=self.random.choice([0.0, self.now + 3]), collect=self.random.random() < 0.8
-            )
-            return done(claim, join=join, sends=[drive.send(claim, name, f"{n}.{name}", n) for n in range(total)])
+            terms = self.terms(drive, claim)
+            return done(claim, join=terms, sends=items(drive, claim, 0, terms.total))
         return done(claim, ends=self.random.random() < 0.3)
 
-    def step_of_damaged(self, claim: Claim) -> Step:
-        from contract_kit import FAULT_BYTES
+    def terms(self, drive: Driver, claim: Claim) -> Join:
+        random, options = self.random, {}
+        if random.random() < 0.5:
+            options = {"more": drive.own(claim, b"feed").replace(b"\xa4self", b"\xa4more"), "low": random.randint(0, 2)}
+        options |= {"enough": random.choice([0, 0, 1, 2]), "spare": random.choice([-1, -1, 0, 1])}
+        expires, collect = random.choice([0.0, self.now + 3]), random.random() < 0.8
+        return drive.join(claim, random.randint(1, 3), expires=expires, collect=collect, **options)
 
+    def feeding(self, drive: Driver, claim: Claim, before: Join) -> Step:
+        """Goes on with the join of the thread, and mostly is not asked again."""
+        more = before.more if self.random.random() < 0.4 else b""
+        join = replace(before, total=before.total + self.random.randint(0, 3), more=more)
+        return done(claim, join=join, sends=items(drive, claim, before.total, join.total))
+
+    def step_of_damaged(self, claim: Claim) -> Step:
         parent = self.both._store.threads[claim.thread].parent
         ends = [one for one in (parent.open or {}).values() if claim.chain.endswith(f".{one}")] if parent else []
         dead = DeadLetter(claim.message, FAULT_BYTES, self.random.random() < 0.5)
@@ -272,12 +175,17 @@ class Life:
         random, now = self.random, self.now
         talks = [*(one.id for one in self.both.conversations()), "unknown"]
         owners = [*(one.owner for one in self.both.conversations()), "", "p1"]
+        letters = [*(one.number for one in self.both.dead_letters()), 999]
+        retry = Injection("retry", list(NAMES[:2]), "Ping", b"again", retried_from=talks[0])
         verb, *args = random.choice(
             [
                 ("forget", random.choice(talks)),
                 ("forget_ended", now - random.randint(0, 30), random.randint(0, 3)),
                 ("make_room",),
+                ("cancel", random.choice(talks), FAULT_BYTES, now),
                 ("drop_dead_letters", now - random.randint(0, 30)),
+                ("drop_dead", random.choices(letters, k=random.randint(0, 2))),
+                ("retry_dead", random.choice(letters), random.choice([*PUMPS, ""]), retry, now),
                 ("adopt", random.choice(PUMPS), random.choice(talks), random.choice(owners)),
                 ("delivered", {one: random.randint(-1, 3) for one in random.sample(talks, random.randint(0, 1))}),
                 ("delivered", dict.fromkeys(talks, 9)),
@@ -349,9 +257,12 @@ class Life:
         )
 
 
-def message_of_fault(claim: Claim) -> bytes:
-    from contract_kit import FAULT_BYTES
+def items(drive: Driver, claim: Claim, first: int, total: int) -> list[Send]:
+    """What a Buffer sends of the items from `first` on."""
+    return [drive.send(claim, NAMES[n % 2], f"{n}.{NAMES[n % 2]}", n) for n in range(first, total)]
 
+
+def message_of_fault(claim: Claim) -> bytes:
     from xpipe.core.messages import FAULT, Message, encode_message
 
     return encode_message(Message("lost", FAULT, "", claim.listener, claim.caller, "Fault", FAULT_BYTES, "", 1))

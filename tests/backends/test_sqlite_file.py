@@ -279,7 +279,7 @@ def test_a_damaged_record_is_named(backend: SQLiteBackend, path: Path, column: s
         ("DELETE FROM slots", "says it has 1 slots, and there are 0"),
         ("INSERT INTO slots VALUES (999, 0, X'00')", "1 slots belong to no thread"),
         ("UPDATE threads SET pending = 5 WHERE parent IS NULL", "counts 5 pending"),
-        ("UPDATE threads SET ready = NULL", "neither ready nor claimed"),
+        ("UPDATE threads SET ready = NULL", "neither ready nor delayed nor claimed"),
         ("UPDATE lanes SET ready = 5", "queue of a has 2 messages, and says it has 5"),
         ("DELETE FROM conversations", "belongs to no conversation"),
         ("UPDATE conversations SET finish = 1", "messages of it are in flight"),

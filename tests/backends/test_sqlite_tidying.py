@@ -14,7 +14,7 @@ from xpipe.backends.sqlite_reading import PAGE
 from xpipe.core.messages import readable
 
 OTHER_VERSION = "9bA1 78A1 72A1 63A1 61A1 62A1 54C4 00A1 63 01 01 02".replace(" ", "")
-JOIN = "INSERT INTO joins VALUES (77, 'j', 99, 2, 1, X'00', 1, 0, {open})"
+JOIN = "INSERT INTO joins VALUES (77, 'j', 99, 2, 1, X'00', 1, 0, {open}, X'', 0, 0, -1, 0, 0, -1)"
 RESULT = "INSERT INTO results VALUES (77, 0, X'00')"
 EVENT = "INSERT INTO events VALUES (7, 'gone', '', 'ended', X'', '', X'')"
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from contract_kit import FAULT_BYTES, PUMP, Driver, answered, done, failed
+from msgspec.structs import replace
 from random_trees import LISTENERS, RandomTree
 from router_kit import World
 from sqlite_twin import CURSORS, Pair, Twin
 
 from xpipe.backends import sqlite_cache, sqlite_joins
 from xpipe.core.limits import Limits
-from xpipe.core.messages import Answer, Claim, Cursor, DeadLetter, Injection, PumpRecord, Step, readable
+from xpipe.core.messages import Answer, Claim, Cursor, DeadLetter, Injection, Join, PumpRecord, Send, Step, readable
 
 PUMPS = [PUMP, "pump-2", "pump-3"]
 NAMES = ("a", "b", "c", "buffer")
@@ -67,6 +68,7 @@ class Errands:
         for record in pair.memory.pumps():
             pair.call("enroll", record)
         self.now = 1_000.0
+        self.delays = 0
         self.threads = ["nowhere", "elsewhere"]
         self.talks = ["nothing"]
         self.chains = [f"system.org.x{number}" for number in range(4)]
@@ -97,16 +99,27 @@ class Errands:
         self.threads += [claim.thread for claim in advanced.claims]
 
     def step(self, claim: Claim) -> Step:
+        step = self.plain_step(claim)
+        step.cancels = not (step.again or step.join) and self.random.random() < 0.1
+        return step
+
+    def plain_step(self, claim: Claim) -> Step:
         random = self.random
-        if readable(claim.message) is None:
+        message = readable(claim.message)
+        if message is None:
             return self.giving_up(claim)
+        thread = self.pair.memory._store.thread(claim.thread)
+        if message.kind == "more" and thread and thread.join:
+            return self.feeding(claim, thread.join.terms)
         sends = [self.driver.send(claim, random.choice(NAMES), f"s{number}") for number in range(random.randint(0, 3))]
         kind = random.randint(0, 7)
         if kind == 0:
-            return Step(claim.thread, claim.fence, again=claim.attempt + 1)
+            self.delays += 1  # Of those due at the same time it is not said which comes first.
+            due = random.choice([0.0, self.now + random.choice([2.0, 5.0]) + self.delays / 1_000])
+            return Step(claim.thread, claim.fence, again=claim.attempt + 1, due=due)
         if kind == 1:
             return failed(claim, told=random.random() < 0.5)
-        if kind == 2 and sends:
+        if kind == 2 and sends and not (thread and thread.join):
             return self.joining(claim)
         own = [random.choice([self.driver.own(claim), JUNK]) for _ in range(random.choice([0, 0, 0, 1, 2]))]
         changes: dict[str, Any] = {"sends": sends, "own": own, "no_answer": random.random() < 0.1}
@@ -123,11 +136,23 @@ class Errands:
         return Step(claim.thread, claim.fence, answer=answer, ends=True, failed=True, dead=dead)
 
     def joining(self, claim: Claim) -> Step:
-        total = self.random.randint(1, 4)
-        expires = self.random.choice([0.0, self.now + 4.0])
-        join = self.driver.join(claim, total, expires=expires, collect=self.random.random() < 0.8)
-        sends = [self.driver.send(claim, "b", f"{index}.b", index) for index in range(total)]
-        return done(claim, join=join, sends=sends, state=b"joining")
+        random, terms = self.random, {}
+        if random.random() < 0.5:
+            more = self.driver.own(claim, b"feed").replace(b"\xa4self", b"\xa4more")
+            terms = {"more": more, "low": random.randint(0, 2)}
+        terms |= {"enough": random.choice([0, 0, 1, 2]), "spare": random.choice([-1, -1, 0, 1])}
+        expires, collect = random.choice([0.0, self.now + 4.0]), random.random() < 0.8
+        join = self.driver.join(claim, random.randint(1, 4), expires=expires, collect=collect, **terms)
+        return done(claim, join=join, sends=self.items(claim, 0, join.total), state=b"joining")
+
+    def feeding(self, claim: Claim, before: Join) -> Step:
+        """Goes on with the join of the thread, and mostly is not asked again."""
+        more = before.more if self.random.random() < 0.4 else b""
+        join = replace(before, total=before.total + self.random.randint(0, 3), more=more)
+        return done(claim, join=join, sends=self.items(claim, before.total, join.total))
+
+    def items(self, claim: Claim, first: int, total: int) -> list[Send]:
+        return [self.driver.send(claim, "b", f"{index}.b", index) for index in range(first, total)]
 
     def keep(self) -> None:
         thread = self.random.choice(self.threads)
@@ -147,7 +172,17 @@ class Errands:
 
     def tidy(self) -> None:
         random = self.random
-        verb = random.choice(["delivered", "delivered", "make_room", "forget_ended", "drop_dead_letters", "damages"])
+        verbs = [
+            "delivered",
+            "delivered",
+            "make_room",
+            "forget_ended",
+            "drop_dead_letters",
+            "damages",
+            "cancel",
+            "dead",
+        ]
+        verb = random.choice([*verbs, "cancel", "dead"])
         if verb == "delivered":
             talks = random.choices(self.talks, k=random.randint(0, 3))
             self.pair.call("delivered", {talk: random.randint(0, 2) for talk in talks})
@@ -155,10 +190,24 @@ class Errands:
             self.pair.call("make_room")
         elif verb == "damages":
             self.pair.call("damages", random.random() < 0.3)
+        elif verb == "cancel":
+            self.pair.call("cancel", random.choice(self.talks), FAULT_BYTES, self.now)
+        elif verb == "dead":
+            self.attend_to_the_dead()
         elif verb == "forget_ended":
             self.pair.call("forget_ended", self.now - random.choice([0.0, 3.0, 6.0]), random.randint(0, 3))
         else:
             self.pair.call("drop_dead_letters", self.now - random.choice([0.0, 5.0]))
+
+    def attend_to_the_dead(self) -> None:
+        random = self.random
+        numbers = [*(letter.number for letter in self.pair.memory.dead_letters()), 999]
+        if random.random() < 0.5:
+            self.pair.call("drop_dead", random.choices(numbers, k=random.randint(0, 2)))
+            return
+        injection = Injection("retry", ["a", "b"], "Ping", b"again", retried_from=random.choice(self.talks))
+        id = self.pair.call("retry_dead", random.choice(numbers), random.choice([*PUMPS, ""]), injection, self.now)
+        self.talks += [id] if id else []
 
     def append(self, thread: str) -> None:
         slots = self.pair.memory.buffer_get_thread(thread)

@@ -7,7 +7,7 @@ import pytest
 import redis_server
 
 from cli.bench import Bench
-from cli.stored import KINDS, Stored
+from cli.stored import KINDS, SQLITE, Stored
 
 
 @pytest.fixture
@@ -23,3 +23,16 @@ def stored(bench: Bench, request: pytest.FixtureRequest) -> Stored:
     if request.param == "redis" and redis_server.binary() is None:
         pytest.skip(redis_server.NO_SERVER)
     return KINDS[request.param](bench)
+
+
+@pytest.fixture(params=["sqlite", "redis", "manager"])
+def shared(request: pytest.FixtureRequest) -> str:
+    """The section of a backend that several processes share."""
+    if request.param == "manager":
+        return "backend: {type: manager}\n"
+    if request.param == "sqlite":
+        return SQLITE
+    if redis_server.binary() is None:
+        pytest.skip(redis_server.NO_SERVER)
+    url, prefix = redis_server.shared().url, redis_server.new_prefix()
+    return f"backend: {{type: redis, redis_url: '{url}', redis_prefix: '{prefix}'}}\n"

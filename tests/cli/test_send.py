@@ -10,24 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis_server
 
 from cli.bench import Bench, wait_until
 
 SQLITE = "backend: {type: sqlite, path: state/bench.db}\n"
-
-
-@pytest.fixture(params=["sqlite", "redis", "manager"])
-def shared(request: pytest.FixtureRequest) -> str:
-    """The section of a backend that several processes share."""
-    if request.param == "manager":
-        return "backend: {type: manager}\n"
-    if request.param == "sqlite":
-        return SQLITE
-    if redis_server.binary() is None:
-        pytest.skip(redis_server.NO_SERVER)
-    url, prefix = redis_server.shared().url, redis_server.new_prefix()
-    return f"backend: {{type: redis, redis_url: '{url}', redis_prefix: '{prefix}'}}\n"
 
 
 def serve(bench: Bench, *names: str, extra: str = SQLITE) -> subprocess.Popen[bytes]:

@@ -14,13 +14,19 @@ ANSWER, FAULT, NOTHING = "answer", "fault", "nothing"
 
 @dataclass
 class Call:
-    """A thread called by an initiator, or by such a thread. It has a message in flight, or waits, or is over."""
+    """A thread called by an initiator, or by such a thread. It has a message in flight, or waits, or is over.
+
+    holder: the pump that has claimed its message.
+    """
 
     talk: Talk
     listener: str
     caller: Call | None = None
     slots: int = 1
     asked: bool = False
+    in_flight: bool = False
+    answered: bool = False
+    holder: str = ""
 
 
 @dataclass
@@ -35,6 +41,14 @@ class Talk:
     delivered: int = 0
     faulted: bool = False
     ended: float = 0.0
+    retried_from: str = ""
+
+    @property
+    def waiting(self) -> list[Call]:
+        """The calls of its initiator that are not over."""
+        under_way = [call for call in self.calls if call.in_flight]
+        open = [*under_way, *(call.caller for call in under_way)]
+        return [call for call in self.calls if call.caller is None and not call.answered and call in open]
 
     @property
     def state(self) -> str:
@@ -62,6 +76,7 @@ class Model:
         self.talks: dict[str, Talk] = {}
         self.ended: list[Talk] = []
         self.ready: dict[str, list[Call]] = {}
+        self.delayed: list[tuple[float, Call]] = []
         self.events: dict[str, list[tuple[str, str]]] = {}
         self.cursors: dict[str, object] = {}
         self.dead: list[float] = []
@@ -71,8 +86,8 @@ class Model:
 
     # -- conversations
 
-    def begin(self, id: str, owner: str, to: Iterable[str]) -> None:
-        talk = self.talks[id] = Talk(id, owner)
+    def begin(self, id: str, owner: str, to: Iterable[str], retried_from: str = "") -> None:
+        talk = self.talks[id] = Talk(id, owner, retried_from=retried_from)
         for name in to:
             call = Call(talk, name)
             talk.calls.append(call)
@@ -82,10 +97,11 @@ class Model:
 
     def _put(self, call: Call) -> None:
         call.talk.in_flight += 1
+        call.in_flight = True
         self.ready.setdefault(call.listener, []).append(call)
 
     def claimable(self, room: dict[str, int]) -> list[Call]:
-        """What is claimed with `room`, listener by listener."""
+        """What can be claimed with `room`, listener by listener."""
         taken: list[Call] = []
         for name, most in room.items():
             queue = self.ready.get(name, [])
@@ -96,6 +112,7 @@ class Model:
     def call_further(self, call: Call) -> None:
         """The handler has called `c`."""
         call.asked = True
+        call.in_flight = False
         call.talk.in_flight -= 1
         callee = Call(call.talk, "c", call)
         call.talk.calls.append(callee)
@@ -107,11 +124,13 @@ class Model:
             self.dead.append(self.now)
         if how != NOTHING:
             self._reply(call, how)
+        call.in_flight = False
         call.talk.in_flight -= 1
         if not call.talk.in_flight:
             self._end(call.talk)
 
     def _reply(self, call: Call, how: str) -> None:
+        call.answered = True
         if call.caller is not None:
             call.caller.slots += 1
             self._put(call.caller)
@@ -119,6 +138,25 @@ class Model:
             call.talk.outputs += 1
             call.talk.faulted |= how == FAULT
             self._tell(call.talk, "output")
+
+    def cancel(self, id: str) -> bool:
+        """End a conversation; those who hold messages of it hear of that before its owner."""
+        talk = self.talks.get(id)
+        if talk is None or talk.ended:
+            return False
+        waiting = talk.waiting
+        self.delayed = [one for one in self.delayed if one[1].talk is not talk]
+        for name, queue in self.ready.items():
+            self.ready[name] = [call for call in queue if call.talk is not talk]
+        for call in talk.calls:
+            if call.holder:
+                self.events.setdefault(call.holder, []).append((id, "revoked"))
+            call.in_flight, call.holder = False, ""
+        talk.in_flight = 0
+        for call in waiting:
+            self._reply(call, FAULT)
+        self._end(talk)
+        return True
 
     def _end(self, talk: Talk) -> None:
         talk.ended = self.now
@@ -132,6 +170,20 @@ class Model:
     def again(self, call: Call) -> None:
         """The message is to be tried another time, after those that wait."""
         self.ready.setdefault(call.listener, []).append(call)
+
+    def later(self, call: Call, due: float) -> None:
+        """The message is to be tried another time, not before `due`."""
+        self.delayed.append((due, call))
+        self.delayed.sort(key=lambda one: one[0])
+
+    def wake(self) -> None:
+        """What was delayed until now waits behind the others."""
+        while self.delayed and self.delayed[0][0] <= self.now:
+            self.again(self.delayed.pop(0)[1])
+
+    @property
+    def due(self) -> float:
+        return self.delayed[0][0] if self.delayed else 0.0
 
     def hand_back(self, call: Call) -> None:
         """The message is the next one of its listener again."""

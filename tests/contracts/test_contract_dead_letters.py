@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contract_kit import FAULT_BYTES, NOW, Driver, answer, answered, done, failed, payload
 
-from xpipe.core.messages import Claim, DeadLetter, Step
+from xpipe.core.messages import Claim, DeadLetter, Injection, Step
 
 
 def give_up(drive: Driver, to: str = "a") -> Claim:
@@ -103,3 +103,31 @@ def test_a_fault_of_an_item_that_nobody_collects_is_a_dead_letter_of_its_thread(
     [letter] = drive.backend.dead_letters()
     assert letter == DeadLetter(reply.message, FAULT_BYTES, False, item.thread, 1, NOW + 1, letter.number)
     assert payload(letter.message) == FAULT_BYTES
+
+
+def test_dead_letters_are_dropped_by_their_numbers(drive: Driver) -> None:
+    drive.inject_many(3)
+    drive.commit(*map(failed, drive.advance().claims))
+    first, second, third = (letter.number for letter in drive.backend.dead_letters())
+
+    assert drive.backend.drop_dead([first, third, 999]) == 2
+
+    assert [letter.number for letter in drive.backend.dead_letters()] == [second]
+    assert drive.backend.totals().dead_letters == 1
+
+
+def test_a_dead_letter_is_retried_once_by_a_conversation_that_tells_where_it_comes_from(drive: Driver) -> None:
+    id = drive.inject("a")
+    give_up(drive)
+    [letter] = drive.backend.dead_letters()
+    injection = Injection("retry", ["a"], "Ping", b"in", retried_from=id)
+
+    anew = drive.backend.retry_dead(letter.number, drive.pump, injection, drive.now)
+
+    assert anew is not None
+    assert drive.record(anew).retried_from == id
+    assert drive.record(id).retried_from == ""
+    assert list(drive.backend.dead_letters()) == []
+    assert payload(drive.claim().message) == b"in"
+    assert drive.backend.retry_dead(letter.number, drive.pump, injection, drive.now) is None
+    assert drive.backend.totals().conversations == 2

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from contract_kit import Driver, answered, done, failed
+from contract_kit import FAULT_BYTES, Driver, answered, done, failed
 from contract_model import ANSWER, FAULT, NOTHING, Call, Model
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -59,6 +59,7 @@ class Conversations(Machine):
         self.held: list[tuple[str, Claim, Call]] = []
         self.finished: list[tuple[str, Step]] = []
         self.ids = ["nothing"]
+        self.delays = 0
         for pump in PUMPS:
             self.enroll(pump)
 
@@ -66,6 +67,7 @@ class Conversations(Machine):
         """Whatever has been done, all that was begun can be ended, and leaves nothing."""
         for pump in PUMPS:
             self.enroll(pump)
+        self.model.now += 100.0
         for _ in range(4):  # What is held may have called `c`, whose answer its caller is still to handle.
             for _ in range(len(self.held)):
                 self.finish(0, ANSWER)
@@ -87,6 +89,8 @@ class Conversations(Machine):
         advanced = self.backend.advance(pump, steps, room or {}, 1_000, self.model.now)
         told = [(event.conversation, event.kind) for event in advanced.events]
         assert told == self.model.events.pop(pump, [])
+        self.model.wake()
+        assert advanced.due == self.model.due
         return advanced
 
     def enroll(self, pump: str) -> None:
@@ -105,6 +109,7 @@ class Conversations(Machine):
             for _, claim, call in own:
                 self.finished.append((pump, answered(claim)))
                 self.model.hand_back(call)
+                call.holder = ""
 
     @rule(owner=owners, to=targets, many=few, cursor=names)
     def inject(self, owner: str, to: tuple[str, ...], many: int, cursor: str) -> None:
@@ -139,11 +144,13 @@ class Conversations(Machine):
             for claim, call in pairs:
                 assert decode_message(claim.message).conversation == call.talk.id
                 self.held.append((pump, claim, call))
+                call.holder = pump
 
     @precondition(lambda self: self.held)
-    @rule(at=numbers, how=st.sampled_from([ANSWER, ANSWER, FAULT, NOTHING, "call", "call", "again"]))
+    @rule(at=numbers, how=st.sampled_from([ANSWER, ANSWER, FAULT, NOTHING, "call", "call", "again", "later"]))
     def finish(self, at: int, how: str) -> None:
         pump, claim, call = self.held.pop(at % len(self.held))
+        call.holder = ""
         step = self.step(claim, call, how)
         assert self.advance(pump, step).refused == {}
         self.finished.append((pump, step))
@@ -153,6 +160,11 @@ class Conversations(Machine):
         if how == "again":
             self.model.again(call)
             return Step(claim.thread, claim.fence, again=2)
+        if how == "later":
+            self.delays += 1  # Of those due at the same time it is not said which comes first.
+            due = self.model.now + 0.5 + self.delays / 1_000
+            self.model.later(call, due)
+            return Step(claim.thread, claim.fence, again=2, due=due)
         if how == "call" and not (call.asked or call.listener == "c"):
             self.model.call_further(call)
             return done(claim, sends=[self.kit.send(claim, "c")])
@@ -171,6 +183,14 @@ class Conversations(Machine):
         steps = [one for one in self.finished if one[1].thread in held] or self.finished
         pump, step = steps[at % len(steps)]
         assert self.advance(pump, step).refused == {0: "stale"}
+
+    @rule(at=numbers)
+    def cancel(self, at: int) -> None:
+        id = self.pick(at)
+        revoked = [one for one in self.held if one[2].talk.id == id]
+        self.held = [one for one in self.held if one not in revoked]
+        self.finished += [(pump, answered(claim)) for pump, claim, _ in revoked]
+        assert self.backend.cancel(id, FAULT_BYTES, self.model.now) == self.model.cancel(id)
 
     @rule(seconds=st.sampled_from([0.25, 1.0, 60.0]))
     def let_time_pass(self, seconds: float) -> None:
@@ -206,6 +226,29 @@ class Conversations(Machine):
         self.model.dead = self.model.dead[len(old) :]
         assert self.backend.drop_dead_letters(before) == len(old)
 
+    def letter(self, at: int) -> int:
+        """The place of a dead letter, or that behind the last."""
+        return at % (len(self.model.dead) + 1)
+
+    @rule(first=numbers, second=numbers)
+    def drop_dead(self, first: int, second: int) -> None:
+        numbers = [*(letter.number for letter in self.backend.dead_letters()), 999_999]
+        chosen = {self.letter(first), self.letter(second)}
+        there = chosen - {len(self.model.dead)}
+        assert self.backend.drop_dead([numbers[at] for at in chosen]) == len(there)
+        self.model.dead = [at for place, at in enumerate(self.model.dead) if place not in there]
+
+    @rule(at=numbers, owner=owners, to=targets, origin=numbers)
+    def retry_dead(self, at: int, owner: str, to: tuple[str, ...], origin: int) -> None:
+        numbers = [*(letter.number for letter in self.backend.dead_letters()), 999_999]
+        place, injection = self.letter(at), Injection("retry", list(to), "Ping", b"in", retried_from=self.pick(origin))
+        id = self.backend.retry_dead(numbers[place], owner, injection, self.model.now)
+        assert (id is None) == (place == len(self.model.dead))
+        if id is not None:
+            del self.model.dead[place]
+            self.model.begin(id, owner, to, injection.retried_from)
+            self.ids.append(id)
+
     @rule(at=numbers, pump=owners, other=st.none() | owners)
     def adopt(self, at: int, pump: str, other: str | None) -> None:
         id = self.pick(at)
@@ -228,10 +271,10 @@ class Conversations(Machine):
         }
         self.check_totals()
         assert [
-            (one.id, one.owner, one.state, one.ended, one.outputs, one.delivered, one.threads)
+            (one.id, one.owner, one.state, one.ended, one.outputs, one.delivered, one.threads, one.retried_from)
             for one in backend.conversations()
         ] == [
-            (one.id, one.owner, one.state, one.ended, one.outputs, one.delivered, one.threads)
+            (one.id, one.owner, one.state, one.ended, one.outputs, one.delivered, one.threads, one.retried_from)
             for one in model.talks.values()
         ]
 

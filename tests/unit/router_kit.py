@@ -32,8 +32,8 @@ from xpipe.core.messages import (
 from xpipe.core.organism import Listener
 from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, Fault, HandlerResponse, SequenceStart
 from xpipe.ports import Advanced, ThreadRecord
-from xpipe.runtime.primitives.buffer import Buffer
-from xpipe.runtime.primitives.sequence import Sequence
+from xpipe.runtime.primitives.base import Setting
+from xpipe.runtime.primitives.making import make_primitives
 from xpipe.runtime.responses import Outgoing, encode_responses
 from xpipe.runtime.router import Router
 from xpipe.runtime.topology import Topology
@@ -149,7 +149,11 @@ class World(Rig):
     """A rig on a memory backend. `events` holds what the backend told, `now` the time of the next commit."""
 
     def __init__(
-        self, *listeners: Listener, limits: Limits | None = None, backend: InMemoryBackend | None = None
+        self,
+        *listeners: Listener,
+        limits: Limits | None = None,
+        backend: InMemoryBackend | None = None,
+        folder: str = "",
     ) -> None:
         self.backend = backend or InMemoryBackend()
         limits = limits or Limits()
@@ -158,12 +162,10 @@ class World(Rig):
         super().__init__(*listeners, limits=limits, secret=self.backend.secret())
         inbound = Inbound(listeners, self.types)
         self.now = 1_000.0
-        self.primitives = {
-            BUFFER: Buffer(
-                self.router, self.topology, inbound, limits.fan_out, self.backend.join_results, lambda: self.now
-            ),
-            SEQUENCE: Sequence(self.router, self.topology, inbound),
-        }
+        self.setting = Setting(
+            self.router, self.topology, inbound, self.backend, limits, folder, lambda: self.now, lambda: 0.0
+        )
+        self.primitives = make_primitives(self.setting, listeners)
         self.events: list[Event] = []
         self.handled: list[Message] = []
         self.late = self.unanswered = self.dropped = 0

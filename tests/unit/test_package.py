@@ -13,8 +13,9 @@ import xpipe
 
 NAMES = {
     *("HandlerMetadata", "HandlerResponse", "Slot", "Fault"),
-    *("BufferStart", "BufferComplete", "BufferItemResult", "BufferDispatched", "BufferError"),
-    *("SequenceStart", "SequenceComplete", "SequenceError"),
+    *("BufferStart", "BufferComplete", "BufferItemResult", "BufferDispatched", "BufferError", "Items"),
+    *("SequenceStart", "SequenceStep", "SequenceComplete", "SequenceError"),
+    *("Reject", "Retry", "RetryPolicy"),
     *("Organism", "Output", "ConfigError", "PayloadError", "XpipeError", "__version__"),
 }
 

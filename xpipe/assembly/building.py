@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
 import time
 from collections.abc import Callable
@@ -20,8 +21,8 @@ from xpipe.runtime.frames import WorkerListener
 from xpipe.runtime.instructions import usage_instructions
 from xpipe.runtime.intake import Intake
 from xpipe.runtime.pool import Pool
-from xpipe.runtime.primitives.buffer import Buffer
-from xpipe.runtime.primitives.sequence import Sequence
+from xpipe.runtime.primitives.base import Setting
+from xpipe.runtime.primitives.making import make_primitives
 from xpipe.runtime.pump import Pump
 from xpipe.runtime.router import Router
 from xpipe.runtime.threads import ThreadWorkers
@@ -87,14 +88,16 @@ def make_pump(
     pool: Pool | None,
     on_event: Callable[[Event], None],
     on_progress: Callable[[], None],
+    *,
+    now: Callable[[], float] = time.time,
+    chance: Callable[[], float] = random.random,
+    new_id: Callable[[], str] | None = None,
 ) -> Pump:
-    """The pump, with its router, dispatcher and primitives; `backend` is open."""
+    """The pump, with its router, dispatcher and primitives; `backend` is open. For the last three see Router."""
     types, topology, inbound, limits = intake.types, intake.topology, intake.inbound, definition.limits
-    router = Router(topology, types, limits, backend.secret())
-    primitives = {
-        BUFFER: Buffer(router, topology, inbound, limits.fan_out, backend.join_results, time.time),
-        SEQUENCE: Sequence(router, topology, inbound),
-    }
+    router = Router(topology, types, limits, backend.secret(), new_id, now, chance)
+    setting = Setting(router, topology, inbound, backend, limits, definition.folder, now, chance)
+    primitives = make_primitives(setting, definition.listeners)
     instructions = {one.name: usage_instructions(one, topology) for one in definition.listeners}
     dispatcher = Dispatcher(loop, backend, types, pool, ThreadWorkers(loop), lambda name: instructions.get(name, ""))
     return Pump(secrets.token_hex(8), backend, topology, types, router, dispatcher, primitives, on_event, on_progress)

@@ -16,7 +16,7 @@ from typing import Any
 from xpipe.assembly.building import backend_config, make_intake, make_pool, make_pump, slots_per_thread
 from xpipe.config.loading import load_definition
 from xpipe.core.errors import BackendError, UsageError, XpipeError
-from xpipe.core.messages import ConversationRecord, Cursor, Injection
+from xpipe.core.messages import ConversationRecord, Cursor, Injection, end_fault
 from xpipe.core.organism import Listener, OrganismDefinition
 from xpipe.ports import SharedBackend
 from xpipe.runtime.admission import Admission
@@ -27,6 +27,7 @@ from xpipe.runtime.outcomes import Outcomes
 from xpipe.runtime.pool import Pool
 from xpipe.runtime.pump import Pump
 from xpipe.runtime.stats import Stats
+from xpipe.runtime.supervisor import Supervisor
 from xpipe.runtime.takeover import Taken, Takeover
 from xpipe.state import get_shared_backend
 
@@ -133,6 +134,7 @@ class Organism:
         )
         self._pump.failed.add_done_callback(lambda _: self._waiting.wake_all())
         self._takeover = Takeover(self.backend, self._pump)
+        self._supervisor = Supervisor(self._pump, self.backend, limits.conversation_duration)
         self._admission = Admission(
             self.backend, self._pump.line, self._takeover, limits.in_flight, self.config.max_threads
         )
@@ -140,7 +142,8 @@ class Organism:
         self._upkeep = [loop.create_task(self._see_to(duty), name="xpipe-upkeep") for duty in self._duties()]
 
     def _duties(self) -> list[Callable[[], Awaitable[None]]]:
-        duties: list[Callable[[], Awaitable[None]]] = [self._serve_the_gone_for_ever]
+        duties: list[Callable[[], Awaitable[None]]] = [self._serve_the_gone_for_ever, self._supervisor.watch_progress]
+        duties += [self._supervisor.end_overdue] if self.definition.limits.conversation_duration else []
         duties += [lambda: self._confirmation.run(self.pump.line)] if self._confirmation.is_automatic else []
         if self.serves:
             duties.append(self._adopt_for_ever)
@@ -223,6 +226,16 @@ class Organism:
         """Have what may go soon go at once; whether there is, or may come to be, any such thing."""
         self._confirmation.hurry()
         return bool(self._waiting.running) or self._confirmation.is_due
+
+    async def cancel(self, conversation: str, reason: str = "it was asked for") -> bool:
+        """End `conversation` and all that is under way in it; its initiator gets the fault `cancelled`.
+
+        False if it is over already, or unknown.
+        """
+        fault = end_fault("cancelled", f"the conversation was cancelled: {reason}")
+        cancelled = await self.pump.line.call(self.backend.cancel, conversation, fault, time.time())
+        self.pump.wake()
+        return cancelled
 
     async def outputs(self, conversation: str) -> list[Output]:
         """Wait until `conversation` is over; what reached its initiator, in order. May be asked once."""

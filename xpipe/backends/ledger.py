@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from xpipe.backends.claims import claim_ready
 from xpipe.backends.records import Conversation, JoinState, Thread
+from xpipe.backends.scopes import Scopes
 from xpipe.backends.store import Store
 from xpipe.core import chains
 from xpipe.core.messages import (
     DEAD,
-    ENDED,
     FAULT,
     OUTPUT,
     REQUEST,
     Answer,
     Binding,
-    Claim,
     DeadLetter,
     Event,
     Injection,
@@ -24,29 +24,20 @@ from xpipe.core.messages import (
     Step,
     decode_message,
     encode_message,
-    no_answer,
-    readable,
 )
 from xpipe.ports import Advanced
 
-_NONE_OPEN: list[str] = []
-ALONE_FROM = 2
-"""A message whose lease was lost this often is claimed alone, so that it takes no others down with it."""
 
-
-class Ledger:
+class Ledger(Scopes):
     """The transitions between the records in `store`. Not thread-safe; each public method is one commit."""
 
     def __init__(self, store: Store, organism: str, secret: bytes, slots_per_thread: int, max_threads: int) -> None:
-        self.store = store
+        super().__init__(store)
         self.secret = secret
         self.root = chains.root(organism)
         self.root_id = chains.thread_id(secret, self.root)
         self.slots_per_thread = slots_per_thread
         self.max_threads = max_threads
-        self.late = 0
-        self.unanswered = 0
-        self.now = 0.0
 
     def exchange(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
         """What `SharedBackend.advance` does, on the records."""
@@ -59,8 +50,8 @@ class Ledger:
             else:
                 self.commit(step)
         self.expire()
-        claims = self.claim(pump, room, most) if self.store.is_enrolled(pump) else []
-        due, events = self.store.next_expiry(), self.store.take_events(pump)
+        claims = claim_ready(self.store, pump, room, most) if self.store.is_enrolled(pump) else []
+        due, events = self.store.next_due(), self.store.take_events(pump)
         return Advanced(claims, events, refused, due, self.late - late, self.unanswered - unanswered)
 
     def refusal(self, pump: str, step: Step) -> str:
@@ -96,9 +87,10 @@ class Ledger:
         if step.dead is not None:
             self._date(step.dead, thread)
         if step.again:
-            thread.attempt = step.again
-            self.store.make_ready(thread)
+            self._try_again(thread, step)
             return
+        if step.cancels:
+            self._cancel_below(thread)
         assert thread.mailbox
         thread.mailbox.pop(0)
         thread.attempt = 1
@@ -107,8 +99,8 @@ class Ledger:
         thread.failed = step.failed or (thread.failed and not answerable)  # until it gets another call
         if step.ends:
             self._give_up(thread)
-        self._begin(thread, step)
-        self._send_all(thread, step)
+        if self._begin(thread, step):
+            self._send_all(thread, step)
         if step.dead is not None:
             self._bury(thread.conversation, step.dead)
         if thread.mailbox:
@@ -118,18 +110,33 @@ class Ledger:
         self.store.in_flight -= 1
         self._lower(thread)
 
+    def _try_again(self, thread: Thread, step: Step) -> None:
+        thread.attempt = step.again
+        if step.due > self.now:
+            thread.due = step.due
+            self.store.delay(thread)
+        else:
+            self.store.make_ready(thread)
+
     def _date(self, letter: DeadLetter, thread: Thread) -> None:
         letter.thread, letter.attempts, letter.at = thread.id, thread.attempt, self.now
 
-    def _begin(self, thread: Thread, step: Step) -> None:
+    def _begin(self, thread: Thread, step: Step) -> bool:
+        """Take over what the thread keeps; False when `step` goes on with a join that is over by now (B8)."""
+        join, terms = thread.join, step.join
+        if join is not None and terms is not None and join.terms.id == terms.id:
+            if not join.open:
+                return False
+            join.extend(terms)
+        elif terms is not None:
+            thread.join = JoinState(terms, thread)
+            if terms.is_awaited:
+                self.store.add_join(thread.join)
         if step.state is not None:
             thread.state = step.state
         if step.no_answer:
             thread.no_answer = True
-        if step.join is not None:
-            thread.join = JoinState(step.join, thread)
-            if step.join.collect:
-                self.store.add_join(thread.join)
+        return True
 
     def _send_all(self, thread: Thread, step: Step) -> None:
         # The own mailbox is filled before anything is made ready, so that A10 sees the messages of this step in order.
@@ -145,6 +152,8 @@ class Ledger:
             self._answer(thread, step.answer, step.dead)
         if step.delegate is not None:
             self._delegate(thread, step.delegate)
+        if step.join is not None and thread.join is not None:
+            self._see_to(thread.join)
 
     def _bind(self, binding: Binding, parent: Thread) -> Thread:
         thread = self._target(binding)
@@ -163,6 +172,10 @@ class Ledger:
     def _deliver(self, thread: Thread, data: bytes, ready: bool = True) -> None:
         index = len(thread.slots)
         self.store.record(thread, data)
+        self._put(thread, index, ready)
+
+    def _put(self, thread: Thread, index: int, ready: bool = True) -> None:
+        """Have the message in the slot `index` handled."""
         thread.touched = self.now
         self.store.in_flight += 1
         self._raise(thread)
@@ -206,13 +219,8 @@ class Ledger:
         self.store.record(initiator, data)
         self._tell(Event(conversation.id, OUTPUT, data), conversation)
 
-    def _tell(self, event: Event, conversation: Conversation) -> None:
-        if conversation.owner and self.store.is_enrolled(conversation.owner):
-            self.store.tell(conversation.owner, event)
-
     def _collect(self, item: Thread, join: JoinState, answer: Answer, dead: DeadLetter | None) -> None:
         """`item` has answered, or will not any more."""
-        assert item.parent is not None
         if not join.terms.collect:
             if dead is not None:
                 dead.told = False
@@ -220,17 +228,37 @@ class Ledger:
                 letter = DeadLetter(answer.message, decode_message(answer.message).payload, told=False)
                 self._date(letter, item)
                 self._bury(item.conversation, letter)
-        elif not join.record(item.index, answer.message):
+        elif not join.open or not join.keep(item.index, answer.message):
             if dead is not None and not answer.call:
                 dead.told = False
             self.late += 1  # B4
-        elif not join.missing:
-            self._join(item.parent, join)
+            return
+        join.count(answer.fault)
+        self._see_to(join)
+
+    def _see_to(self, join: JoinState) -> None:
+        """Tell the thread of `join` if it is over, or has too few items under way."""
+        thread = join.thread
+        if thread is None or not join.open:
+            return
+        if join.is_over:
+            self._join(thread, join)
+        elif join.is_hungry:
+            join.feeding = True
+            self._feed(thread, join)
+
+    def _feed(self, thread: Thread, join: JoinState) -> None:
+        """Ask `thread` for more items (B9), by the same slot each time: there may be very many times."""
+        if join.more_at >= 0:
+            self._put(thread, join.more_at)
+        else:
+            join.more_at = len(thread.slots)
+            self._deliver(thread, join.terms.more)
 
     def _join(self, thread: Thread, join: JoinState) -> None:
-        join.missing = 0
-        self.store.drop_join(join.terms.id)
-        self._deliver(thread, join.terms.joined)
+        self._close_join(join)
+        if join.terms.collect:
+            self._deliver(thread, join.terms.joined)
 
     def _delegate(self, thread: Thread, send: Send) -> None:
         parent = thread.parent
@@ -243,59 +271,10 @@ class Ledger:
         send.binding.index = thread.index
         self._deliver(self._bind(send.binding, parent), send.message)  # B7
 
-    def _give_up(self, thread: Thread) -> None:
-        thread.open = None
-        if thread.join is not None:
-            self.store.drop_join(thread.join.terms.id)
-            thread.join = None
-
     def _bury(self, conversation: Conversation, letter: DeadLetter) -> None:
         self.store.bury(letter)
         if not letter.told:
             self._tell(Event(conversation.id, DEAD, letter.message, cause=letter.fault), conversation)
-
-    def _raise(self, thread: Thread) -> None:
-        node: Thread | None = thread
-        while node is not None:
-            node.pending += 1
-            if node.pending > 1:
-                return
-            node = node.parent
-
-    def _lower(self, thread: Thread) -> None:
-        node: Thread | None = thread
-        while node is not None:
-            if node.pending == 1 and node.call:
-                self._end_unanswered(node)
-            node.pending -= 1
-            if node.pending:
-                return
-            if node.parent is None:
-                self._end(node.conversation)
-            node = node.parent
-
-    def _end_unanswered(self, thread: Thread) -> None:
-        """E1 to E3. Called while the thread still counts in its parent, so that the parent cannot become quiet."""
-        parent = thread.parent
-        assert parent is not None
-        call, thread.call = thread.call, ""
-        self.unanswered += 1
-        if parent.join is not None or parent.no_answer:
-            last = readable(thread.slots[-1])
-            hop = last.hop if last else 0
-            message = no_answer(thread.conversation.id, thread.listener, parent.listener, call, hop)
-            self._answer(thread, Answer(call, message, fault=True))
-        elif parent.open is not None:
-            parent.open.pop(call, None)
-
-    def _end(self, conversation: Conversation) -> None:
-        if conversation.ended:
-            return
-        conversation.ended = self.now
-        self._tell(Event(conversation.id, ENDED, state=conversation.state), conversation)
-        self.store.note_end(conversation)
-        if conversation.settled:
-            self.store.note_settled(conversation)
 
     def deliver(self, id: str, outputs: int) -> None:
         """The first `outputs` outputs of the conversation `id` have been printed."""
@@ -315,53 +294,13 @@ class Ledger:
         return True
 
     def expire(self) -> None:
-        """Complete every join whose time has passed; what is missing stays None (B6)."""
+        """Complete every join whose time has passed; what is missing stays None (B6). Wake what was delayed."""
         for join in self.store.expired_joins(self.now):
             if join.thread is not None:
                 self._join(join.thread, join)
-
-    def claim(self, pump: str, room: Mapping[str, int], most: int) -> list[Claim]:
-        """Lease up to `most` ready messages to `pump`, at most `room[name]` of each listener."""
-        claims: list[Claim] = []
-        rest: list[Thread] = []
-        for thread in self.store.take_ready(room, most):
-            alone = thread.deliveries >= ALONE_FROM or (claims and claims[0].deliveries >= ALONE_FROM)
-            if rest or (claims and alone):
-                rest.append(thread)
-            else:
-                claims.append(self._claim(pump, thread))
-        for thread in reversed(rest):
-            self.store.make_ready(thread, first=True)
-        return claims
-
-    def _claim(self, pump: str, thread: Thread) -> Claim:
-        assert thread.mailbox
-        thread.owner = pump
-        thread.fence += 1
-        parent = thread.parent
-        return Claim(
-            thread.id,
-            thread.fence,
-            thread.slots[thread.mailbox[0]],
-            thread.chain,
-            thread.listener,
-            thread.caller,
-            thread.call,
-            parent is not None and parent.parent is None,
-            list(thread.open.values()) if thread.open else _NONE_OPEN,
-            thread.state,
-            thread.attempt,
-            thread.deliveries,
-        )
-
-    def release(self, pump: str, lost: bool) -> int:
-        """Make what `pump` has claimed ready again, first in its queues; `lost`: with its lease, not handed back."""
-        threads = list(self.store.claimed_by(pump))
-        for thread in threads:
-            thread.owner = ""
-            thread.deliveries += lost
-            self.store.make_ready(thread, first=True)
-        return len(threads)
+        for thread in self.store.take_due(self.now):
+            thread.due = 0.0
+            self.store.make_ready(thread)
 
     def inject(self, pump: str, injection: Injection, now: float) -> str:
         """Start the conversation of `injection`; its id."""
@@ -370,16 +309,34 @@ class Ledger:
         initiator = f"{injection.source}-{number}"
         chain = chains.extend(self.root, initiator)
         id = chains.thread_id(self.secret, chain)
-        conversation = self.store.add_conversation(id, pump, now)
+        conversation = self.store.add_conversation(id, pump, now, injection.retried_from)
         thread = self.store.add_thread(id, chain, initiator, "system", None, conversation)
         thread.touched = now
         if injection.fault is not None:
-            message = Message(id, FAULT, id, "system", initiator, "Fault", injection.fault, id, 0)
-            self._output(thread, encode_message(message), fault=True)  # F10
+            self._output_fault(thread, injection.fault, id)  # F10
         self._request_all(thread, injection)
         if not thread.pending:
             self._end(conversation)
         return id
+
+    def cancel(self, id: str, fault: bytes, now: float) -> bool:
+        """End the conversation `id`, which runs, with `fault`; whether it did."""
+        self.now = now
+        conversation, initiator = self.store.conversation(id), self.store.thread(id)
+        if conversation is None or initiator is None or conversation.ended:
+            return False
+        waiting = list(initiator.open or ())
+        self._cancel_below(initiator)
+        for call in waiting:
+            self._output_fault(initiator, fault, call)  # C1
+        self._end(conversation)
+        return True
+
+    def _output_fault(self, initiator: Thread, fault: bytes, call: str) -> None:
+        id, name = initiator.id, initiator.listener
+        self._output(
+            initiator, encode_message(Message(f"{call}!", FAULT, id, "system", name, "Fault", fault, call, 0)), True
+        )
 
     def _request_all(self, initiator: Thread, injection: Injection) -> None:
         for index, to in enumerate(injection.to):

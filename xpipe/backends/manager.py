@@ -299,6 +299,9 @@ class ManagerBackend:
     def delivered(self, outputs: Mapping[str, int]) -> None:
         self._call(Port.delivered, outputs)
 
+    def cancel(self, conversation: str, fault: bytes, now: float) -> bool:
+        return self._call(Port.cancel, conversation, fault, now)
+
     def forget(self, conversation: str) -> bool:
         return self._call(Port.forget, conversation)
 
@@ -310,6 +313,12 @@ class ManagerBackend:
 
     def drop_dead_letters(self, before: float) -> int:
         return self._call(Port.drop_dead_letters, before)
+
+    def drop_dead(self, numbers: Sequence[int]) -> int:
+        return self._call(Port.drop_dead, numbers)
+
+    def retry_dead(self, number: int, pump: str, injection: Injection, now: float) -> str | None:
+        return self._call(Port.retry_dead, number, pump, injection, now)
 
     def orphans(self, remove: bool = False) -> Iterator[Orphan]:
         return self._pages(Port.orphans, remove)

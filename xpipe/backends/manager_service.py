@@ -20,7 +20,9 @@ REFUSED = "refused"
 BUG = "bug"
 
 MOST_CURSORS = 64
-_WAKING = frozenset({"inject", "retire", "bury_pump", "forget", "forget_ended", "make_room", "delivered"})
+_WAKING = frozenset(
+    {"inject", "cancel", "retry_dead", "retire", "bury_pump", "forget", "forget_ended", "make_room", "delivered"}
+)
 _LEAVING = frozenset({"retire", "bury_pump"})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from xpipe.backends.claims import release
 from xpipe.backends.ledger import Ledger
 from xpipe.backends.memory_content import MemoryContent
 from xpipe.backends.records import Conversation
@@ -99,7 +100,7 @@ class InMemoryBackend(MemoryContent):
 
     def retire(self, pump: str) -> None:
         with self._lock:
-            self._ledger.release(pump, lost=False)
+            release(self._store, pump, lost=False)
             self._store.drop_pump(pump)
 
     def renew(self, pump: str, expires: float) -> bool:
@@ -116,7 +117,7 @@ class InMemoryBackend(MemoryContent):
 
     def bury_pump(self, pump: str) -> int:
         with self._lock:
-            released = self._ledger.release(pump, lost=True)
+            released = release(self._store, pump, lost=True)
             self._store.drop_pump(pump)
             return released
 
@@ -139,9 +140,8 @@ class InMemoryBackend(MemoryContent):
     def _conversation(self, one: Conversation) -> ConversationRecord:
         chain = self._store.threads[one.id].chain
         times = one.started, one.ended
-        return ConversationRecord(
-            one.id, chain, one.state, one.owner, *times, one.outputs, one.delivered, len(one.threads)
-        )
+        counts = one.outputs, one.delivered, len(one.threads)
+        return ConversationRecord(one.id, chain, one.state, one.owner, *times, *counts, one.retried_from)
 
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         with self._lock:
@@ -155,6 +155,10 @@ class InMemoryBackend(MemoryContent):
         with self._lock:
             for conversation, count in outputs.items():
                 self._ledger.deliver(conversation, count)
+
+    def cancel(self, conversation: str, fault: bytes, now: float) -> bool:
+        with self._lock:
+            return self._ledger.cancel(conversation, fault, now)
 
     def forget(self, conversation: str) -> bool:
         with self._lock:
@@ -175,7 +179,15 @@ class InMemoryBackend(MemoryContent):
 
     def drop_dead_letters(self, before: float) -> int:
         with self._lock:
-            return self._store.drop_dead(before)
+            return self._store.drop_dead([one.number for one in self._store.dead.values() if one.at < before])
+
+    def drop_dead(self, numbers: Sequence[int]) -> int:
+        with self._lock:
+            return self._store.drop_dead(numbers)
+
+    def retry_dead(self, number: int, pump: str, injection: Injection, now: float) -> str | None:
+        with self._lock:
+            return self._ledger.inject(pump, injection, now) if self._store.drop_dead([number]) else None
 
     def orphans(self, remove: bool = False) -> Iterator[Orphan]:
         del remove  # One dictionary holds each thing, and what belongs to it goes with it.

@@ -8,35 +8,80 @@ from xpipe.core.messages import Join
 
 
 class JoinState:
-    """The results of a Buffer so far, by index. `thread` is told when all are there; None for a join without one."""
+    """The results of a Buffer so far, by index. `thread` is told when all are there; None for a join without one.
 
-    __slots__ = ("missing", "results", "terms", "thread")
+    missing: items under way; faults: failed ones among the others; feeding: the thread has been asked for more items,
+    by the message in its slot `more_at`.
+    """
+
+    __slots__ = ("faults", "feeding", "missing", "more_at", "open", "results", "terms", "thread")
 
     def __init__(self, terms: Join, thread: Thread | None) -> None:
         self.terms = terms
         self.thread = thread
         self.results: list[bytes | None] = [None] * terms.total
         self.missing = terms.total
+        self.faults = 0
+        self.feeding = False
+        self.more_at = -1
+        self.open = terms.is_awaited
+
+    def extend(self, terms: Join) -> None:
+        """Go on under `terms`, whose total counts further items."""
+        added = terms.total - self.terms.total
+        self.results += [None] * added
+        self.missing += added
+        self.terms = terms
+        self.feeding = False
 
     def awaits(self, index: int) -> bool:
         """Whether a result is missing, and `index` is that of one."""
         return self.missing > 0 and 0 <= index < self.terms.total
 
-    def record(self, index: int, result: bytes) -> bool:
+    def keep(self, index: int, result: bytes) -> bool:
         """Whether `result` is the first at `index`, and so was kept."""
         if not self.awaits(index) or self.results[index] is not None:
             return False
         self.results[index] = result
-        self.missing -= 1
         return True
+
+    def record(self, index: int, result: bytes) -> bool:
+        """Whether `result`, a success, is the first at `index`, and so was kept and counted."""
+        if not self.keep(index, result):
+            return False
+        self.count(fault=False)
+        return True
+
+    def count(self, fault: bool) -> None:
+        """One item more is accounted for."""
+        self.missing -= 1
+        self.faults += fault
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether further results cannot change the outcome."""
+        terms = self.terms
+        successes = terms.total - self.missing - self.faults
+        return 0 < terms.enough <= successes or 0 <= terms.spare < self.faults
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return self.is_decided or not (self.missing or self.terms.more)
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether the thread is to be asked for more items."""
+        return bool(self.terms.more) and not self.feeding and self.missing <= self.terms.low
 
 
 class Thread:
     """One thread. `parent` is None for an initiator only.
 
     mailbox: the indexes of the slots to be handled, the claimed or ready one first; attempt and deliveries are those
-    of the first. owner: the pump that has claimed it, "" for none. pending: its messages in flight and its child
-    threads that are themselves pending. touched: when something last happened in it, in seconds since the epoch.
+    of the first; due: when it may be tried again, 0.0 for now. owner: the pump that has claimed it, "" for none.
+    pending: its messages in flight and its child threads that are themselves pending. touched: when something last
+    happened in it, in seconds since the epoch.
     Empty collections are None: most threads end with nothing in them, and there are many threads.
     """
 
@@ -47,6 +92,7 @@ class Thread:
         "chain",
         "conversation",
         "deliveries",
+        "due",
         "failed",
         "fence",
         "id",
@@ -84,6 +130,7 @@ class Thread:
         self.attempt = 1
         self.call = ""
         self.deliveries = 0
+        self.due = 0.0
         self.failed = False
         self.fence = 0
         self.join: JoinState | None = None
@@ -101,7 +148,7 @@ class Thread:
         """active, waiting, failed or done."""
         if self.mailbox:
             return "active"
-        if self.open or (self.join and self.join.missing and self.join.terms.collect):
+        if self.open or (self.join and self.join.open and self.join.terms.collect):
             return "waiting"
         return "failed" if self.failed else "done"
 
@@ -110,15 +157,16 @@ class Conversation:
     """All threads that grew from one injected message. Its outputs are the first slots of its initiator.
 
     owner: the pump that is told of its events, "" for none; delivered: how many of its outputs have been printed;
-    ended: when, in seconds since the epoch, 0.0 while it runs.
+    ended: when, in seconds since the epoch, 0.0 while it runs; retried_from: see ConversationRecord.
     """
 
-    __slots__ = ("delivered", "ended", "faulted", "id", "outputs", "owner", "started", "threads")
+    __slots__ = ("delivered", "ended", "faulted", "id", "outputs", "owner", "retried_from", "started", "threads")
 
-    def __init__(self, id: str, owner: str, started: float) -> None:
+    def __init__(self, id: str, owner: str, started: float, retried_from: str = "") -> None:
         self.id = id
         self.owner = owner
         self.started = started
+        self.retried_from = retried_from
         self.ended = 0.0
         self.delivered = 0
         self.faulted = False

@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import msgspec
@@ -17,13 +17,24 @@ import msgspec
 from xpipe.backends.redis_content import RedisContent
 from xpipe.backends.redis_keeping import RedisKeeping
 from xpipe.backends.redis_link import BLOCK, Link
+from xpipe.backends.redis_paging import PAGE
 from xpipe.backends.redis_upkeep import Upkeep
-from xpipe.backends.redis_wire import packed_start, packed_step, read_claim, read_conversation, read_events, shown, text
+from xpipe.backends.redis_wire import (
+    Request,
+    Start,
+    letter_field,
+    packed_start,
+    packed_step,
+    read_claim,
+    read_conversation,
+    read_events,
+    shown,
+    text,
+)
 from xpipe.core import chains
 from xpipe.core.durations import DAY
 from xpipe.core.errors import BackendError
 from xpipe.core.messages import (
-    FAULT,
     REQUEST,
     ConversationRecord,
     Cursor,
@@ -37,7 +48,7 @@ from xpipe.ports import Advanced, Capabilities, Load, Orphan
 
 log = logging.getLogger("xpipe.redis")
 
-LAYOUT = 2
+LAYOUT = 3
 _encode = msgspec.msgpack.Encoder().encode
 _decode_pump = msgspec.msgpack.Decoder(PumpRecord).decode
 _decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
@@ -134,42 +145,56 @@ class RedisBackend(RedisContent, RedisKeeping):
     def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
         if not messages and cursor is None:
             return []
-        numbers = self._reserve(Counter(one.source for one in messages))
-        starts = [self._start(one, next(numbers[one.source])) for one in messages]
+        starts = self._starts(messages)
         read = (cursor.name, _encode(cursor)) if cursor else ("", "")
-        self._call("inject", pump, repr(now), self._slots_per_thread, *read, *map(packed_start, starts))
+        self._call("inject", pump, repr(now), self._slots_per_thread, *read, "", *map(packed_start, starts))
         return [start[0] for start in starts]
+
+    def retry_dead(self, number: int, pump: str, injection: Injection, now: float) -> str | None:
+        letter = letter_field(number)
+        if not self._link.send("HEXISTS", f"{self._prefix}dead", letter):
+            return None  # Before a number is reserved for it.
+        [start] = self._starts([injection])
+        answer = self._call("inject", pump, repr(now), self._slots_per_thread, "", "", letter, packed_start(start))
+        return start[0] if answer[0] else None
 
     def cursor(self, name: str) -> Cursor | None:
         key = f"{self._prefix}cursors"
         data = self._link.send("HGET", key, name)
         return None if data is None else self._link.decoded(_decode_cursor, data, key)
 
+    def _starts(self, messages: Sequence[Injection]) -> list[Start]:
+        numbers = self._reserve(Counter(one.source for one in messages))
+        return [self._start(one, next(numbers[one.source])) for one in messages]
+
     def _reserve(self, wanted: Mapping[str, int]) -> dict[str, count[int]]:
         name = f"{self._prefix}numbers"
         last = {source: self._link.send("HINCRBY", name, source, number) for source, number in wanted.items()}
         return {source: count(int(last[source]) - number + 1) for source, number in wanted.items()}
 
-    def _start(
-        self, injection: Injection, number: int
-    ) -> tuple[str, str, str, bytes | None, list[tuple[str, str, bytes, str, str]]]:
+    def _start(self, injection: Injection, number: int) -> Start:
         initiator = f"{injection.source}-{number}"
         chain = chains.extend(self._root, initiator)
         id = chains.thread_id(self._secret, chain)
-        fault = None
-        if injection.fault is not None:
-            fault = encode_message(Message(id, FAULT, id, "system", initiator, "Fault", injection.fault, id, 0))
         requests = [self._request(injection, id, initiator, chain, at) for at in range(len(injection.to))]
-        return id, chain, initiator, fault, requests
+        return id, chain, initiator, injection.fault, requests, injection.retried_from
 
-    def _request(
-        self, injection: Injection, id: str, initiator: str, chain: str, at: int
-    ) -> tuple[str, str, bytes, str, str]:
+    def _request(self, injection: Injection, id: str, initiator: str, chain: str, at: int) -> Request:
         to = injection.to[at]
         call = f"{id}.{at}" if at else id
         message = Message(call, REQUEST, id, initiator, to, injection.type, injection.payload, call, 1)
         below = chains.extend(chain, to)
         return call, to, encode_message(message), chains.thread_id(self._secret, below), below
+
+    def cancel(self, conversation: str, fault: bytes, now: float) -> bool:
+        answer = self._call("cancel", "", repr(now), self._slots_per_thread, conversation, fault)
+        return bool(answer[0])
+
+    def drop_dead(self, numbers: Sequence[int]) -> int:
+        fields, dropped = map(letter_field, numbers), 0
+        while page := list(islice(fields, PAGE)):
+            dropped += self._call("drop_dead", "", *page)[1]
+        return dropped
 
     def load(self) -> Load:
         in_flight, threads = self._link.run("load")

@@ -31,6 +31,7 @@ _INDEXES = (
     "finished",
     "settled",
     "expiries",
+    "delayed",
     "listening",
     "leases",
     "bound",

@@ -58,7 +58,7 @@ class RedisKeeping:
 
     def drop_dead_letters(self, before: float) -> int:
         dropped = 0
-        while gone := self._link.run("drop_dead", repr(before), ROWS):
+        while gone := self._link.run("drop_dead_letters", repr(before), ROWS):
             dropped += gone
         return dropped
 

@@ -8,13 +8,15 @@ from functools import cache
 from importlib.resources import files
 
 _RECORDS = ("layout", "records", "threads", "messages", "dead", "ready", "flush")
+_LEDGER = ("calls", *_RECORDS, "revoking", "ledger")
 _ROWS = ("layout", "messages", "rows")
 _FORGETTING = ("layout", "forgetting")
 _SETTLING = ("layout", "settling")
 _PAIRS = ("layout", "pairs")
 _PARTS: dict[str, tuple[str, ...]] = {
-    "advance": ("calls", *_RECORDS, "ledger", "claim"),
-    "inject": ("calls", *_RECORDS, "ledger"),
+    "advance": (*_LEDGER, "commit", "claim"),
+    "inject": _LEDGER,
+    "cancel": _LEDGER,
     "release": (*_RECORDS, "claim"),
     "set_aside": _RECORDS,
     "discard": (*_RECORDS, "forgetting"),
@@ -27,6 +29,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "delivered": _SETTLING,
     "clear": _SETTLING,
     "adopt": ("calls", *_ROWS),
+    "drop_dead": ("calls",),
     "conversations_page": _ROWS,
     "threads_page": _ROWS,
     "thread_rows": _ROWS,
@@ -56,10 +59,20 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """The script of lua/{name}.lua with the parts it builds on."""
-    folder = files("xpipe.backends").joinpath("lua")
-    *parts, main = (
-        folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("keys", *_PARTS.get(name, ("layout",)), name)
-    )
-    # A function of its own, because Lua bounds the local names of one.
-    source = "\n".join((*parts, f"return (function()\n{main}end)()"))
+    parts = map(_part, _PARTS.get(name, ("layout",)))
+    source = "\n".join((_read("keys"), *parts, f"return (function()\n{_read(name)}end)()"))
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def _part(name: str) -> str:
+    """A part ends by returning the names that others may use: Lua bounds the local names of one function.
+
+    And a function that refers to a name takes the longer to make, the more names there are beside it.
+    """
+    source = _read(name)
+    names = source.rpartition("\nreturn ")[2].strip()
+    return f"local {names} = (function()\n{source}end)()"
+
+
+def _read(name: str) -> str:
+    return files("xpipe.backends").joinpath("lua", f"{name}.lua").read_text("utf-8")

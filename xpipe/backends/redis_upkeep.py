@@ -23,6 +23,7 @@ _INDEXES = (
     "bound",
     "joins",
     "expiries",
+    "delayed",
     "loose",
     "sizes",
     "flights",

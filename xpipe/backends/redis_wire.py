@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from xpipe.core.messages import Claim, ConversationRecord, Event, Send, Step
+from xpipe.core.messages import Claim, ConversationRecord, Event, Join, Send, Step
 from xpipe.ports import ThreadRecord
 
 Request = tuple[str, str, bytes, str, str]
 """The call, the listener, the request, and id and chain of the thread."""
-Start = tuple[str, str, str, bytes | None, list[Request]]
-"""Id, chain and name of the initiator, its fault message, and the requests."""
+Start = tuple[str, str, str, bytes | None, list[Request], str]
+"""Id, chain and name of the initiator, its fault, the requests, and the conversation that is retried."""
 
 _STR32 = b"\xdb"
 _encode = msgspec.msgpack.Encoder().encode
@@ -38,12 +38,14 @@ def packed_step(step: Step) -> bytes:
             [_raw(one) for one in step.own],
             step.again,
             step.delegate and _send(step.delegate),
-            join and (join.id, join.total, _raw(join.joined), join.collect, join.expires),
+            join and _join(join),
             step.no_answer,
             step.ends,
             step.failed,
             None if step.state is None else _raw(step.state),
             dead and (_raw(dead.message), _raw(dead.fault), dead.told),
+            step.due,
+            step.cancels,
         )
     )
 
@@ -52,11 +54,16 @@ def _send(send: Send) -> tuple[Any, ...]:
     return send.call, send.segment, _raw(send.message), send.binding
 
 
+def _join(join: Join) -> tuple[Any, ...]:
+    terms = join.collect, join.expires, _raw(join.more), join.low, join.enough, join.spare
+    return join.id, join.total, _raw(join.joined), *terms
+
+
 def packed_start(start: Start) -> bytes:
     """The start of a conversation for the script `inject`."""
-    id, chain, initiator, fault, requests = start
+    id, chain, initiator, fault, requests, retried_from = start
     calls = [(call, to, _raw(message), thread, below) for call, to, message, thread, below in requests]
-    return _encode((id, chain, initiator, None if fault is None else _raw(fault), calls))
+    return _encode((id, chain, initiator, None if fault is None else _raw(fault), calls, retried_from))
 
 
 def read_claim(
@@ -142,10 +149,16 @@ def read_conversation(
     outputs: int,
     delivered: int,
     threads: int,
+    retried_from: bytes,
 ) -> ConversationRecord:
     """A conversation from a row of rows.lua."""
-    times = float(started), float(ended)
-    return ConversationRecord(text(id), text(chain), state.decode(), text(owner), *times, outputs, delivered, threads)
+    times, counts = (float(started), float(ended)), (outputs, delivered, threads)
+    return ConversationRecord(text(id), text(chain), state.decode(), text(owner), *times, *counts, text(retried_from))
+
+
+def letter_field(number: int) -> str:
+    """Where the dead letter `number` is in the hash of them all; the order of these is that of the numbers."""
+    return f"{number:015d}"
 
 
 def is_text(data: bytes) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from xpipe.backends.claims import release
 from xpipe.backends.ledger import Ledger
 from xpipe.backends.sqlite_damages import broken
 from xpipe.backends.sqlite_file import StateFile
@@ -150,7 +151,7 @@ class SQLiteBackend:
 
     def _release(self, pump: str, lost: bool) -> int:
         with self._transaction() as store:
-            released = self._ledger.release(pump, lost)
+            released = release(store, pump, lost)
             store.drop_pump(pump)
             self._file.is_gone(pump)
             return released
@@ -298,6 +299,10 @@ class SQLiteBackend:
             for conversation, count in outputs.items():
                 self._ledger.deliver(conversation, count)
 
+    def cancel(self, conversation: str, fault: bytes, now: float) -> bool:
+        with self._transaction():
+            return self._ledger.cancel(conversation, fault, now)
+
     def forget(self, conversation: str) -> bool:
         with self._transaction() as store:
             found = store.conversation(conversation)
@@ -315,7 +320,15 @@ class SQLiteBackend:
 
     def drop_dead_letters(self, before: float) -> int:
         with self._transaction() as store:
-            return store.drop_dead(before)
+            return store.drop_dead_before(before)
+
+    def drop_dead(self, numbers: Sequence[int]) -> int:
+        with self._transaction() as store:
+            return store.drop_dead(numbers)
+
+    def retry_dead(self, number: int, pump: str, injection: Injection, now: float) -> str | None:
+        with self._transaction() as store:
+            return self._ledger.inject(pump, injection, now) if store.drop_dead([number]) else None
 
     # -- what should not be there
 

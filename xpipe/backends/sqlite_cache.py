@@ -32,9 +32,9 @@ SELECT_THREAD = f"SELECT {FIXED}, {MOVING} FROM threads"
 SELECT_SLOT = "SELECT CAST(data AS BLOB) FROM slots WHERE thread = ? AND at = ?"
 _INSERT_THREAD = f"INSERT INTO threads ({FIXED}, {MOVING}) VALUES ({_MARKS})"
 _UPDATE_THREAD = f"UPDATE threads SET {' = ?, '.join(MOVING.split(', '))} = ? WHERE n = ?"
-_CONVERSATION = "n, id, started, owner, ended, outputs, delivered, faulted, finish"
+_CONVERSATION = "n, id, started, retried_from, owner, ended, outputs, delivered, faulted, finish"
 _SELECT_CONVERSATION = f"SELECT {_CONVERSATION} FROM conversations WHERE n = ?"
-_INSERT_CONVERSATION = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_CONVERSATION = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE_CONVERSATION = (
     "UPDATE conversations SET owner = ?, ended = ?, outputs = ?, delivered = ?, faulted = ?, finish = ? WHERE n = ?"
 )
@@ -212,8 +212,8 @@ class Records:
             self._database.executemany("INSERT INTO slots VALUES (?, ?, ?)", self._new_slots)
             self._new_slots = []
 
-    def add_conversation(self, id: str, owner: str, started: float) -> Conversation:
-        conversation = StoredConversation(self._next_number(), id, owner, started)
+    def add_conversation(self, id: str, owner: str, started: float, retried_from: str = "") -> Conversation:
+        conversation = StoredConversation(self._next_number(), id, owner, started, retried_from)
         self._conversations[conversation.n] = self._talks[conversation.n] = conversation
         self.counters.conversations += 1
         self.counters.running += 1
@@ -231,8 +231,8 @@ class Records:
             row = self._database.execute(_SELECT_CONVERSATION, (n,)).fetchone()
             if row is None:
                 raise damaged(self.path, "conversations", f"the number {n}, which is not there")
-            _, id, started, *moving = row
-            conversation = self._conversations[n] = StoredConversation(n, id, moving[0], started)
+            _, id, started, retried_from, *moving = row
+            conversation = self._conversations[n] = StoredConversation(n, id, moving[0], started, retried_from)
             conversation.move(tuple(moving))
         self._talks[n] = conversation
         return conversation
@@ -242,7 +242,7 @@ class Records:
         for one in self._talks.values():
             row = one.moving()
             if one.saved is None:
-                new.append((one.n, one.id, one.started, *row))
+                new.append((one.n, one.id, one.started, one.retried_from, *row))
             elif row != one.saved:
                 changed.append((*row, one.n))
             one.saved = row

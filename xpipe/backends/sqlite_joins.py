@@ -1,4 +1,4 @@
-"""The joins in a state file. Rows are written at once; only how many results are missing waits for the flush."""
+"""The joins in a state file. Rows are written at once; only its terms and counts wait for the flush."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from msgspec.structs import astuple
+
 from xpipe.backends.sqlite_records import StoredJoin
 from xpipe.core.messages import Join
 
 if TYPE_CHECKING:
     from xpipe.backends.sqlite_cache import Records
 
-_COLUMNS = "n, id, thread, total, missing, joined, collect, expires"
+_TERMS = "total, joined, collect, expires, more, low, enough, spare"
+_COUNTED = "missing, faults, feeding, more_at"
+_SELECT = f"SELECT id, {_TERMS}, n, thread, {_COUNTED}, open FROM joins WHERE n = ?"
+_MARKS = ", ".join("?" * 12)
+_INSERT = f"INSERT INTO joins (n, id, thread, {_TERMS}, {_COUNTED}, open) VALUES ({_MARKS}, 0, 0, -1, ?)"
+_UPDATE = f"UPDATE joins SET {', '.join(f'{name} = ?' for name in f'{_TERMS}, {_COUNTED}'.split(', '))} WHERE n = ?"
 MAX_CACHED = 1_000
 
 
@@ -25,12 +32,12 @@ class Joins:
     def numbered(self, store: Records, n: int) -> StoredJoin | None:
         join = self._cache.get(n)
         if join is None:
-            row = self._database.execute(f"SELECT {_COLUMNS} FROM joins WHERE n = ?", (n,)).fetchone()
+            row = self._database.execute(_SELECT, (n,)).fetchone()
             if row is None:
                 return None
-            n, id, thread, total, missing, joined, collect, expires = row
-            terms = Join(id, total, joined, bool(collect), expires)
-            join = self._cache[n] = StoredJoin(store, n, terms, thread, missing)
+            id, total, joined, collect, expires, more, low, enough, spare, n, thread, *moving = row
+            terms = Join(id, total, joined, bool(collect), expires, more, low, enough, spare)
+            join = self._cache[n] = StoredJoin(store, n, terms, thread, tuple(moving))
         self._touched[n] = join
         return join
 
@@ -39,14 +46,13 @@ class Joins:
         return self.numbered(store, row[0]) if row else None
 
     def insert(self, n: int, terms: Join, thread: int | None, opened: bool) -> None:
-        row = (n, terms.id, thread, terms.total, terms.total, terms.joined, terms.collect, terms.expires, opened)
-        self._database.execute(f"INSERT INTO joins ({_COLUMNS}, open) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._database.execute(_INSERT, (n, terms.id, thread, *astuple(terms)[1:], terms.total, opened))
 
     def open(self, n: int) -> None:
         self._database.execute("UPDATE joins SET open = 1 WHERE n = ?", (n,))
 
-    def close(self, id: str) -> int:
-        return self._database.execute("UPDATE joins SET open = 0 WHERE id = ? AND open = 1", (id,)).rowcount
+    def close(self, n: int) -> int:
+        return self._database.execute("UPDATE joins SET open = 0 WHERE n = ? AND open = 1", (n,)).rowcount
 
     def remove(self, n: int) -> int:
         """Forget the join; 1 if it was open."""
@@ -75,12 +81,11 @@ class Joins:
         return expires or 0.0
 
     def flush(self) -> None:
-        changed = [join for join in self._touched.values() if join.missing != join.saved]
+        changed = [join for join in self._touched.values() if join.moving() != join.saved]
         if changed:
-            rows = [(join.missing, join.n) for join in changed]
-            self._database.executemany("UPDATE joins SET missing = ? WHERE n = ?", rows)
+            self._database.executemany(_UPDATE, [(*join.moving(), join.n) for join in changed])
             for join in changed:
-                join.saved = join.missing
+                join.saved = join.moving()
 
     def settle(self) -> None:
         """The transaction is over."""

@@ -95,6 +95,20 @@ class Lanes:
             thread.ready = None
         return taken
 
+    def remove(self, thread: StoredThread) -> None:
+        """Take `thread`, which is ready, out of its queue."""
+        lane = self._lanes[thread.listener]
+        thread.ready = None
+        if thread in lane.new:
+            lane.new.remove(thread)
+        else:
+            lane.stored -= 1
+            self._moved = True
+        if not len(lane):
+            del self._lanes[thread.listener]
+            if lane.saved is not None:
+                self._gone.append(thread.listener)
+
     def flush(self) -> None:
         """Write how long the queues are; the threads write their places."""
         self._moved = False

@@ -18,14 +18,14 @@ _LAST = 2**63 - 1
 
 _THREADS = """
     SELECT t.n, t.id, c.id, t.chain, t.listener, t.mailbox IS NOT NULL,
-           t.open IS NOT NULL OR (j.missing > 0 AND j.collect), t.failed, t.slots, t.bytes, t.touched
+           t.open IS NOT NULL OR (j.open AND j.collect), t.failed, t.slots, t.bytes, t.touched
     FROM threads t JOIN conversations c ON c.n = t.conversation LEFT JOIN joins j ON j.n = t.joined
     WHERE
 """
 _FOUND = f"{_THREADS} t.id >= CAST(? AS TEXT) AND t.id < CAST(? AS TEXT) ORDER BY t.id LIMIT ?"
 _CONVERSATIONS = """
     SELECT c.n, c.id, t.chain, c.finish IS NULL, c.faulted, c.owner, c.started, c.ended, c.outputs, c.delivered,
-           (SELECT count(*) FROM threads m WHERE m.conversation = c.n)
+           (SELECT count(*) FROM threads m WHERE m.conversation = c.n), c.retried_from
     FROM conversations c JOIN threads t ON t.n = c.n
     WHERE {page}
 """

@@ -21,7 +21,7 @@ Row = tuple[Any, ...]
 FIXED = "n, id, conversation, parent, chain, listener, caller, place"
 MOVING = (
     "attempt, call, deliveries, failed, fence, mailbox, no_answer, open, owner, pending, state, ready, "
-    "slots, bytes, joined, touched"
+    "slots, bytes, joined, touched, due"
 )
 SELECT_PUMPS = "SELECT id, host, pid, started, expires, serves FROM pumps ORDER BY rowid"
 
@@ -135,6 +135,7 @@ class StoredThread(Thread):
             self.slots.bytes,
             self.join_n,
             self.touched,
+            self.due,
         )
 
     def move(self, row: Row) -> None:
@@ -142,7 +143,7 @@ class StoredThread(Thread):
         self.saved = row
         self.attempt, self.call, self.deliveries, failed, self.fence, mailbox, no_answer, open, *rest = row
         self.owner, self.pending, self.state, self.ready, *rest = rest
-        self.slots.count, self.slots.bytes, self.join_n, self.touched = rest
+        self.slots.count, self.slots.bytes, self.join_n, self.touched, self.due = rest
         self.failed, self.no_answer = bool(failed), bool(no_answer)
         self.mailbox = mailbox_of(mailbox)
         self.open = open_calls_of(open)
@@ -153,8 +154,8 @@ class StoredConversation(Conversation):
 
     __slots__ = ("finish", "n", "saved")
 
-    def __init__(self, n: int, id: str, owner: str, started: float) -> None:
-        super().__init__(id, owner, started)
+    def __init__(self, n: int, id: str, owner: str, started: float, retried_from: str) -> None:
+        super().__init__(id, owner, started, retried_from)
         self.n = n
         self.finish: int | None = None
         self.saved: Row | None = None
@@ -169,16 +170,18 @@ class StoredConversation(Conversation):
 
 
 class StoredJoin(JoinState):
-    """Its results are rows, and only rows: a Buffer may have tens of thousands."""
+    """Its results are rows, and only rows: a Buffer may have tens of thousands. `saved` as in a thread."""
 
     __slots__ = ("n", "saved", "store", "thread_n")
 
-    def __init__(self, store: Records, n: int, terms: Join, thread_n: int | None, missing: int) -> None:
+    def __init__(self, store: Records, n: int, terms: Join, thread_n: int | None, moving: Row) -> None:
         self.store = store
         self.n = n
         self.terms = terms
         self.thread_n = thread_n
-        self.missing = self.saved = missing
+        self.missing, self.faults, feeding, self.more_at, opened = moving
+        self.feeding, self.open = bool(feeding), bool(opened)
+        self.saved = self.moving()
 
     @property
     def thread(self) -> Thread | None:
@@ -188,11 +191,17 @@ class StoredJoin(JoinState):
     def thread(self, thread: Thread | None) -> None:
         """Set for good by its number."""
 
-    def record(self, index: int, result: bytes) -> bool:
-        if not self.awaits(index) or not self.store.add_result(self.n, index, result):
-            return False
-        self.missing -= 1
-        return True
+    def moving(self) -> Row:
+        """The row's columns that a flush writes."""
+        return (*msgspec.structs.astuple(self.terms)[1:], self.missing, self.faults, self.feeding, self.more_at)
+
+    def extend(self, terms: Join) -> None:
+        self.missing += terms.total - self.terms.total
+        self.terms = terms
+        self.feeding = False
+
+    def keep(self, index: int, result: bytes) -> bool:
+        return self.awaits(index) and self.store.add_result(self.n, index, result)
 
 
 class Counters(msgspec.Struct, array_like=True, gc=False):

@@ -16,7 +16,7 @@ from xpipe.core.errors import BackendError
 from xpipe.core.messages import readable
 
 APPLICATION_ID = 0x78706970
-VERSION = 2
+VERSION = 3
 POLL = 0.005
 
 # Threads go by number inside the file: small keys, in the order of creation. A conversation has the number of its
@@ -35,7 +35,7 @@ CREATE TABLE conversations (
     id TEXT NOT NULL,
     started REAL NOT NULL,
     owner TEXT NOT NULL, ended REAL NOT NULL, outputs INTEGER NOT NULL, delivered INTEGER NOT NULL,
-    faulted INTEGER NOT NULL, finish INTEGER
+    faulted INTEGER NOT NULL, finish INTEGER, retried_from TEXT NOT NULL
 );
 CREATE INDEX conversations_finish ON conversations (finish);
 CREATE INDEX conversations_unsettled ON conversations (n) WHERE finish IS NULL OR delivered < outputs;
@@ -49,10 +49,11 @@ CREATE TABLE threads (
     attempt INTEGER NOT NULL, call TEXT NOT NULL, deliveries INTEGER NOT NULL, failed INTEGER NOT NULL,
     fence INTEGER NOT NULL, mailbox BLOB, no_answer INTEGER NOT NULL, open BLOB, owner TEXT NOT NULL,
     pending INTEGER NOT NULL, state BLOB NOT NULL, ready INTEGER, slots INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    joined INTEGER, touched REAL NOT NULL
+    joined INTEGER, touched REAL NOT NULL, due REAL NOT NULL
 );
 CREATE INDEX threads_conversation ON threads (conversation);
 CREATE INDEX threads_ready ON threads (listener, ready) WHERE ready IS NOT NULL;
+CREATE INDEX threads_due ON threads (due) WHERE due > 0;
 CREATE INDEX threads_owner ON threads (owner) WHERE owner <> '';
 CREATE TABLE slots (thread INTEGER, at INTEGER, data BLOB NOT NULL, PRIMARY KEY (thread, at)) WITHOUT ROWID;
 CREATE TABLE loose (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, slots INTEGER NOT NULL, bytes INTEGER NOT NULL);
@@ -65,7 +66,9 @@ CREATE TABLE joins (
     id TEXT NOT NULL,
     thread INTEGER,
     total INTEGER NOT NULL, missing INTEGER NOT NULL, joined BLOB NOT NULL, collect INTEGER NOT NULL,
-    expires REAL NOT NULL, open INTEGER NOT NULL
+    expires REAL NOT NULL, open INTEGER NOT NULL,
+    more BLOB NOT NULL, low INTEGER NOT NULL, enough INTEGER NOT NULL, spare INTEGER NOT NULL,
+    faults INTEGER NOT NULL, feeding INTEGER NOT NULL, more_at INTEGER NOT NULL
 );
 CREATE INDEX joins_open ON joins (id) WHERE open = 1;
 CREATE INDEX joins_waiting ON joins (n) WHERE open = 1;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -65,6 +65,7 @@ class SQLiteStore(Records):
         self._moved_numbers: set[str] = set()
         self._saved_counters: Row = ()
         self._pumps: set[str] | None = None
+        self._delayed: bool | None = None
 
     def poll(self) -> int:
         """The epoch now."""
@@ -113,6 +114,7 @@ class SQLiteStore(Records):
         self._lanes.drop()
         self._events.drop()
         self._pumps = None
+        self._delayed = None
 
     @property
     def in_flight(self) -> int:
@@ -152,7 +154,8 @@ class SQLiteStore(Records):
         """The conversation as others see it; its threads as the rows have them."""
         [threads] = self._database.execute(_COUNT_THREADS, (one.n,)).fetchone()
         chain, times = self.numbered(one.n).chain, (one.started, one.ended)
-        return ConversationRecord(one.id, chain, one.state, one.owner, *times, one.outputs, one.delivered, threads)
+        counts = one.outputs, one.delivered, threads
+        return ConversationRecord(one.id, chain, one.state, one.owner, *times, *counts, one.retried_from)
 
     def note_end(self, conversation: Conversation) -> None:
         assert isinstance(conversation, StoredConversation)
@@ -284,6 +287,39 @@ class SQLiteStore(Records):
         taken += self._lanes.take(room, most, self.counters)
         return taken
 
+    def drop_ready(self, threads: Collection[Thread]) -> None:
+        for thread in threads:
+            assert isinstance(thread, StoredThread)
+            self._lanes.remove(thread)
+
+    def delay(self, thread: Thread) -> None:
+        assert thread.due  # Its row says it.
+        self._delayed = True
+
+    def take_due(self, now: float) -> Iterable[Thread]:
+        if not self._has_delayed():
+            return []
+        self.flush()
+        rows = self._database.execute(f"{SELECT_THREAD} WHERE due > 0 AND due <= ? ORDER BY due, n", (now,))
+        return [self._of_row(row) for row in rows.fetchall()]
+
+    def _has_delayed(self) -> bool:
+        if self._delayed is None:
+            self._delayed = self._next_delayed() > 0.0
+        return self._delayed
+
+    def _next_delayed(self) -> float:
+        self._flush_threads()
+        [due] = self._database.execute("SELECT min(due) FROM threads WHERE due > 0").fetchone()
+        return due or 0.0
+
+    def younger(self, thread: Thread) -> Iterable[Thread]:
+        assert isinstance(thread, StoredThread)
+        self.flush()
+        sql = f"{SELECT_THREAD} WHERE conversation = ? AND n > ? ORDER BY n"
+        for row in self._database.execute(sql, (thread.conversation_n, thread.n)).fetchall():
+            yield self._of_row(row)
+
     def claimed_by(self, pump: str) -> Iterable[Thread]:
         self.flush()
         rows = self._database.execute(f"{SELECT_THREAD} WHERE owner = ? AND owner <> '' ORDER BY n", (pump,))
@@ -310,28 +346,40 @@ class SQLiteStore(Records):
             self._database.execute("DELETE FROM dead WHERE n = (SELECT min(n) FROM dead)")
             self.counters.dead -= 1
 
-    def drop_dead(self, before: float) -> int:
-        """Forget the dead letters given up before `before`; how many."""
-        gone = self._database.execute("DELETE FROM dead WHERE at < ?", (before,)).rowcount
+    def drop_dead_before(self, time: float) -> int:
+        """Forget the dead letters given up before `time`; how many."""
+        return self._count_dropped(self._database.execute("DELETE FROM dead WHERE at < ?", (time,)).rowcount)
+
+    def drop_dead(self, numbers: Iterable[int]) -> int:
+        """Forget the dead letters of these numbers; how many there were."""
+        rows = [(number,) for number in numbers]
+        return self._count_dropped(self._database.executemany("DELETE FROM dead WHERE n = ?", rows).rowcount)
+
+    def _count_dropped(self, gone: int) -> int:
         self.counters.dead -= gone
         return gone
 
     def add_join(self, join: JoinState) -> None:
         assert isinstance(join, StoredJoin)
+        join.open = True
         self._joins.open(join.n)
         self.counters.joins += 1
 
     def join(self, id: str) -> StoredJoin | None:
         return self._joins.named(self, id)
 
-    def drop_join(self, id: str) -> None:
-        self.counters.joins -= self._joins.close(id)
+    def drop_join(self, join: JoinState) -> None:
+        assert isinstance(join, StoredJoin)
+        self.counters.joins -= self._joins.close(join.n)
 
     def expired_joins(self, now: float) -> Iterable[JoinState]:
         return self._joins.expired(self, now)
 
-    def next_expiry(self) -> float:
-        return self._joins.next_expiry() if self.counters.joins else 0.0
+    def next_due(self) -> float:
+        expiry = self._joins.next_expiry() if self.counters.joins else 0.0
+        due = self._next_delayed() if self._has_delayed() else 0.0
+        self._delayed = due > 0.0
+        return min(filter(None, (expiry, due)), default=0.0)
 
     def pumps(self) -> Iterable[PumpRecord]:
         return [pump_of(row) for row in self._database.execute(SELECT_PUMPS).fetchall()]

@@ -38,8 +38,8 @@ _RULES = {
         SELECT NULL, count(*) FROM slots
         WHERE thread NOT IN (SELECT n FROM threads UNION ALL SELECT n FROM loose) HAVING count(*) > 0
     """,
-    "the message of the thread {0} is neither ready nor claimed, or both": """
-        SELECT id FROM threads WHERE (mailbox IS NOT NULL) <> ((ready IS NOT NULL) + (owner <> ''))
+    "the message of the thread {0} is neither ready nor delayed nor claimed, or more than one of these": """
+        SELECT id FROM threads WHERE (mailbox IS NOT NULL) <> ((ready IS NOT NULL) + (due > 0) + (owner <> ''))
     """,
     "the queue of {0} has {1} messages, and says it has {2}": """
         SELECT coalesce(r.listener, l.listener), coalesce(r.found, 0), coalesce(l.ready, 0)
@@ -54,7 +54,7 @@ _RULES = {
     """,
     "a join of {0} has {1} results missing, and there are {2} of {3}": """
         SELECT j.id, missing, (SELECT count(*) FROM results r WHERE r.joined = j.n) AS found, total
-        FROM joins j WHERE open = 1 AND missing <> total - found
+        FROM joins j WHERE open = 1 AND collect = 1 AND missing <> total - found
     """,
     "the join {0} belongs to no thread": """
         SELECT id FROM joins WHERE thread IS NOT NULL AND thread NOT IN (SELECT n FROM threads WHERE joined = joins.n)

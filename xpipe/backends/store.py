@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, MutableSequence
+from collections.abc import Collection, Iterable, Mapping, MutableSequence
 from typing import Protocol
 
 from xpipe.backends.records import Conversation, JoinState, Thread
@@ -40,7 +41,7 @@ class Store(Protocol):
     def bound_id(self, chain: str) -> str | None:
         """The id that `chain` was bound to from outside."""
 
-    def add_conversation(self, id: str, owner: str, started: float) -> Conversation:
+    def add_conversation(self, id: str, owner: str, started: float, retried_from: str = "") -> Conversation:
         """Make and keep a conversation, whose initiator is added next."""
 
     def conversation(self, id: str) -> Conversation | None:
@@ -57,6 +58,18 @@ class Store(Protocol):
 
     def take_ready(self, room: Mapping[str, int], most: int) -> list[Thread]:
         """Take up to `most` ready threads, up to `room[name]` of each listener, turn and turn about."""
+
+    def drop_ready(self, threads: Collection[Thread]) -> None:
+        """Take `threads`, which are ready, out of their queues."""
+
+    def delay(self, thread: Thread) -> None:
+        """Keep `thread` to be ready when it is due."""
+
+    def take_due(self, now: float) -> Iterable[Thread]:
+        """The delayed threads that are due, earliest first; they are not kept as delayed any longer."""
+
+    def younger(self, thread: Thread) -> Iterable[Thread]:
+        """The threads of its conversation that were made after `thread`, oldest first."""
 
     def claimed_by(self, pump: str) -> Iterable[Thread]:
         """The threads that `pump` has claimed."""
@@ -79,14 +92,14 @@ class Store(Protocol):
     def join(self, id: str) -> JoinState | None:
         """The join `id` that waits for results."""
 
-    def drop_join(self, id: str) -> None:
-        """Forget the join `id`, if there is one."""
+    def drop_join(self, join: JoinState) -> None:
+        """Keep `join` no longer among those that wait for results."""
 
     def expired_joins(self, now: float) -> Iterable[JoinState]:
         """The joins whose time has passed."""
 
-    def next_expiry(self) -> float:
-        """When the next join expires, 0.0 for never."""
+    def next_due(self) -> float:
+        """When the next join expires or the next thread is due, 0.0 for never."""
 
     def note_end(self, conversation: Conversation) -> None:
         """`conversation` is over."""
@@ -126,6 +139,8 @@ class MemoryStore:
         self._numbers: dict[str, int] = {}
         self._inboxes: dict[str, list[Event]] = {}
         self._expiries: list[tuple[float, str]] = []
+        self._delayed: list[tuple[float, int, Thread]] = []
+        self._delays = itertools.count()
         self._dead_number = 0
         # Conversations that are over, with their places in the order of ends; a heap of those that are settled.
         self._ended: OrderedDict[str, int] = OrderedDict()
@@ -159,8 +174,8 @@ class MemoryStore:
     def bound_id(self, chain: str) -> str | None:
         return self.ids.get(chain) if self.ids else None
 
-    def add_conversation(self, id: str, owner: str, started: float) -> Conversation:
-        conversation = self.conversations[id] = Conversation(id, owner, started)
+    def add_conversation(self, id: str, owner: str, started: float, retried_from: str = "") -> Conversation:
+        conversation = self.conversations[id] = Conversation(id, owner, started, retried_from)
         return conversation
 
     def conversation(self, id: str) -> Conversation | None:
@@ -197,6 +212,28 @@ class MemoryStore:
                 self.lanes[name] = lane
         return taken
 
+    def drop_ready(self, threads: Collection[Thread]) -> None:
+        for name in {thread.listener for thread in threads}:
+            left = self.lanes[name] = deque(thread for thread in self.lanes[name] if thread not in threads)
+            if not left:
+                del self.lanes[name]
+
+    def delay(self, thread: Thread) -> None:
+        heapq.heappush(self._delayed, (thread.due, next(self._delays), thread))
+
+    def take_due(self, now: float) -> Iterable[Thread]:
+        while 0.0 < self._next_delayed() <= now:
+            yield heapq.heappop(self._delayed)[2]
+
+    def _next_delayed(self) -> float:
+        while self._delayed and self._delayed[0][0] != self._delayed[0][2].due:
+            heapq.heappop(self._delayed)  # It was cancelled meanwhile.
+        return self._delayed[0][0] if self._delayed else 0.0
+
+    def younger(self, thread: Thread) -> Iterable[Thread]:
+        ids = thread.conversation.threads
+        return [self.threads[id] for id in ids[ids.index(thread.id) + 1 :]]
+
     def claimed_by(self, pump: str) -> Iterable[Thread]:
         return [thread for thread in self.threads.values() if thread.owner == pump]
 
@@ -216,12 +253,9 @@ class MemoryStore:
         if len(self.dead) > MAX_DEAD_LETTERS:
             self.dead.popitem(last=False)
 
-    def drop_dead(self, before: float) -> int:
-        """Forget the dead letters given up before `before`; how many."""
-        old = [number for number, letter in self.dead.items() if letter.at < before]
-        for number in old:
-            del self.dead[number]
-        return len(old)
+    def drop_dead(self, numbers: Iterable[int]) -> int:
+        """Forget the dead letters of these numbers; how many there were."""
+        return sum(self.dead.pop(number, None) is not None for number in numbers)
 
     def add_join(self, join: JoinState) -> None:
         self.joins[join.terms.id] = join
@@ -231,17 +265,22 @@ class MemoryStore:
     def join(self, id: str) -> JoinState | None:
         return self.joins.get(id)
 
-    def drop_join(self, id: str) -> None:
-        self.joins.pop(id, None)
+    def drop_join(self, join: JoinState) -> None:
+        if self.joins.get(join.terms.id) is join:
+            del self.joins[join.terms.id]
         if len(self._expiries) > 2 * len(self.joins) + 100:  # Most are of joins that were over before their time.
             self._expiries = [one for one in self._expiries if one[1] in self.joins]
             heapq.heapify(self._expiries)
 
     def expired_joins(self, now: float) -> Iterable[JoinState]:
-        while 0.0 < self.next_expiry() <= now:
+        while 0.0 < self._next_expiry() <= now:
             yield self.joins[heapq.heappop(self._expiries)[1]]
 
-    def next_expiry(self) -> float:
+    def next_due(self) -> float:
+        times = [time for time in (self._next_expiry(), self._next_delayed()) if time]
+        return min(times, default=0.0)
+
+    def _next_expiry(self) -> float:
         while self._expiries and self._expiries[0][1] not in self.joins:
             heapq.heappop(self._expiries)
         return self._expiries[0][0] if self._expiries else 0.0

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xpipe.cli import gc, outputs, registry, threads
+from xpipe.cli import cancel, dead, gc, outputs, registry, threads
 from xpipe.cli.errors import exit_code, explain, tell
 from xpipe.cli.leaving import leave_soon, silence_stdout
 from xpipe.cli.run import EXAMPLES, run
@@ -18,7 +18,7 @@ from xpipe.core.errors import EXIT_OK, EXIT_USAGE
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 _ClickUsageError: Any = typer.BadParameter.__bases__[0]
 """Typer brings its own click; this is the one it raises."""
-_INSIDE = "Looking into a backend, and collecting"
+_INSIDE = "Looking into a backend, and tidying up"
 
 app = typer.Typer(
     name="xpipe",
@@ -74,6 +74,8 @@ def _add(name: str, module: Any, alias: str = "") -> None:
 _add("threads", threads, "inspect-threads")
 _add("registry", registry, "dump-registry")
 _add("outputs", outputs)
+_add("cancel", cancel)
+app.add_typer(dead.app, name="dead", rich_help_panel=_INSIDE)
 _add("gc", gc)
 
 

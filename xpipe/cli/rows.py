@@ -40,7 +40,10 @@ def slot_row(slot: SlotView) -> dict[str, Any]:
 
 
 def output_row(output: OutputView) -> dict[str, Any]:
-    """An output as `run --json` has it, whether a run has printed it, and when its conversation began and ended."""
+    """An output as `run --json` has it, whether a run has printed it, and when its conversation began and ended.
+
+    retried_from: the conversation whose dead letter that one has tried again, else null.
+    """
     return {
         "conversation": output.conversation.id,
         "kind": output.slot.kind,
@@ -51,4 +54,5 @@ def output_row(output: OutputView) -> dict[str, Any]:
         "delivered": output.delivered,
         "started": iso(output.conversation.started),
         "ended": iso(output.conversation.ended),
+        "retried_from": output.conversation.retried_from or None,
     }

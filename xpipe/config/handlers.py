@@ -96,6 +96,15 @@ def annotated_classes(handler: Callable[..., Any]) -> tuple[type, ...] | Complai
     return tuple(dict.fromkeys(members))
 
 
+def answers_nothing(handler: Callable[..., Any]) -> bool:
+    """Whether the annotation of `handler` says that it returns None always, and so never answers."""
+    signature = signature_of(handler)
+    try:
+        return signature is not None and _resolve(signature.return_annotation, handler) is type(None)
+    except Exception:  # evaluating an annotation runs user code; what it means is not known then
+        return False
+
+
 def _resolve(annotation: object, handler: Callable[..., Any]) -> Any:
     function = inspect.unwrap(_inner(handler))
     holder = types.SimpleNamespace(__annotations__={"payload": annotation})

@@ -14,6 +14,8 @@ LONGEST_DURATION = 36_500 * 86_400.0
 SHORTEST_TTL = 30
 """In seconds. What is alive is renewed every few seconds, and must not expire before."""
 LARGEST_NUMBER = 2**53
+_MOST_ITEMS = 10**15 - 1
+_PERCENTAGE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", re.ASCII)
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(B|[kK]B|[kK]iB|MB|MiB|GB|GiB)", re.ASCII)
 _UNITS = {"b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
 
@@ -93,7 +95,7 @@ def _text_or_texts(node: Node) -> list[str]:
     if not isinstance(node, ListNode):
         return [_filled_text(node)]
     if not node.items:
-        raise Mismatch(node, False)
+        raise Mismatch(node, False, "text or a list of at least one text")
     return _texts(node)
 
 
@@ -129,6 +131,29 @@ def _size(node: Node) -> int:
     if not 1 <= value <= LARGEST_NUMBER:
         raise Mismatch(node, False)
     return value
+
+
+def _fraction(node: Node) -> float:
+    value = node.value if isinstance(node, ScalarNode) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Mismatch(node, True)
+    if not 0 <= value <= 1:
+        raise Mismatch(node, False)
+    return float(value)
+
+
+def _share(node: Node) -> str:
+    value = node.value if isinstance(node, ScalarNode) else None
+    if isinstance(value, str):
+        match = _PERCENTAGE.fullmatch(value.strip())
+        if match is None or float(match[1]) > 100:
+            raise Mismatch(node, False)
+        return f"{match[1]}%"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Mismatch(node, True)
+    if not 0 <= value <= _MOST_ITEMS:
+        raise Mismatch(node, False)
+    return str(value)
 
 
 def _payload(node: Node) -> Any:
@@ -175,4 +200,10 @@ TEXT_OR_TEXTS = Kind(
 DURATION = Kind("a duration such as 30s", _duration, {"type": ["number", "string"]})
 TIME_TO_LIVE = Kind("a duration such as 30s", _time_to_live, {"type": ["number", "string"]})
 SIZE = Kind("a size in bytes such as 64MiB", _size, {"type": ["integer", "string"]})
+FRACTION = Kind("a number from 0 to 1", _fraction, {"type": "number", "minimum": 0, "maximum": 1})
+SHARE = Kind(
+    "a whole number or a percentage such as 90%",
+    _share,
+    {"oneOf": [{"type": "integer", "minimum": 0, "maximum": _MOST_ITEMS}, {"type": "string", "pattern": "%$"}]},
+)
 PAYLOAD = Kind("a mapping, or JSON or XML text", _payload, {"type": ["object", "string"]})

@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from xpipe.config.backends import check_backend
 from xpipe.config.composing import compose
 from xpipe.config.groups import check_groups
 from xpipe.config.names import check_names
 from xpipe.config.nodes import MapNode, is_empty
+from xpipe.config.primitives import check_terms, check_ways, is_primitive, primitives
 from xpipe.config.reporting import Report, Unreadable
 from xpipe.config.resolving import Resolver
+from xpipe.config.retrying import check_retries
 from xpipe.config.shape import Entry, Shape, read_shape
 from xpipe.config.source import read_source
 from xpipe.core.errors import ConfigError
 from xpipe.core.findings import Finding
 from xpipe.core.limits import Limits
-from xpipe.core.organism import BackendSettings, OrganismDefinition, PoolSettings, StartMessage
+from xpipe.core.organism import BackendSettings, Listener, OrganismDefinition, PoolSettings, StartMessage
 
 
 def load_definition(path: str | Path, environ: Mapping[str, str] | None = None) -> OrganismDefinition:
@@ -64,9 +67,11 @@ def _define(shape: Shape, path: str | Path, imports: bool, report: Report) -> Or
     entries, messages = shape.get("listeners", []), shape.get("messages", [])
     organism = shape.get("organism", [])
     check_names(organism, entries, messages, report)
+    check_retries(entries, report)
+    check_terms(entries, report)
+    check_backend(shape.get("backend", []), report)
     resolver = Resolver(folder, imports, report)
-    resolved = {id(entry): listener for entry in entries if (listener := resolver.resolve(entry))}
-    check_groups(entries, resolved, report)
+    listeners = _listeners(entries, resolver, report)
     backend = _values(shape, "backend")
     return OrganismDefinition(
         name=_values(shape, "organism").get("name", ""),
@@ -75,10 +80,19 @@ def _define(shape: Shape, path: str | Path, imports: bool, report: Report) -> Or
         backend=BackendSettings(backend.pop("type", "memory"), backend),
         pool=PoolSettings(**_values(shape, "process_pool")),
         limits=Limits(**_values(shape, "limits")),
-        listeners=tuple(resolved.values()),
+        listeners=listeners,
         messages=tuple(_start_message(entry, report.file) for entry in messages),
         payload_types=resolver.types,
     )
+
+
+def _listeners(entries: list[Entry], resolver: Resolver, report: Report) -> tuple[Listener, ...]:
+    coded = [entry for entry in entries if not is_primitive(entry)]
+    resolved = {id(entry): listener for entry in coded if (listener := resolver.resolve(entry))}
+    resolved |= primitives(entries, list(resolved.values()))
+    check_groups(entries, resolved, report)
+    check_ways(entries, resolved, report)
+    return tuple(resolved[id(entry)] for entry in entries if id(entry) in resolved)
 
 
 def _values(shape: Shape, section: str) -> dict[str, Any]:

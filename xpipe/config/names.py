@@ -1,9 +1,10 @@
-"""Rules across listeners: their names, groups, peers and the targets of messages."""
+"""Rules across listeners: their names, groups and peers, and the targets of messages, buffers and sequences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from xpipe.config.circles import check_circles, inner_calls
 from xpipe.config.kinds import texts_in
 from xpipe.config.nodes import ListNode, Node
 from xpipe.config.reporting import Report
@@ -20,13 +21,18 @@ def check_names(organism: Iterable[Entry], listeners: list[Entry], messages: lis
         _check_name(entry, report)
     _check_duplicates(listeners, report)
     groups = _check_groups(listeners, report)
+    grouped = frozenset(groups)
     known = [*dict.fromkeys(str(entry.values["name"]) for entry in listeners if "name" in entry.values), *groups]
     valid = frozenset((*known, BUFFER, SEQUENCE))
     options = [*known, BUFFER, SEQUENCE]
     for entry in listeners:
         _check_peers(entry, valid, options, report)
+        _check_steps(entry, grouped, report)
+        for _, inner, key in inner_calls(entry):
+            _check_target(inner, key, valid, options, report)
     for entry in messages:
-        _check_target(entry, valid, options, report)
+        _check_target(entry, "to", valid, options, report)
+    check_circles(listeners, broadcasts(listeners), report)
 
 
 def group_of(name: str) -> str:
@@ -100,11 +106,20 @@ def _check_peers(entry: Entry, valid: frozenset[str], options: list[str], report
             _report_unknown(item, "unknown-peer", f"The peer {quote(peer)} is no listener", peer, options, report)
 
 
-def _check_target(entry: Entry, valid: frozenset[str], options: list[str], report: Report) -> None:
-    target = entry.values.get("to")
+def _check_target(entry: Entry, key: str, valid: frozenset[str], options: list[str], report: Report) -> None:
+    target = entry.values.get(key)
     if target is not None and target not in valid:
-        message = f"The target {quote(target)} is no listener"
-        _report_unknown(entry.place("to"), "unknown-target", message, target, options, report)
+        message = f"The {'step' if key == 'step' else 'target'} {quote(target)} is no listener"
+        _report_unknown(entry.place(key), "unknown-target", message, target, options, report)
+
+
+def _check_steps(entry: Entry, groups: frozenset[str], report: Report) -> None:
+    for step in entry.values.get("sequence", ()):
+        name = step.values.get("step")
+        if name in groups:
+            message = f"The step {quote(name)} is a broadcast group, and a step has one answer."
+            hint = "Name one of its listeners, or a listener with a buffer whose target is the group."
+            report.add(step.place("step"), "group-step", message, hint)
 
 
 def _report_unknown(place: Node, code: str, message: str, name: str, options: list[str], report: Report) -> None:

@@ -17,6 +17,7 @@ from xpipe.config.kinds import texts_in
 from xpipe.config.nodes import Node, is_empty
 from xpipe.config.payload_classes import complain_about_class, visible_classes
 from xpipe.config.reporting import Report
+from xpipe.config.retrying import retry_policy
 from xpipe.config.shape import Entry
 from xpipe.config.wording import one_line
 from xpipe.core.organism import DEFAULT_TIMEOUT, CodeRef, Listener
@@ -177,6 +178,7 @@ def _listener(
         timeout=values.get("timeout", DEFAULT_TIMEOUT) or None,
         concurrency=values.get("concurrency"),
         ref=ref,
+        retry=retry_policy(values.get("retry")),
     )
 
 

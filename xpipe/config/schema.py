@@ -8,7 +8,9 @@ from xpipe.config.kinds import (
     DURATION,
     FILLED_TEXT,
     FLAG,
+    FRACTION,
     PAYLOAD,
+    SHARE,
     SIZE,
     TEXT,
     TEXT_OR_TEXTS,
@@ -18,23 +20,32 @@ from xpipe.config.kinds import (
     choice,
     whole_number,
 )
+from xpipe.core.payloads import DEFAULT_IN_FLIGHT
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a section. A key without a value counts as left out, unless `never_empty`. Secrets are never shown."""
+    """One key of a section; its value is of a kind, or a section inside that one, or with `many` a list of those.
+
+    A key without a value counts as left out, unless `never_empty`. Secrets are never shown. `beside`: the key that it
+    means nothing without.
+    """
 
     name: str
-    kind: Kind
+    kind: Kind | Section
     description: str
     required: bool = False
     secret: bool = False
     never_empty: str = ""
+    beside: str = ""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One top-level key: `title` names an entry, `many` is a list of them, `short` the key that text stands for."""
+    """A mapping with known keys: `title` names an entry, `many` is a list of them.
+
+    short: the key that a single value in the place of an entry stands for; one_of: each entry has exactly one of these.
+    """
 
     name: str
     title: str
@@ -43,6 +54,7 @@ class Section:
     many: bool = False
     required: bool = False
     short: str = ""
+    one_of: tuple[str, ...] = ()
 
 
 BACKENDS = ("memory", "manager", "sqlite", "redis")
@@ -94,7 +106,50 @@ LIMITS = Section(
         Key("slots_per_thread", _ONE, "Recorded messages of a thread."),
         Key("fan_out", _ONE, "Items of a Buffer."),
         Key("in_flight", _ONE, "Messages under way before sources wait."),
+        Key("conversation_duration", DURATION, "How long a conversation may take; 0 for no bound, as if left out."),
     ),
+)
+RETRY = Section(
+    "retry",
+    "the retry section",
+    "When a message whose handler failed is tried again; a number alone is max_attempts.",
+    (
+        Key("max_attempts", _ONE, "How often a message is tried, the first time included; 3 if left out."),
+        Key("backoff", DURATION, "The pause after the first attempt, doubled after each further one; 1s if left out."),
+        Key("max_backoff", DURATION, "The longest pause; 60s if left out."),
+        Key("jitter", FRACTION, "How much of a pause is left to chance; 0.5 if left out."),
+        Key("on", TEXT_OR_TEXTS, "Fault codes and names of exception classes that are tried again; if left out "
+            "exception, timeout, worker_lost and no_thread."),
+        Key("never", TEXT_OR_TEXTS, "Those that are not, whatever stands in on."),
+    ),
+    short="max_attempts",
+)  # fmt: skip
+BUFFER = Section(
+    "buffer",
+    "the buffer section",
+    "A fan-out: each item of an Items goes to the target, and a BufferComplete with all results is the answer.",
+    (
+        Key("target", FILLED_TEXT, "The listener or group that each item goes to.", required=True),
+        Key("max_in_flight", _ONE, f"Items under way at once; {DEFAULT_IN_FLIGHT} if left out."),
+        Key("timeout", DURATION, "How long all of it may take; 0 for no bound, as if left out."),
+        Key("min_success", SHARE, "How many items have to succeed: a number, or a percentage such as 90%."),
+        Key("on_partial", choice("complete", "fault"), "What too few successes end with; complete if left out."),
+        Key("cancel_rest", FLAG, "What is under way when the outcome is decided is cancelled."),
+    ),
+    short="target",
+)
+SEQUENCE = Section(
+    "sequence",
+    "a step",
+    "Listeners in order, each on the answer of the one before; a name alone is a step.",
+    (
+        Key("step", FILLED_TEXT, "The listener.", required=True),
+        Key("timeout", DURATION, "How long its answer may take; 0 for no bound, as if left out."),
+        Key("retry", RETRY, "When the step is tried again after a fault; never if left out."),
+    ),
+    many=True,
+    required=True,
+    short="step",
 )
 LISTENERS = Section(
     "listeners",
@@ -102,20 +157,28 @@ LISTENERS = Section(
     "The receivers of messages.",
     (
         Key("name", FILLED_TEXT, "What messages are addressed to; may contain dots.", required=True),
-        Key("handler", FILLED_TEXT, "The function: package.module.name or file.py:name.", required=True),
-        Key("payload_class", TEXT_OR_TEXTS, "The classes it takes; read from the handler's annotation if left out."),
+        Key("handler", FILLED_TEXT, "The function: package.module.name or file.py:name.",
+            never_empty="Write package.module.name or file.py:name."),
+        Key("buffer", BUFFER, "In the place of a handler: it fans out to a target.", never_empty="Name its target."),
+        Key("sequence", SEQUENCE, "In the place of a handler: it calls listeners in order.",
+            never_empty="List its steps."),
+        Key("payload_class", TEXT_OR_TEXTS, "The classes it takes; read from the handler's annotation if left out.",
+            beside="handler"),
         Key("description", TEXT, "What it does, for people and for agents."),
-        Key("agent", FLAG, "It decides itself whom to call, among its peers."),
+        Key("agent", FLAG, "It decides itself whom to call, among its peers.", beside="handler"),
         Key("peers", TEXTS, "Whom it may call: listeners, groups; [] for nobody, anybody if left out.",
-            never_empty="Write [] for nobody, or leave peers out for anybody."),
+            never_empty="Write [] for nobody, or leave peers out for anybody.", beside="handler"),
         Key("broadcast", FLAG, "It belongs to the group that its name without the last part names."),
-        Key("cpu_bound", FLAG, "Its handler runs in a worker process."),
-        Key("inline", FLAG, "Its plain handler is cheap and runs on the event loop."),
-        Key("timeout", DURATION, "How long its handler may run; 30s if left out, 0 for no bound."),
-        Key("concurrency", _ONE, "Handlers of it at once in a process."),
+        Key("cpu_bound", FLAG, "Its handler runs in a worker process.", beside="handler"),
+        Key("inline", FLAG, "Its plain handler is cheap and runs on the event loop.", beside="handler"),
+        Key("timeout", DURATION, "How long its handler may run; 30s if left out, 0 for no bound.", beside="handler"),
+        Key("concurrency", _ONE, "Handlers of it at once in a process.", beside="handler"),
+        Key("retry", RETRY, "When a message whose handler failed is tried again; if left out only after the loss of a "
+            "worker.", beside="handler"),
     ),
     many=True,
     required=True,
+    one_of=("handler", "buffer", "sequence"),
 )  # fmt: skip
 MESSAGES = Section(
     "messages",

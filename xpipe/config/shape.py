@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xpipe.config.kinds import Mismatch
+from xpipe.config.kinds import Kind, Mismatch
 from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, is_empty, is_unknown
 from xpipe.config.reporting import Report
 from xpipe.config.schema import SECTIONS, Key, Section
@@ -15,7 +15,10 @@ from xpipe.config.wording import did_you_mean, found, quote
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a section as far as it could be read: values by key, and the nodes of all known keys given."""
+    """One entry of a section as far as it could be read: values by key, and the nodes of all known keys given.
+
+    The value of a key that is a section is an Entry, or a list of them.
+    """
 
     node: Node
     values: Mapping[str, Any]
@@ -67,7 +70,7 @@ def _read_entries(section: Section, node: Node, report: Report) -> list[Entry]:
         if section.required:
             report.add(node, "missing-key", f"The {section.name} section needs at least one entry.")
         return []
-    hint = 'Begin each entry with "- ".' if isinstance(node, MapNode) else ""
+    hint = 'Begin each entry with "- ".' if isinstance(node, MapNode) or section.short else ""
     report.add(node, "wrong-type", f"{section.name} must be a list, not {found(node)}.", hint)
     return []
 
@@ -86,7 +89,7 @@ def _read_entry(section: Section, node: Node, report: Report) -> list[Entry]:
 def _read_short(section: Section, node: ScalarNode, report: Report) -> Entry:
     key = next(key for key in section.keys if key.name == section.short)
     values: dict[str, Any] = {}
-    _read_value(key, node, values, report, section.name)
+    _read_value(key, node, values, report, key.name if section.many else section.name)
     return Entry(node, values, {key.name: node})
 
 
@@ -103,7 +106,31 @@ def _read_mapping(section: Section, node: MapNode, report: Report) -> Entry:
     for key in section.keys:
         if key.required and key.name not in node.entries:
             report.add(node, "missing-key", f"{_capital(section.title)} needs the key {quote(key.name)}.")
+    if section.one_of:
+        _check_alternatives(section, node, report)
     return Entry(node, values, nodes)
+
+
+def _check_alternatives(section: Section, node: MapNode, report: Report) -> None:
+    names = f"{', '.join(section.one_of[:-1])} or {section.one_of[-1]}"
+    given = [name for name in node.entries if name in section.one_of]
+    if not given:
+        report.add(node, "missing-key", f"{_capital(section.title)} needs one of the keys {names}.")
+        return
+    for name in given[1:]:
+        message = f"{_capital(section.title)} has only one of the keys {names}, and this one has {given[0]} already."
+        report.add(node.entries[name][0], "exclusive-key", message, "Remove one of them.")
+    for key in section.keys:
+        if key.beside and key.beside not in given and key.name in node.entries:
+            message = f"{key.name} belongs to a {key.beside}, and {section.title} with a {given[0]} has none."
+            report.add(node.entries[key.name][0], "misplaced-key", message, _right_place(key, section, given[0]))
+
+
+def _right_place(key: Key, section: Section, alternative: str) -> str:
+    inner = next(one.kind for one in section.keys if one.name == alternative)
+    if not isinstance(inner, Section) or all(one.name != key.name for one in inner.keys):
+        return "Remove it."
+    return f"Write it at {inner.title} of {alternative}." if inner.many else f"Write it inside {alternative}."
 
 
 def _read_value(key: Key, node: Node, values: dict[str, Any], report: Report, called: str = "") -> None:
@@ -114,25 +141,30 @@ def _read_value(key: Key, node: Node, values: dict[str, Any], report: Report, ca
         if key.required or key.never_empty:
             report.add(node, "missing-value", f"{name} has no value.", key.never_empty)
         return
+    if isinstance(key.kind, Section):
+        entries = _read_section(key.kind, node, report)
+        if entries:
+            values[key.name] = entries if key.kind.many else entries[0]
+        return
     try:
         values[key.name] = key.kind.read(node)
     except Mismatch as mismatch:
-        _report_mismatch(key, name, mismatch, report)
+        _report_mismatch(key.kind, key, name, mismatch, report)
 
 
-def _report_mismatch(key: Key, name: str, mismatch: Mismatch, report: Report) -> None:
+def _report_mismatch(kind: Kind, key: Key, name: str, mismatch: Mismatch, report: Report) -> None:
     for one in mismatch.more:
-        _report_mismatch(key, name, one, report)
+        _report_mismatch(kind, key, name, one, report)
     if is_unknown(mismatch.node):
         return
     code = "wrong-type" if mismatch.wrong_type else "wrong-value"
-    expected = mismatch.expected or key.kind.expected
+    expected = mismatch.expected or kind.expected
     message = f"{name} must be {expected}, not {found(mismatch.node, key.secret)}."
-    report.add(mismatch.node, code, message, mismatch.hint or _nearest_choice(key, mismatch.node))
+    report.add(mismatch.node, code, message, mismatch.hint or _nearest_choice(kind, mismatch.node))
 
 
-def _nearest_choice(key: Key, node: Node) -> str:
-    options = key.kind.schema.get("enum", ())
+def _nearest_choice(kind: Kind, node: Node) -> str:
+    options = kind.schema.get("enum", ())
     return did_you_mean(str(node.value), options) if options and isinstance(node, ScalarNode) else ""
 
 

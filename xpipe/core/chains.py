@@ -9,6 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 
+_INITIATOR = 3
+"""How many segments the chain of an initiator has."""
+
 
 def escape(name: str) -> str:
     """`name` as one segment."""
@@ -50,10 +53,19 @@ def prune(chain: str) -> tuple[str, str]:
 
 def outer_caller(chain: str, primitives: Collection[str]) -> str:
     """The name of the innermost caller above `chain` that is none of `primitives`, whose calls take two segments."""
+    return _untagged(_outer_call(chain, primitives)[-1])
+
+
+def is_asked_from_outside(chain: str, primitives: Collection[str]) -> bool:
+    """Whether that caller is an initiator."""
+    return len(_outer_call(chain, primitives)) == _INITIATOR
+
+
+def _outer_call(chain: str, primitives: Collection[str]) -> list[str]:
     segments = chain.split(".")[:-1]
-    while len(segments) > 2 and _untagged(segments[-2]) in primitives:
+    while len(segments) > _INITIATOR + 1 and _untagged(segments[-2]) in primitives:
         del segments[-2:]
-    return _untagged(segments[-1])
+    return segments
 
 
 def _untagged(segment: str) -> str:
@@ -61,8 +73,8 @@ def _untagged(segment: str) -> str:
 
 
 def initiator(chain: str) -> str:
-    """The chain of the initiator that `chain` begins with: its first three segments."""
-    return ".".join(chain.split(".", 3)[:3])
+    """The chain of the initiator that `chain` begins with."""
+    return ".".join(chain.split(".", _INITIATOR)[:_INITIATOR])
 
 
 def names(chain: str) -> list[str]:

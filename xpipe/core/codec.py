@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, count
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from xpipe.core.payloads import (
     BufferItemResult,
     BufferStart,
     Fault,
+    Items,
     SequenceComplete,
     SequenceStart,
 )
@@ -26,6 +27,49 @@ class Packed(msgspec.Struct, array_like=True, frozen=True):
 
     type: str
     data: bytes
+
+
+@dataclasses.dataclass
+class _EncodedStart(BufferStart):
+    items: list[msgspec.Raw] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class _EncodedItems(Items):
+    items: list[msgspec.Raw] = dataclasses.field(default_factory=list)
+
+
+_LISTED: Mapping[str, msgspec.msgpack.Decoder[BufferStart | Items]] = {
+    "BufferStart": msgspec.msgpack.Decoder(_EncodedStart),
+    "Items": msgspec.msgpack.Decoder(_EncodedItems),
+}
+
+
+def decode_listed(name: str, data: bytes) -> BufferStart | Items:
+    """The BufferStart or Items in `data`; each item is left as it is encoded: there may be very many of them.
+
+    Raises PayloadError.
+    """
+    if name not in _LISTED:
+        raise PayloadError(f"{name} is not {' or '.join(_LISTED)}")
+    try:
+        return _LISTED[name].decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise PayloadError(f"{name}: {error}") from None
+
+
+Item: TypeAlias = Packed | str | dict[Any, Any] | None
+"""A payload inside another one: packed, or XML or JSON text, or a mapping of its fields."""
+
+_decode_item: Callable[[bytes | msgspec.Raw], Item] = msgspec.msgpack.Decoder(Item).decode
+
+
+def decode_item(data: bytes | msgspec.Raw) -> Item:
+    """An item that `decode_listed` has left encoded. Raises PayloadError."""
+    try:
+        return _decode_item(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise PayloadError(str(error)) from None
 
 
 class PayloadTypes:
@@ -174,8 +218,11 @@ def _as_packed(value: Any) -> Any:
 _Convert = Callable[[Any], Any]
 
 
-def _map_items(start: BufferStart, convert: _Convert) -> BufferStart:
-    return dataclasses.replace(start, items=[convert(item) for item in start.items])
+_Listed = TypeVar("_Listed", BufferStart, Items)
+
+
+def _map_items(listed: _Listed, convert: _Convert) -> _Listed:
+    return dataclasses.replace(listed, items=[convert(item) for item in listed.items])
 
 
 def _map_first(start: SequenceStart, convert: _Convert) -> SequenceStart:
@@ -184,7 +231,8 @@ def _map_first(start: SequenceStart, convert: _Convert) -> SequenceStart:
 
 def _map_results(complete: BufferComplete, convert: _Convert) -> BufferComplete:
     results = [
-        BufferItemResult(one.index, one.success, convert(one.result), one.code, one.error) for one in complete.results
+        BufferItemResult(one.index, one.success, convert(one.result), one.code, one.error, one.listener)
+        for one in complete.results
     ]
     return dataclasses.replace(complete, results=results)
 
@@ -195,6 +243,7 @@ def _map_final(complete: SequenceComplete, convert: _Convert) -> SequenceComplet
 
 _MARK: Mapping[type, Callable[[Any, _Convert], Any]] = {
     BufferStart: _map_items,
+    Items: _map_items,
     SequenceStart: _map_first,
     BufferComplete: _map_results,
     SequenceComplete: _map_final,

@@ -11,7 +11,8 @@ class Limits:
 
     hops: messages along one causal path; depth: segments of a call chain; payload_bytes: one encoded payload;
     slots_per_thread: recorded messages of a thread; fan_out: items of a Buffer; in_flight: messages under way before
-    sources wait.
+    sources wait; conversation_duration: seconds from the start of a conversation to its end, 0 for no bound. It has
+    none unless asked for: a conversation may rightly rest for days, stopped or waiting for a retry, and be resumed.
     """
 
     hops: int = 10_000
@@ -20,3 +21,4 @@ class Limits:
     slots_per_thread: int = 10_000
     fan_out: int = 1_000_000
     in_flight: int = 10_000
+    conversation_duration: float = 0.0

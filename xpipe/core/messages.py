@@ -11,6 +11,7 @@ SELF = "self"
 RESPONSE = "response"
 FAULT = "fault"
 JOINED = "joined"
+MORE = "more"
 DAMAGED = "damaged"
 
 VERSION = 1
@@ -20,9 +21,9 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     """The envelope around a payload.
 
     kind: a request opens a call; a self message continues its own thread; a response or fault replies to a call;
-    joined tells a Buffer that all its items are accounted for; damaged stands for a message that cannot be read.
-    `call` is the id of the request that opened the call this message belongs to. `sender` and `to` are listener
-    names; `hop` counts messages along the causal path.
+    joined tells a Buffer that all its items are accounted for, more that it is to send further ones; damaged stands for
+    a message that cannot be read. `call` is the id of the request that opened the call this message belongs to.
+    `sender` and `to` are listener names; `hop` counts messages along the causal path.
     """
 
     id: str
@@ -50,6 +51,11 @@ def no_answer(conversation: str, listener: str, caller: str, call: str, hop: int
     return encode_message(
         Message(f"{call}!", FAULT, conversation, listener, caller, "Fault", _encoder.encode(fault), call, hop)
     )
+
+
+def end_fault(code: str, text: str) -> bytes:
+    """The encoded Fault that tells a conversation's initiator why it was ended."""
+    return _encoder.encode(Fault(code, text, "system"))
 
 
 class Claim(msgspec.Struct, array_like=True, gc=False):
@@ -128,8 +134,13 @@ class Answer(msgspec.Struct, array_like=True, gc=False):
 class Join(msgspec.Struct, array_like=True, gc=False):
     """Collect `total` results from the calls that a step sends; then deliver the message `joined` to its thread.
 
-    id: the Buffer's; expires: when the missing ones count as timed out, in seconds since the epoch, 0 for never.
+    id: the Buffer's; a step of a thread that has an open join of that id goes on with it: `total` counts the items of
+    earlier steps, too. expires: when the missing ones count as timed out, in seconds since the epoch, 0 for never.
     Without `collect` results are dropped, and a fault among them is a dead letter.
+
+    more: delivered to the thread as soon as no more than `low` items are under way, to have it send further ones;
+    before it has, the join is not over. enough, spare: with so many successes, or more faults than that, the outcome
+    is decided and `joined` delivered, 0 and -1 for never.
     """
 
     id: str
@@ -137,6 +148,15 @@ class Join(msgspec.Struct, array_like=True, gc=False):
     joined: bytes
     collect: bool = True
     expires: float = 0.0
+    more: bytes = b""
+    low: int = 0
+    enough: int = 0
+    spare: int = -1
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its thread is to be told of anything."""
+        return self.collect or bool(self.more)
 
 
 UNREADABLE = "it is damaged, or another version of xpipe wrote it"
@@ -168,7 +188,8 @@ class Step(msgspec.Struct, array_like=True, gc=False):
     """All that one hop changes, committed together or not at all.
 
     thread, fence: the claim it finishes. call: the thread's open call afterwards. again: the number of another attempt
-    at the same message, then nothing else is set. own: messages to the thread itself. delegate: a request made as if
+    at the same message, not before `due` in seconds since the epoch, then nothing else is set. cancels: whatever is
+    under way below the thread is given up first. own: messages to the thread itself. delegate: a request made as if
     by the thread's parent, taking over the thread's open call. ends: the thread gives up what it waits for: its open
     calls and its join are closed, later replies to them are late. state: what a primitive keeps. no_answer: a call of
     this thread that ends without an answer is told of by a fault. dropped: answers that nobody waited for.
@@ -189,12 +210,15 @@ class Step(msgspec.Struct, array_like=True, gc=False):
     state: bytes | None = None
     dead: DeadLetter | None = None
     dropped: int = 0
+    due: float = 0.0
+    cancels: bool = False
 
 
 class Injection(msgspec.Struct, array_like=True, gc=False):
     """A message from outside, the start of a conversation, sent to each of `to`.
 
     With a `fault` it could not be read or has nowhere to go: the fault, an encoded Fault, is its only output.
+    retried_from: the conversation whose dead letter it tries again, "" for none.
     """
 
     source: str
@@ -202,6 +226,7 @@ class Injection(msgspec.Struct, array_like=True, gc=False):
     type: str = ""
     payload: bytes = b""
     fault: bytes | None = None
+    retried_from: str = ""
 
 
 class Cursor(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -215,13 +240,15 @@ class Cursor(msgspec.Struct, array_like=True, frozen=True, gc=False):
 OUTPUT = "output"
 ENDED = "ended"
 DEAD = "dead"
+REVOKED = "revoked"
 
 
 class Event(msgspec.Struct, array_like=True, gc=False):
-    """Told to the pump that injected `conversation`.
+    """Told to the pump that owns `conversation`.
 
     kind output: `message` reached the initiator; ended: the conversation is over in `state` done or failed; dead:
-    `message` became a dead letter, caused by the encoded Fault `cause`, that nobody was told of.
+    `message` became a dead letter, caused by the encoded Fault `cause`, that nobody was told of. kind revoked is told
+    to the pump that has claimed a message of the thread `state`: the message is cancelled.
     """
 
     conversation: str
@@ -249,7 +276,8 @@ class PumpRecord(msgspec.Struct, array_like=True, gc=False):
 class ConversationRecord(msgspec.Struct, array_like=True, gc=False):
     """A conversation as others see it. state: running, done or failed; times are in seconds since the epoch.
 
-    owner: the pump that is told of it, "" for none; delivered: how many of its outputs have been printed.
+    owner: the pump that is told of it, "" for none; delivered: how many of its outputs have been printed;
+    retried_from: the conversation whose dead letter it tries again, "" for none.
     """
 
     id: str
@@ -261,3 +289,4 @@ class ConversationRecord(msgspec.Struct, array_like=True, gc=False):
     outputs: int
     delivered: int
     threads: int
+    retried_from: str = ""

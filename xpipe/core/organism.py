@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from xpipe.core.durations import DAY
 from xpipe.core.limits import Limits
+from xpipe.core.retry import RetryPolicy
 
 DEFAULT_TIMEOUT = 30.0
+DEFAULT_REDIS_TTL = DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,38 @@ class CodeRef:
 
 
 @dataclass(frozen=True, slots=True)
+class BufferOptions:
+    """How a Buffer sends its items to the listener or group `target`, and when it is over.
+
+    As in a BufferStart; min_success is a number `"16"`, a percentage `"90%"`, or "" for any number.
+    """
+
+    target: str
+    max_in_flight: int = 0
+    timeout: float = 0.0
+    min_success: str = ""
+    on_partial: str = "complete"
+    cancel_rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """One step of a sequence. timeout: seconds from its call to its answer, 0 for no bound; retry: None for none."""
+
+    listener: str
+    timeout: float = 0.0
+    retry: RetryPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """A named receiver of messages.
 
     accepts: the payload classes its handler takes, replies included; peers: the names it may call, or None for any;
     timeout: seconds from the handler's start, or None; concurrency: handlers of it at once in a process, or None.
-    `ref` is where the handler was loaded from, None for one registered by code. `asynchronous`: calling the handler
-    gives a coroutine.
+    retry: when a message whose handler failed is tried again, or None for the defaults. `ref` is where the handler was
+    loaded from, None for one registered by code. With `buffer` or `sequence` it is a
+    Buffer or a Sequence and its handler `no_handler`. `asynchronous`: calling the handler gives a coroutine.
     """
 
     name: str
@@ -47,10 +75,18 @@ class Listener:
     timeout: float | None = DEFAULT_TIMEOUT
     concurrency: int | None = None
     ref: CodeRef | None = None
+    retry: RetryPolicy | None = None
+    buffer: BufferOptions | None = None
+    sequence: tuple[StepOptions, ...] = ()
     asynchronous: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "asynchronous", _is_coroutine_function(self.handler))
+
+
+def no_handler(payload: Any, metadata: Any) -> None:
+    """The handler of listeners whose messages the pump itself takes. Never called."""
+    del payload, metadata
 
 
 def _is_coroutine_function(handler: Any) -> bool:

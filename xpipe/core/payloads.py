@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xpipe.core.retry import RetryPolicy
+
 
 @dataclass(slots=True)
 class HandlerResponse:
@@ -74,54 +76,100 @@ class Fault:
 
 @dataclass
 class BufferStart:
-    """Ask `system.buffer` to send each of `items` to the listener `target`, each in a thread of its own.
+    """Ask `system.buffer` to send each item to the listener `target`, or to each of a group, in threads of their own.
 
-    An item is a payload, or XML or JSON text of one. With `collect` the results come back as one BufferComplete,
-    otherwise a BufferDispatched comes at once. `return_to` names the listener that gets the result instead of the
-    caller. `timeout` is in seconds and bounds the whole Buffer; 0 means no bound.
+    items: payloads, or XML or JSON texts of them; or items_from, a file of them (JSON Lines, JSON or XML), relative to
+    the organism's folder. It is read piece by piece and must stay as it is meanwhile; what is wrong in it is a failed
+    item. max_in_flight: how many may be under way at once, 0 for DEFAULT_IN_FLIGHT.
+
+    With `collect` the results come back as one BufferComplete; otherwise a BufferDispatched comes at once, and what
+    follows does not apply. return_to: the listener that gets the result instead of the caller. timeout: seconds for the
+    whole Buffer, 0 for no bound. min_success: how many have to succeed, a number or a percentage such as "90%"; what
+    fewer end in says on_partial: "complete", a BufferComplete all the same, or "fault", a BufferError
+    `too_few_successes`. With cancel_rest nothing goes on once that is certain, or the time is up.
     """
 
     target: str
-    items: list[Any]
+    items: list[Any] = field(default_factory=list)
     collect: bool = True
     return_to: str = ""
     timeout: float = 0.0
+    items_from: str = ""
+    max_in_flight: int = 0
+    min_success: int | str = ""
+    on_partial: str = "complete"
+    cancel_rest: bool = False
+
+
+DEFAULT_IN_FLIGHT = 1_000
+"""How many items of a Buffer may be under way at once unless it says otherwise."""
+
+
+@dataclass
+class Items:
+    """What a listener with a `buffer` takes: `items` or `items_from`, as in a BufferStart."""
+
+    items: list[Any] = field(default_factory=list)
+    items_from: str = ""
 
 
 @dataclass
 class BufferItemResult:
-    """The outcome of item `index`: `result` is the payload of its answer, else `code` and `error` say what failed."""
+    """The outcome of item `index` at `listener`: `result` is the payload of its answer, else `code` and `error` say
+    what failed. The code `timeout` is also that of an item under way when the Buffer's time was up, `cancelled` that of
+    one that was under way or not begun when the outcome was certain, or not begun when the time was up.
+    """
 
     index: int
     success: bool
     result: Any = None
     code: str = ""
     error: str = ""
+    listener: str = ""
 
 
 @dataclass
 class BufferComplete:
-    """All items of a Buffer are accounted for; `results` is in the order of the items."""
+    """All items of a Buffer are accounted for; `results` is in the order of the items, for a group member by member.
+
+    unread: the Buffer was over before its file had been read to the end; further items there count nowhere.
+    """
 
     buffer_id: str
     total: int
     successful: int
     results: list[BufferItemResult]
+    unread: bool = False
 
     @property
     def success(self) -> bool:
         """Every item succeeded."""
-        return self.successful == self.total
+        return self.successful == self.total and not self.unread
 
     @property
     def error(self) -> str:
         """The first failed item's error, or nothing."""
         return next((result.error for result in self.results if not result.success), "")
 
+    @property
+    def failed(self) -> int:
+        """How many failed other than by time-out or cancel."""
+        return self.total - self.successful - self.timed_out - self.cancelled
+
+    @property
+    def timed_out(self) -> int:
+        """How many had no answer in time."""
+        return sum(result.code == "timeout" for result in self.results)
+
+    @property
+    def cancelled(self) -> int:
+        """How many were cancelled."""
+        return sum(result.code == "cancelled" for result in self.results)
+
 
 @dataclass
 class BufferDispatched:
-    """The items of a fire-and-forget Buffer are on their way."""
+    """The items of a fire-and-forget Buffer are on their way; `total` is -1 while their file is still being read."""
 
     buffer_id: str
     total: int
@@ -129,9 +177,21 @@ class BufferDispatched:
 
 @dataclass
 class BufferError(Fault):
-    """A Buffer could not start: no items, an unknown or forbidden target, or an item that is no payload of it."""
+    """A Buffer could not start or go on, or too few items succeeded."""
 
     buffer_id: str = ""
+
+
+@dataclass
+class SequenceStep:
+    """A step of a Sequence. timeout: seconds from its call to its answer, 0 for no bound; retry: None for no retry.
+
+    A fault that travels tells the name of its exception's own class only: `retry` does not know those it derives from.
+    """
+
+    listener: str
+    timeout: float = 0.0
+    retry: RetryPolicy | None = None
 
 
 @dataclass
@@ -142,7 +202,7 @@ class SequenceStart:
     the result instead of the caller.
     """
 
-    steps: list[str]
+    steps: list[str | SequenceStep]
     payload: Any
     return_to: str = ""
 
@@ -171,6 +231,7 @@ SYSTEM_PAYLOADS: tuple[type, ...] = (
     BufferComplete,
     BufferDispatched,
     BufferError,
+    Items,
     SequenceStart,
     SequenceComplete,
     SequenceError,

@@ -1,4 +1,4 @@
-"""Collecting what is over, expired or belongs to nothing. The one use case here that changes what it finds."""
+"""Collecting what is over, expired or belongs to nothing. It changes what it finds."""
 
 from __future__ import annotations
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 
-from xpipe.core.payloads import BufferComplete, BufferStart, SequenceComplete, SequenceStart
+from xpipe.core.payloads import BufferComplete, BufferStart, Items, SequenceComplete, SequenceStart
 
-_HOLDS_PAYLOADS = frozenset(cls.__name__ for cls in (BufferStart, BufferComplete, SequenceStart, SequenceComplete))
+_HOLDS_PAYLOADS = frozenset(
+    cls.__name__ for cls in (BufferStart, Items, BufferComplete, SequenceStart, SequenceComplete)
+)
 
 
 class Undecodable(Exception):

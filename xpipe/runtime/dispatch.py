@@ -160,9 +160,7 @@ class Dispatcher:
                 hop.timer.cancel()
         if self._closing:
             return
-        if hop.expired:
-            outcome = _timed_out(listener)
-        _settle_once(hop, outcome, settle)
+        _settle_once(hop, hop.failure or outcome, settle)
 
     def _set_timer(self, hop: Hop, listener: Listener, settle: Settle) -> None:
         if listener.timeout is not None:
@@ -170,9 +168,30 @@ class Dispatcher:
             hop.timer = self._loop.call_later(max(0.0, left), self._expire, hop, listener, settle)
 
     def _expire(self, hop: Hop, listener: Listener, settle: Settle) -> None:
-        hop.expired = True
+        self._stop_task(hop, _timed_out(listener), settle)
+
+    def _stop_task(self, hop: Hop, failure: Failure, settle: Settle) -> None:
+        hop.failure = failure
         hop.task.cancel()
-        hop.timer = self._loop.call_later(CANCEL_GRACE, _settle_once, hop, _timed_out(listener), settle)
+        if hop.timer is not None:
+            hop.timer.cancel()
+        hop.timer = self._loop.call_later(CANCEL_GRACE, _settle_once, hop, failure, settle)
+
+    def cancel(self, hop: Hop, settle: Settle) -> None:
+        """Stop the handler of `hop`, which has begun; `settle` gets a failure, unless it had its outcome."""
+        listener = hop.listener
+        if hop.over or listener is None:
+            return
+        failure = Failure("cancelled", "the conversation was cancelled")
+        if hop.task is not None:
+            self._stop_task(hop, failure, settle)
+        elif listener.cpu_bound and self._pool is not None:
+            self._pool.cancel(hop.number)
+        else:
+            if hop.timer is not None:
+                hop.timer.cancel()
+            self._threads.abandon(listener.name)
+            _settle_once(hop, failure, settle)
 
     def _encode(self, result: Any) -> Outcome:
         try:
@@ -207,8 +226,9 @@ class Dispatcher:
 
     def _run_in_pool(self, pool: Pool, hop: Hop, listener: Listener, settle: Settle) -> None:
         message, claim = hop.message, hop.claim
+        hop.number = pool.next_number()
         task = Task(
-            pool.next_number(),
+            hop.number,
             claim.listener,
             message.type,
             message.payload,

@@ -6,12 +6,16 @@ from typing import Any
 
 from xpipe.core.messages import Claim, Message
 from xpipe.core.organism import Listener
+from xpipe.runtime.responses import Failure
 
 
 class Hop:
-    """A claimed message on its way through a handler. `over` once its step is decided; later results are refused."""
+    """A claimed message on its way through a handler. `over` once its step is decided; later results are refused.
 
-    __slots__ = ("claim", "expired", "listener", "message", "over", "started", "task", "timer")
+    failure: what its handler was stopped for; number: that of its task in the pool; revoked: it was cancelled.
+    """
+
+    __slots__ = ("claim", "failure", "listener", "message", "number", "over", "revoked", "started", "task", "timer")
 
     def __init__(self, claim: Claim, message: Message) -> None:
         self.claim = claim
@@ -19,6 +23,8 @@ class Hop:
         self.listener: Listener | None = None
         self.started = 0.0
         self.over = False
-        self.expired = False
+        self.revoked = False
+        self.failure: Failure | None = None
+        self.number = 0
         self.task: Any = None
         self.timer: Any = None

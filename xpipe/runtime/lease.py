@@ -78,8 +78,8 @@ class Lease:
                 if not self._backend.renew(self._record.id, time.time() + SECONDS):
                     self._begin_anew()
                 renewed = time.monotonic()
-                if bury_the_dead(self._backend, self._record.id):
-                    self._on_news()
+                bury_the_dead(self._backend, self._record.id)
+                self._on_news()  # Also for what others have left to be done at a certain time.
                 self._forget_what_is_old()
             except BackendError as error:
                 if time.monotonic() - renewed > SECONDS:

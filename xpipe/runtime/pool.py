@@ -135,6 +135,25 @@ class Pool:
         self._waiting.append(task)
         self._hand_out()
 
+    def cancel(self, number: int) -> None:
+        """End the task `number`, with its worker if it is running there. Its `done` is called as for any other."""
+        for task in self._waiting:
+            if task.task.number == number:
+                self._waiting.remove(task)
+                self._done(task, _failed(task, "cancelled", "it was cancelled before it began"))
+                return
+        for seat in self._seats:
+            if number in seat.given:
+                self._cancel_given(seat, number)
+                return
+
+    def _cancel_given(self, seat: _Seat, number: int) -> None:
+        if seat.process.running()[0] != number:
+            self._take_back(seat, number)
+        if number in seat.given:
+            seat.timed_out = number
+            seat.process.kill()
+
     def drop_waiting(self) -> None:
         """Forget the tasks that have not been given to a worker."""
         self._waiting.clear()
@@ -255,8 +274,8 @@ class Pool:
         if len(busiest.given) > 1:
             self._take_back(busiest)
 
-    def _take_back(self, seat: _Seat) -> None:
-        """Hand out again what waits behind the task that `seat` runs."""
+    def _take_back(self, seat: _Seat, unwanted: int = 0) -> None:
+        """Hand out again what waits behind the task that `seat` runs, but for the task `unwanted`."""
         places = seat.places
         seat.process.revoke(places)
         number, _ = seat.process.running()
@@ -265,7 +284,10 @@ class Pool:
         for task in taken:
             del seat.given[task.task.number]
         seat.handed -= len(taken)
-        self._requeue(taken)
+        for task in taken:
+            if task.task.number == unwanted:
+                self._done(task, _failed(task, "cancelled", "it was cancelled before it began"))
+        self._requeue([task for task in taken if task.task.number != unwanted])
 
     def _skipped(self, seat: _Seat, skipped: Skipped) -> None:
         """The worker did not run a task that was taken for the running one."""

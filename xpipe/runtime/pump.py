@@ -11,20 +11,20 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
-from xpipe.core.messages import DAMAGED, Cursor, Event, Injection, Step, claimed_message, decode_message
+from xpipe.core.messages import DAMAGED, REVOKED, Cursor, Event, Injection, Step, claimed_message
 from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced, SharedBackend
+from xpipe.runtime.bookkeeping import Bookkeeping
 from xpipe.runtime.dispatch import Dispatcher
 from xpipe.runtime.hop import Hop
 from xpipe.runtime.line import Line
 from xpipe.runtime.primitives.base import Primitive
 from xpipe.runtime.responses import Failure, Outgoing
 from xpipe.runtime.router import Router
-from xpipe.runtime.stats import FaultRecord, Stats
 from xpipe.runtime.topology import Topology
 from xpipe.runtime.watchdog import Watchdog
 
@@ -56,10 +56,10 @@ class Pump:
         on_progress: Callable[[], None],
     ) -> None:
         self.id = id
-        self.stats = Stats()
+        self._books = Bookkeeping(types)
+        self.stats = self._books.stats
         self._backend = backend
         self._topology = topology
-        self._types = types
         self._router = router
         self._dispatcher = dispatcher
         self._primitives = primitives
@@ -69,6 +69,7 @@ class Pump:
         self._steps: list[Step] = []
         self._hops: list[Hop] = []
         self._running: dict[str, int] = {}
+        self._claimed: dict[str, Hop] = {}
         self._idle: list[asyncio.Future[None]] = []
         self._runners: set[asyncio.Task[None]] = set()
         self._awake = 0
@@ -91,6 +92,11 @@ class Pump:
     def running(self) -> dict[str, int]:
         """How many messages of each busy listener are under way."""
         return dict(self._running)
+
+    def able_to_claim(self, listeners: Iterable[str]) -> list[str]:
+        """Those of `listeners` of which this pump could claim a message now."""
+        room = self._room() if self._claiming else {}
+        return [name for name in listeners if room.get(name, 0) > 0]
 
     async def inject(self, messages: Sequence[Injection], cursor: Cursor | None = None) -> list[str]:
         """Start a conversation for each message; their ids. The same commit keeps `cursor`."""
@@ -230,19 +236,34 @@ class Pump:
             self._count_out(hop.claim.listener)
         room = self._room() if self._claiming and through else {}
         advanced = await self._exchange(steps, room, now)
-        self._count(advanced, steps, hops)
+        self._books.count(advanced, steps, hops)
         for position, reason in advanced.refused.items():
             self._refused(hops[position], reason)
         for event in advanced.events:
-            self._on_event(event)
+            if event.kind == REVOKED:
+                self._revoke(event.state)
+            else:
+                self._on_event(event)
         for claim in advanced.claims:
-            message = claimed_message(claim)
-            self._queue.append(Hop(claim, message))
+            hop = self._claimed[claim.thread] = Hop(claim, claimed_message(claim))
+            self._queue.append(hop)
             self._count_in(claim.listener)
         self._news = self._news or len(advanced.claims) == BATCH
         if self._topology.gone and not (self._running or self.line.blocking or self._backend.load().in_flight):
             self._topology.gone.clear()  # Nothing for them can still come.
         self._set_timer(advanced.due, now)
+        self._on_progress()
+
+    def _revoke(self, thread: str) -> None:
+        """The message of `thread` has been cancelled: what comes of it is not wanted any more."""
+        hop = self._claimed.pop(thread, None)
+        if hop is not None:
+            hop.revoked = True
+            self._dispatcher.cancel(hop, self._settle)
+
+    def _drop(self, hop: Hop) -> None:
+        self._count_out(hop.claim.listener)
+        self.wake()
         self._on_progress()
 
     async def _exchange(self, steps: list[Step], room: dict[str, int], now: float) -> Advanced:
@@ -266,22 +287,6 @@ class Pump:
         self._running[listener] -= 1
         if not self._running[listener]:
             del self._running[listener]  # Listeners come and go, under ever new names.
-
-    def _count(self, advanced: Advanced, steps: list[Step], hops: list[Hop]) -> None:
-        stats = self.stats
-        stats.late += advanced.late
-        stats.unanswered += advanced.unanswered
-        for position, (step, hop) in enumerate(zip(steps, hops, strict=True)):
-            if position in advanced.refused:
-                continue
-            if step.dropped:
-                stats.dropped += step.dropped
-                log.warning("%s answered a call that has its answer; the second one is dropped", hop.claim.listener)
-            if step.again:
-                stats.retries += 1
-                continue
-            stats.hops += 1
-            stats.of(hop.claim.listener).done += 1
 
     def _room(self) -> dict[str, int]:
         """How many messages of each listener may be claimed: its concurrency less what is under way."""
@@ -309,9 +314,12 @@ class Pump:
 
     def _begin(self, hop: Hop) -> Awaitable[None] | None:
         """Start handling `hop`; what is left to be awaited if its handler waits in this task."""
+        if hop.revoked:
+            self._drop(hop)
+            return None
         step = self._take_without_handler(hop)
         if step is not None:
-            self._note_failure(hop, step)
+            self._books.note_failure(hop, step)
             self._finish(hop, step)
             return None
         hop.listener = self._topology.get(hop.claim.listener)  # Now: listeners come and go.
@@ -329,6 +337,9 @@ class Pump:
 
     def _settle(self, hop: Hop, outcome: list[Outgoing] | Failure) -> None:
         """The handler of `hop` ended: decide its step. Called once for each hop."""
+        if hop.revoked:
+            self._drop(hop)
+            return
         try:
             step = self._decide(hop, outcome)
         except Exception as error:  # Called from a thread's or worker's result, nobody else would hear of it.
@@ -341,46 +352,21 @@ class Pump:
             self.stats.timeouts += outcome.code == "timeout"
             self.stats.workers_lost += outcome.code == "worker_lost"
             fault = self._router.fault(hop.claim, hop.message, outcome.code, outcome.text, outcome.traceback)
-            return self._fail(hop, fault)
+            return self._fail(hop, fault, outcome.causes, outcome.after)
         step = self._router.route(hop.claim, hop.message, outcome)
         if step.failed:
-            self._note_failure(hop, step)
-            self._note_own_fault(hop, step)
+            self._books.note_failure(hop, step)
+            self._books.note_own_fault(hop, step)
         return step
 
-    def _fail(self, hop: Hop, fault: Fault) -> Step:
-        step = self._router.route_failure(hop.claim, hop.message, fault)
+    def _fail(self, hop: Hop, fault: Fault, causes: Sequence[str] = (), after: float | None = None) -> Step:
+        step = self._router.route_failure(hop.claim, hop.message, fault, causes, after)
         if not step.again:
-            self._note(hop, fault)
+            self._books.note(hop, fault)
         return step
-
-    def _note_failure(self, hop: Hop, step: Step) -> None:
-        """Note the fault that `step` carries, if it began here."""
-        if step.dead is not None:
-            self._note(hop, self._types.decode("Fault", step.dead.fault))
-
-    def _note_own_fault(self, hop: Hop, step: Step) -> None:
-        """Note the fault that a handler ended its thread with by answering (R13)."""
-        if step.dead is None and step.answer is not None:
-            self._note(hop, self._types.decode("Fault", decode_message(step.answer.message).payload))
-
-    def _note(self, hop: Hop, fault: Fault) -> None:
-        self.stats.of(hop.claim.listener).faults += 1
-        self.stats.note(
-            FaultRecord(
-                hop.message.conversation,
-                hop.claim.thread,
-                fault.code,
-                fault.text,
-                fault.origin,
-                fault.hop,
-                fault.attempt,
-                fault.retryable,
-                fault.traceback,
-            )
-        )
 
     def _finish(self, hop: Hop, step: Step) -> None:
+        self._claimed.pop(hop.claim.thread, None)
         self._steps.append(step)
         self._hops.append(hop)
         if not self._awake:

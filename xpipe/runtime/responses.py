@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import traceback
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import msgspec
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
 from xpipe.core.payloads import HandlerResponse
+from xpipe.core.retry import ASKED_AGAIN, REJECTED, Reject, Retry
 
 _NOT_THEIRS = (str(Path(__file__).parent.parent), str(Path(importlib.__file__).parent), "<frozen importlib")
 """Where the frames come from that tell a user nothing: xpipe, and Python's import system."""
 MAX_TEXT = 10_000
 MAX_TRACEBACK = 20_000
+MAX_CAUSES = 40
 
 
 class Outgoing(msgspec.Struct, array_like=True, gc=False):
@@ -28,11 +32,16 @@ class Outgoing(msgspec.Struct, array_like=True, gc=False):
 
 
 class Failure(msgspec.Struct, array_like=True, gc=False):
-    """Why a handler did not end well: a fault code, a sentence, and the user's part of the traceback."""
+    """Why a handler did not end well: a fault code, a sentence, and the user's part of the traceback.
+
+    causes: the names of the exception's classes, the nearest first; after: the pause that the handler asked for.
+    """
 
     code: str
     text: str
     traceback: str = ""
+    causes: list[str] = []
+    after: float | None = None
 
 
 def encode_responses(types: PayloadTypes, result: Any) -> list[Outgoing]:
@@ -64,7 +73,19 @@ def describe(error: BaseException) -> Failure:
     """The failure that the exception `error` of a handler is."""
     if isinstance(error, PayloadError):
         return Failure(error.code, _printable(str(error))[:MAX_TEXT])
-    return Failure("exception", _printable(_sentence(error)), _printable(user_traceback(error)))
+    if isinstance(error, Reject):
+        return Failure(REJECTED, _printable(str(error))[:MAX_TEXT])
+    if isinstance(error, Retry):
+        after = error.after if isinstance(error.after, int | float) and error.after >= 0 else None
+        return Failure(ASKED_AGAIN, _printable(str(error))[:MAX_TEXT], after=after)
+    causes = list(islice(_names(type(error)), MAX_CAUSES))
+    return Failure("exception", _printable(_sentence(error)), _printable(user_traceback(error)), causes)
+
+
+def _names(cls: type[BaseException]) -> Iterator[str]:
+    for one in cls.__mro__:
+        if issubclass(one, BaseException):
+            yield from (one.__name__, f"{one.__module__}.{one.__qualname__}")
 
 
 def _printable(text: str) -> str:

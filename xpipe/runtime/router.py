@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -28,12 +30,9 @@ from xpipe.core.messages import (
     encode_message,
 )
 from xpipe.core.payloads import Fault
+from xpipe.core.retry import ASKED, ASKED_AGAIN, REJECTED, RETRIED, WORKER_LOST
 from xpipe.runtime.responses import Outgoing
-from xpipe.runtime.topology import SYSTEM, Topology
-
-ATTEMPTS = {"worker_lost": 3}
-"""How often a message is tried when it fails with a fault of this code; once for all others."""
-
+from xpipe.runtime.topology import Topology
 
 MAX_DELIVERIES = 10
 """How often a message may take its pump down, or be held by one that dies, before it is given up on."""
@@ -84,7 +83,10 @@ class _Routing:
 
 
 class Router:
-    """Decides what a hop commits. `secret` keys the thread ids, `new_id` makes message ids."""
+    """Decides what a hop commits. `secret` keys the thread ids, `new_id` makes message ids.
+
+    now: the seconds since the epoch; chance: a number from 0 up to 1. Both only tell when a retry is due.
+    """
 
     def __init__(
         self,
@@ -93,7 +95,11 @@ class Router:
         limits: Limits,
         secret: bytes,
         new_id: Callable[[], str] | None = None,
+        now: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
     ) -> None:
+        self._now = now
+        self._chance = chance
         self._topology = topology
         self.types = types
         self._limits = limits
@@ -123,7 +129,7 @@ class Router:
 
     def fault(self, claim: Claim, message: Message, code: str, text: str, traceback: str = "") -> Fault:
         """A fault that happened at the claim's listener."""
-        retryable = code in ("timeout", "worker_lost", "no_thread")
+        retryable = code in RETRIED and code != "exception"
         return Fault(code, text, claim.listener, message.hop, message.attempt, retryable, traceback)
 
     def route(self, claim: Claim, message: Message, responses: Sequence[Outgoing]) -> Step:
@@ -138,11 +144,27 @@ class Router:
                 return self.fail(claim, message, routing.fault)
         return self._tell_refused(routing) if routing.refused else routing.step
 
-    def route_failure(self, claim: Claim, message: Message, fault: Fault) -> Step:
-        """The step for a handler that failed (R10, R11)."""
-        if message.attempt < ATTEMPTS.get(fault.code, 1):
-            return Step(claim.thread, claim.fence, again=message.attempt + 1)
-        return self.fail(claim, message, fault)
+    def route_failure(
+        self, claim: Claim, message: Message, fault: Fault, causes: Sequence[str] = (), after: float | None = None
+    ) -> Step:
+        """The step for a handler that failed (R10, R11). causes: names of exception classes; after: see Failure."""
+        pause = self._pause(claim.listener, message.attempt, fault.code, causes, after)
+        if pause is None:
+            return self.fail(claim, message, fault)
+        return Step(claim.thread, claim.fence, again=message.attempt + 1, due=self._now() + pause if pause else 0.0)
+
+    def _pause(
+        self, listener: str, attempt: int, code: str, causes: Sequence[str], after: float | None
+    ) -> float | None:
+        """Seconds until the next attempt, None for no further one."""
+        known = self._topology.get(listener)
+        asked = code == ASKED_AGAIN
+        policy = (known and known.retry) or (ASKED if asked else WORKER_LOST)
+        if code == REJECTED or not (
+            attempt < policy.max_attempts if asked else policy.retries(attempt, (code, *causes))
+        ):
+            return None
+        return policy.delay(attempt, self._chance) if after is None else after
 
     def fail(self, claim: Claim, message: Message, fault: Fault) -> Step:
         """The step that ends the thread with `fault`: to its caller if it has an open call (F3), else buried (F4)."""
@@ -263,7 +285,8 @@ class Router:
         claim, message = routing.claim, routing.message
         call = self.new_id()
         # The items and steps of a primitive must not meet those of an earlier one.
-        segment = chains.instance(target, call) if target in SYSTEM else routing.segments.take(target)
+        alone = target in self._topology.primitives
+        segment = chains.instance(target, call) if alone else routing.segments.take(target)
         return self.request(claim, message, target, response.type, response.payload, segment, call=call)
 
     def request(

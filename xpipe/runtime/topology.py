@@ -16,7 +16,8 @@ SYSTEM = (BUFFER, SEQUENCE)
 class Topology:
     """The listeners by name. They may come and go while the organism runs.
 
-    `gone` names those that went and may still have messages, which are to become faults.
+    `gone` names those that went and may still have messages, which are to become faults. `primitives` names those whose
+    messages the pump itself takes: each call of one has a thread of its own.
     """
 
     def __init__(self, listeners: Iterable[Listener], types: PayloadTypes) -> None:
@@ -25,6 +26,7 @@ class Topology:
         self._groups: dict[str, list[str]] = {}
         self._accepted: dict[str, dict[str, bool]] = {}
         self.gone: set[str] = set()
+        self.primitives: set[str] = set(SYSTEM)
         for listener in listeners:
             self.add(listener)
 
@@ -48,6 +50,8 @@ class Topology:
         self._listeners[listener.name] = listener
         self.gone.discard(listener.name)
         self._accepted[listener.name] = {}
+        if listener.buffer or listener.sequence:
+            self.primitives.add(listener.name)
         if listener.broadcast:
             self._groups.setdefault(listener.name.rpartition(".")[0], []).append(listener.name)
 
@@ -56,6 +60,7 @@ class Topology:
         listener = self._listeners.pop(name)
         del self._accepted[name]
         self.gone.add(name)
+        self.primitives.discard(name)
         if listener.broadcast:
             group = name.rpartition(".")[0]
             self._groups[group].remove(name)

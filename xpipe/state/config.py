@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from xpipe.core.durations import DAY
-from xpipe.core.organism import BackendSettings
+from xpipe.core.organism import DEFAULT_REDIS_TTL, BackendSettings
 
 _YAML_NAMES = {"path": "sqlite_path", "type": "backend_type"}
 
@@ -24,7 +24,7 @@ class BackendConfig:
     backend_type: str = "memory"
     redis_url: str = field(default="redis://localhost:6379/0", repr=False)
     redis_prefix: str = "xpipe:"
-    redis_ttl: float = DAY
+    redis_ttl: float = DEFAULT_REDIS_TTL
     manager_address: str = ""
     manager_authkey: str | bytes = field(default="", repr=False)
     sqlite_path: str = ""

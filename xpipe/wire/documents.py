@@ -21,13 +21,15 @@ _FORMS = {"xml": "xml", "json": "json", "jsonl": "jsonl", "ndjson": "jsonl"}
 class Document:
     """One document: its bytes in UTF-8, and `where` (file:line:column) the first of them stands.
 
-    `offset` is the number of bytes of the stream, as UTF-8 and without a byte order mark, up to the end of it.
+    `offset` is the number of bytes of the stream, as UTF-8 and without a byte order mark, up to the end of it. `line`:
+    it is all of this line of a stream that is UTF-8, and `resume_lines` can go on after it; else 0.
     """
 
     data: bytes
     form: Form
     where: str
     offset: int = 0
+    line: int = 0
 
 
 def read_documents(
@@ -45,6 +47,13 @@ def read_documents(
         yield from _split(feed, chosen)
     except EncodingError as error:
         yield WireError(f"{feed.place()}: {error}; the rest of {name} is not read")
+
+
+def resume_lines(stream: BinaryIO, name: str, max_bytes: int, offset: int, line: int) -> Iterator[Document | WireError]:
+    """As `read_documents`, after a document that ended at `offset` in `line`; `stream` goes on from there."""
+    from xpipe.wire.json_split import split_json
+
+    return split_json(Feed(stream, name, max_bytes, offset, line), lines=True)
 
 
 def _sniff(feed: Feed) -> str:

@@ -14,19 +14,27 @@ _NOT_BLANK = re.compile(rb"[^ \t\r\n]")
 
 
 class Feed:
-    """`window` is what is read and not yet dropped; `at` indexes into it. Reading raises EncodingError."""
+    """`window` is what is read and not yet dropped; `at` indexes into it. Reading raises EncodingError.
 
-    def __init__(self, stream: BinaryIO, name: str, max_bytes: int) -> None:
+    The stream may be the rest of one, from the byte `offset` in `line` on.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str, max_bytes: int, offset: int = 0, line: int = 1) -> None:
         self.name = name
         self.max_bytes = max_bytes
         self.window = bytearray()
-        self.offset = 0
+        self.offset = offset
         self.ended = False
-        self._line = 1
+        self._line = line
         self._column = 1
         self._read = getattr(stream, "read1", stream.read)
         self._decoder: codecs.IncrementalDecoder | None = None
         self._started = False
+
+    @property
+    def line(self) -> int:
+        """The line in which the window begins, 0 if `offset` does not count the bytes of the stream itself."""
+        return self._line if self._decoder is None else 0
 
     def more(self) -> bool:
         """Reads on; False at the end of the stream."""

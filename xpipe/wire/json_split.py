@@ -41,7 +41,7 @@ def _lines(feed: Feed) -> Iterator[Document | WireError]:
             yield _too_long(feed)
             _drop_through(feed, _NEWLINE)
         else:
-            yield _document(feed, size)
+            yield _document(feed, size, feed.line)
 
 
 def _values(feed: Feed) -> Iterator[Document | WireError]:
@@ -133,7 +133,7 @@ def _line_ends(feed: Feed) -> bool:
     return bool(_BLANK_LINE_REST.match(feed.window)) or not feed.window.strip()
 
 
-def _document(feed: Feed, size: int) -> Document | WireError:
+def _document(feed: Feed, size: int, line: int = 0) -> Document | WireError:
     from xpipe.wire.documents import Document
 
     if size > feed.max_bytes:
@@ -142,7 +142,7 @@ def _document(feed: Feed, size: int) -> Document | WireError:
         return error
     data, where = bytes(feed.window[:size]).rstrip(b" \t\r"), feed.place()
     feed.drop(size)
-    return Document(data, "json", where, feed.offset)
+    return Document(data, "json", where, feed.offset, line)
 
 
 def _scalar(feed: Feed) -> Document | WireError:

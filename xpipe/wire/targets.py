@@ -36,13 +36,21 @@ class Unresolved(Exception):
 
 
 class Targets:
-    """The listeners of an organism with what they accept, its broadcast groups and the system listeners."""
+    """The listeners of an organism with what they accept, its broadcast groups and the system listeners.
+
+    A document that does not say where it goes to is for a listener with a handler; if none takes it, for one with a
+    buffer; else for a system listener. A listener with a sequence takes what its first step takes and has to be named:
+    otherwise a new sequence would take over, or make ambiguous, what its steps were sent before.
+    """
 
     def __init__(self, listeners: Iterable[Listener], types: PayloadTypes) -> None:
         self._types = types
         known = list(listeners)
         groups = _groups_of(known)
         self._listeners = {listener.name: listener.accepts for listener in known}
+        handled = {one.name: one.accepts for one in known if not one.buffer and not one.sequence}
+        buffers = {one.name: one.accepts for one in known if one.buffer}
+        self._searched = (handled, buffers, _SYSTEM)
         self._groups = {name: {member.name for member in members} for name, members in groups.items()}
         self._grouped = {name: members[0].accepts for name, members in groups.items()}
 
@@ -70,7 +78,7 @@ class Targets:
     def _candidates(self, wanted: Wanted, fits: Callable[[type], bool]) -> list[Candidate]:
         if wanted.to:
             return [(wanted.to, cls) for cls in self._of_type(self._accepted_by(wanted.to), wanted) if fits(cls)]
-        for table in (self._listeners, _SYSTEM):
+        for table in self._searched:
             every = [(name, cls) for name, accepts in table.items() for cls in accepts]
             allowed = set(self._of_type([cls for _, cls in every], wanted, strict=False))
             found = [(name, cls) for name, cls in every if cls in allowed and fits(cls)]

@@ -15,7 +15,7 @@ WHOLE = """\
 organism: {name: shop}
 backend: {type: sqlite, path: shop.db, redis_ttl: 1h, retention: 7d}
 process_pool: {workers: 2, max_tasks_per_child: 100}
-limits: {hops: 50, payload_bytes: 64MiB}
+limits: {hops: 50, payload_bytes: 64MiB, conversation_duration: 36h}
 common: &common {timeout: 5s, concurrency: 3}
 listeners:
   - <<: *common
@@ -68,7 +68,7 @@ def test_every_section_reaches_the_definition(definition, folder):
     options = {"path": "shop.db", "redis_ttl": 3600.0, "retention": 604800.0}
     assert definition.backend == BackendSettings("sqlite", options)
     assert definition.pool == PoolSettings(2, 100)
-    assert definition.limits == Limits(hops=50, payload_bytes=64 * 1024 * 1024)
+    assert definition.limits == Limits(hops=50, payload_bytes=64 * 1024 * 1024, conversation_duration=129_600.0)
 
 
 def test_listeners_carry_their_options_and_the_same_classes(definition, folder):

@@ -104,7 +104,7 @@ case("a listener that is text", HEAD + "  - b", '5:5: error[wrong-type]: A liste
 case(
     "a listener without name and handler",
     HEAD + "  - agent: false",
-    '5:5: error[missing-key]: A listener needs the key "handler".',
+    "5:5: error[missing-key]: A listener needs one of the keys handler, buffer or sequence.",
     '5:5: error[missing-key]: A listener needs the key "name".',
 )
 case(
@@ -270,7 +270,7 @@ case(
 case(
     "no payload classes",
     HEAD + "    payload_class: []",
-    "5:20: error[wrong-value]: payload_class must be text or a list of text, not a list.",
+    "5:20: error[wrong-value]: payload_class must be text or a list of at least one text, not a list.",
 )
 
 # -- YAML itself

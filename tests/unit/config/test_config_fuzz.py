@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xpipe.config.loading import check_definition
-from xpipe.config.schema import SECTIONS, Section
+from xpipe.config.schema import BUFFER, RETRY, SECTIONS, SEQUENCE, Section
 from xpipe.core.findings import Finding
 
-NAMES = [section.name for section in SECTIONS] + [key.name for section in SECTIONS for key in section.keys]
+EVERY = (*SECTIONS, RETRY, BUFFER, SEQUENCE)
+NAMES = list(dict.fromkeys([section.name for section in EVERY] + [key.name for one in EVERY for key in one.keys]))
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=10), st.dates(),
     st.sampled_from(["${A}", "${B:-1}", "${", "$$", "5s", "1GiB", "redis", "a.b", "h.py:x", "json.loads",
@@ -28,7 +29,8 @@ TREES = st.recursive(
 
 
 def entries(section: Section) -> st.SearchStrategy[object]:
-    entry = st.fixed_dictionaries({}, optional={key.name: SCALARS | TREES for key in section.keys})
+    inner = {key.name: entries(key.kind) if isinstance(key.kind, Section) else TREES for key in section.keys}
+    entry = st.fixed_dictionaries({}, optional={name: SCALARS | value for name, value in inner.items()})
     return TREES | (st.lists(entry, max_size=4) if section.many else entry)
 
 

@@ -4,8 +4,27 @@
 local most, listeners = tonumber(ARGV[9]), tonumber(ARGV[10])
 local inbox, last = key('inbox', pump), key('reply', pump)
 
+local times = {}  -- the first one in an index, '' for none
+
+local function first_time(index)
+  times[index] = times[index] or read('ZRANGE', index, 0, 0, 'WITHSCORES')[2] or ''
+  return tonumber(times[index])
+end
+
+-- What is due in an index now.
+local function due_in(index, ...)
+  local first = first_time(index)
+  return first and first <= now and read('ZRANGEBYSCORE', index, '-inf', exact(now), ...) or {}
+end
+
+-- When the next join expires or the next thread is due, '0' for never.
 local function due()
-  return call('ZRANGE', EXPIRIES, 0, 0, 'WITHSCORES')[2] or '0'
+  local first = math.huge
+  for _, index in ipairs({EXPIRIES, DELAYED}) do
+    if is_moved[index] then times[index] = nil end
+    first = math.min(first, first_time(index) or first)
+  end
+  return first < math.huge and exact(first) or '0'
 end
 
 local function again(given, claimed, refused, late_then, unanswered_then)
@@ -28,37 +47,22 @@ if is_again then return {1, {}, {}, {}, due(), 0, 0} end  -- It was buried meanw
 local function keep_answer(given, claimed, refused)
   local flat = {}
   for at, t in ipairs(claimed) do flat[2 * at - 1], flat[2 * at] = t.id, t.fence end
-  write('HSET', last, 'given', given, 'claims', pack(flat), 'refused', pack(refused), 'late', late_replies,
-    'unanswered', unanswered)
+  write('HSET', last, 'given', given, 'claims', pack(flat), 'refused', pack(refused), 'late', tally.late,
+    'unanswered', tally.unanswered)
   write('SET', mark, number, 'EX', MARKED)
   if ttl > 0 then write('EXPIRE', last, DAY) end
   if not is_enrolled(pump) then write('SADD', LISTENING, pump) end  -- So that its keys can be found.
-end
-
-local function commit_all(first)
-  local refused, steps = {}, {}
-  for at = first, #ARGV do steps[#steps + 1] = step_of(ARGV[at]) end
-  fetch_all(steps)
-  for at, step in ipairs(steps) do
-    local reason = refusal(pump, step)
-    if reason then
-      refused[#refused + 1] = at - 1
-      refused[#refused + 1] = reason
-    else
-      commit(step)
-    end
-  end
-  return refused
 end
 
 local given = tonumber(read('HGET', last, 'given') or 0)
 local room, first_step = {}, 11 + 2 * listeners
 for at = 11, 10 + 2 * listeners, 2 do room[ARGV[at]] = tonumber(ARGV[at + 1]) end
 
-local expired = read('ZRANGEBYSCORE', EXPIRIES, '-inf', exact(now))
+local expired, delayed = due_in(EXPIRIES), due_in(DELAYED, 'LIMIT', 0, PAGE)
 local events = read('LRANGE', inbox, given, -1)
 local refused = commit_all(first_step)
 expire_joins(expired)
+wake_delayed(delayed)
 
 local claimed, descriptions = is_enrolled(pump) and claim_ready(pump, room, most) or {}, {}
 for at, t in ipairs(claimed) do descriptions[at] = described(t) end
@@ -68,4 +72,4 @@ local changes = given > 0 or #events > 0 or #claimed > 0 or #ARGV >= first_step
 if given > 0 then write('LTRIM', inbox, given, -1) end
 if changes then keep_answer(#events, claimed, refused) end
 flush(pump)
-return {changes and 1 or 0, refused, descriptions, events, due(), late_replies, unanswered}
+return {changes and 1 or 0, refused, descriptions, events, due(), tally.late, tally.unanswered}

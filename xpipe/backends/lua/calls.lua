@@ -8,9 +8,11 @@ local is_again = kept == number
 
 -- A server that has forgotten a call has forgotten what followed from it: nobody may go on waiting for that.
 if known and kept < known then
-  return redis.error_reply('XPIPELOST changes that were made are not there any more')
+  error('XPIPELOST changes that were made are not there any more', 0)
 end
 
 -- In seconds. A call comes again for a shorter time than that. A pump that was away for so long that what it waits for
 -- may have expired finds its mark expired before: live keys are renewed every third of the TTL.
 local MARKED = known and (ttl > 0 and math.min(DAY, math.max(1, math.floor(ttl / 2))) or DAY) or 120
+
+return pump, number, known, mark, is_again, MARKED

@@ -39,3 +39,5 @@ local function release(pump, lost)
   end
   return released
 end
+
+return described, claim_ready, release

@@ -4,3 +4,5 @@ local function server_now()
   local time = call('TIME')
   return time[1] + time[2] / 1e6
 end
+
+return server_now

@@ -1,5 +1,6 @@
 -- ARGV: 3 'running' or 'conversations', 4 whether (1) only those of 5 an owner, 6 whether (1) only those that run or
--- have outputs that nobody has printed, 7 where the page begins, 8 rows. Where the next page begins ('' for nowhere), and a row for each conversation.
+-- have outputs that nobody has printed, 7 where the page begins, 8 rows. Where the next page begins ('' for nowhere), and
+-- a row for each conversation.
 
 local ids, after = page_of(prefix .. ARGV[3], ARGV[7], ARGV[8])
 local rows = {}

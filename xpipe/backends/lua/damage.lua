@@ -5,7 +5,7 @@ local DECODERS = {
 }
 local TYPES = {buffer = 'list', mailbox = 'list', open = 'hash', results = 'hash'}
 local OF_THREAD = {'thread', 'join', 'buffer', 'mailbox', 'open', 'results'}
-local BYTES = {state = true, joined = true}  -- the values of records that need be no text
+local BYTES = {state = true, joined = true, more = true}  -- the values of records that need be no text
 
 local function are_texts(values)
   for name, value in pairs(values) do
@@ -44,3 +44,5 @@ local function damaged(kind, id)
   if data and not is_readable(kind, data) then return data end
   return nil
 end
+
+return damaged, OF_THREAD

@@ -5,7 +5,7 @@ local function is_number(value) return tonumber(value) ~= nil end
 local function any() return true end
 
 local SCANS = {lanes = 'LRANGE', listening = 'SSCAN'}
-for _, index in ipairs({'threads', 'conversations', 'running', 'finished', 'settled', 'expiries'}) do
+for _, index in ipairs({'threads', 'conversations', 'running', 'finished', 'settled', 'expiries', 'delayed'}) do
   SCANS[index] = 'ZSCAN'
 end
 local VALUES = {

@@ -28,3 +28,5 @@ local function save_dead()
   write_all('ZADD', DEAD_TIMES, times)
   write('HINCRBY', COUNTERS, 'dead', #buried)
 end
+
+return bury, save_dead

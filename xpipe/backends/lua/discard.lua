@@ -21,29 +21,21 @@ local function add(thread)
 end
 
 local function those_gone(ids)
-  local found, left = {}, {}
+  local found = {}
   for _, one in ipairs(ids) do
-    local list = is_gone[one] and found or left
-    list[#list + 1] = one
+    if is_gone[one] then found[#found + 1] = one end
   end
-  return found, left
+  return found
 end
 
 -- What follows needs no record of a thread. How many messages were ready.
 local function clear_lanes()
-  load_lanes()
-  local ready, names = 0, {}
-  for _, name in ipairs(lane_names) do
-    local list = key('ready', name)
-    local found, left = those_gone(read('LRANGE', list, 0, -1))
-    if #found > 0 then
-      write('UNLINK', list)
-      write_all('RPUSH', list, left)
-    end
-    if #left > 0 then names[#names + 1] = name end
+  local ready = 0
+  for _, name in ipairs(listed_lanes()) do
+    local found = those_gone(read('LRANGE', key('ready', name), 0, -1))
+    if #found > 0 then drop_ready(name, found) end
     ready = ready + #found
   end
-  lane_names = names
   return ready
 end
 
@@ -59,6 +51,16 @@ local function clear_claims()
     claimed = claimed + #found
   end
   return claimed
+end
+
+-- How many messages were delayed.
+local function clear_delayed()
+  local found = {}
+  for _, thread in ipairs(gone) do
+    if read('ZSCORE', DELAYED, thread) then found[#found + 1] = thread end
+  end
+  write_all('ZREM', DELAYED, found)
+  return #found
 end
 
 local function count_parked()
@@ -99,7 +101,8 @@ local members = key('members', id)
 for _, thread in ipairs(is_whole and read('LRANGE', members, 0, -1) or {}) do add(thread) end
 for _, one in ipairs(letters) do bury(one.data, one.fault, true, one.thread, 0, now) end
 if is_running then tell_owner() end
-local in_flight, slots = clear_lanes() + clear_claims() + count_parked(), count_slots()
+local in_flight = clear_lanes() + clear_claims() + clear_delayed() + count_parked()
+local slots = count_slots()
 if id ~= '' or ttl == 0 then  -- Else it is as if they had expired.
   add_flights(id, -in_flight)
   add_slots(id, -slots)

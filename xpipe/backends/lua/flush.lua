@@ -105,7 +105,7 @@ local function refresh()
     if one.results then expire(key('results', one.thread.id)) end
     if one.data_of == thread_data then
       talks[one.conversation] = true
-      if one.is_renewed then refresh_thread(one) end
+      if renewed[one.id] then refresh_thread(one) end
     end
   end
   for id in pairs(talks) do
@@ -127,3 +127,5 @@ local function flush(pump)
   carry_out()
   if ttl > 0 then refresh() end
 end
+
+return flush

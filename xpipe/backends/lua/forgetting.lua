@@ -2,12 +2,13 @@
 
 require_type('hash', COUNTERS, REGISTRY, BOUND, SIZES, FLIGHTS)
 require_counters()
-require_type('zset', THREADS, CONVERSATIONS, RUNNING, FINISHED, SETTLED)
+require_type('zset', THREADS, CONVERSATIONS, RUNNING, FINISHED, SETTLED, DELAYED)
 
 local function drop(id)
   unbind(id)
   for _, kind in ipairs({'thread', 'buffer', 'mailbox', 'open', 'join', 'results'}) do call('UNLINK', key(kind, id)) end
   call('ZREM', THREADS, id)
+  call('ZREM', DELAYED, id)
 end
 
 local function slots_of(ids)
@@ -47,3 +48,5 @@ local function forget(id, most)
   drop_conversation(id)
   return #ids, true
 end
+
+return drop, drop_conversation, forget

@@ -1,6 +1,7 @@
 -- ARGV: 3 to 6 see calls.lua, 7 now, 8 slots per thread, 9 the name of a source and 10 how far it has been read ('' for
--- none), then injections: id, chain and name of the initiator, the fault message or nil, and for each listener the
--- call, its name, the request, the thread's id and chain.
+-- none), 11 the dead letter that is replaced ('' for none), then injections: id, chain and name of the initiator, the
+-- fault or nil, for each listener the call, its name, the request, the thread's id and chain; and the conversation that
+-- is retried. Whether it was done: not if there is no such letter.
 
 local function request_all(initiator, requests)
   for _, one in ipairs(requests) do
@@ -22,22 +23,27 @@ local function fetch_starts(starts)
   fetch_threads(ids)
 end
 
-local function inject(id, chain, name, fault, requests)
-  new_conversation(id, pump, now)
+local function inject(id, chain, name, fault, requests, retried_from)
+  new_conversation(id, pump, now, retried_from)
   local initiator = new_thread(id, chain, name, 'system', '', id, -1, 0)
   set(initiator, 'touched', now)
-  if fault then output(initiator, fault, true) end  -- F10
+  if fault then output_fault(initiator, fault, id) end  -- F10
   request_all(initiator, requests)
   if initiator.pending == 0 then end_conversation(initiator) end
 end
 
-if not is_again then
-  local starts = {}
-  for at = 11, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
-  fetch_starts(starts)
-  for _, start in ipairs(starts) do inject(unpack(start, 1, 5)) end
-  if ARGV[10] ~= '' then write('HSET', CURSORS, ARGV[9], ARGV[10]) end
-  write('SET', mark, number, 'EX', MARKED)
-  flush(known and pump or '')  -- A pump of another process, for whom `send` injects, is told too.
+if is_again then return {1} end
+
+local letter, starts = ARGV[11], {}
+if letter ~= '' then
+  if read('HEXISTS', DEAD, letter) == 0 then return {0} end
+  write('HDEL', DEAD, letter)
+  write('ZREM', DEAD_TIMES, letter)
 end
+for at = 12, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
+fetch_starts(starts)
+for _, start in ipairs(starts) do inject(unpack(start, 1, 6)) end
+if ARGV[10] ~= '' then write('HSET', CURSORS, ARGV[9], ARGV[10]) end
+write('SET', mark, number, 'EX', MARKED)
+flush(known and pump or '')  -- A pump of another process, for whom `send` injects, is told too.
 return {1}

@@ -19,7 +19,10 @@ function verbs.create()
   if owner then return 0 end
   call('HSET', JOINS, id, '')
   local total = tonumber(ARGV[5])
-  keep({id = id, total = total, missing = total, joined = '', collect = 1, expires = 0})
+  keep({
+    id = id, total = total, missing = total, joined = '', collect = 1, expires = 0, more = '', low = 0, enough = 0,
+    spare = -1, faults = 0, feeding = 0, more_at = -1, open = 1,
+  })
   return 1
 end
 

@@ -6,8 +6,9 @@
 -- Of a conversation: conversation:{id} its record, members:{id} list of its threads.
 -- Made by hand: handmade:{join}, handmade-results:{join}.
 -- Of a pump, until it is retired or buried: reply:{pump} hash of its last answer, wake:{pump} one token or none.
--- These expire if there is a TTL. Always: `upkeep`, and call:{process}:{pump}, the number of the last call of a process
---   for a pump that changed something. What comes now never does:
+-- These expire if there is a TTL. Always: `upkeep`, call:{process}:{pump}, the number of the last call of a process for
+--   a pump that changed something, and answer:{process}:{pump}, its answer if that cannot be told otherwise. What comes
+--   now never does:
 --
 -- organism, secret, numbers (of initiators), counters, cursors (of sources, by name).
 -- Dead letters: `dead` hash by number, `dead_times` set of numbers by the time they were given up.
@@ -15,6 +16,7 @@
 --   threads by age. Hashes: pumps, leases (when they end by the clock of the server). A plain set: listening (who is
 --   told of work).
 -- Of a listener with work: ready:{listener} list of threads; `lanes` lists these listeners as they are served next.
+-- `delayed`: set of the threads that are to be ready later, by the time they are due.
 -- Indexes of what may expire. Sets by age: threads, conversations, running; by time: finished, settled (those of which
 --   all outputs are delivered), expiries of joins. Hashes: registry (id to chain of threads and bindings), bound (id to
 --   chain of bindings from outside), joins (id to thread, '' if made by hand), loose (number of slots of ids that are
@@ -33,6 +35,7 @@ end
 
 local prefix = string.sub(KEYS[1], 1, -9)
 local root_id, ttl = ARGV[1], tonumber(ARGV[2])
+local lifetime = ARGV[2]  -- which need not be made a text for each key
 local PAGE = 1000  -- values in one command: Lua's stack is bounded
 local DAY = 86400
 
@@ -49,7 +52,7 @@ local COUNTERS, LANES, THREADS, BOUND = prefix .. 'counters', prefix .. 'lanes',
 local CONVERSATIONS, RUNNING, FINISHED = prefix .. 'conversations', prefix .. 'running', prefix .. 'finished'
 local SETTLED, CURSORS, REGISTRY = prefix .. 'settled', prefix .. 'cursors', prefix .. 'registry'
 local JOINS, EXPIRIES, LOOSE = prefix .. 'joins', prefix .. 'expiries', prefix .. 'loose'
-local DEAD, DEAD_TIMES = prefix .. 'dead', prefix .. 'dead_times'
+local DEAD, DEAD_TIMES, DELAYED = prefix .. 'dead', prefix .. 'dead_times', prefix .. 'delayed'
 local PUMPS, LEASES, LISTENING = prefix .. 'pumps', prefix .. 'leases', prefix .. 'listening'
 local SIZES, FLIGHTS = prefix .. 'sizes', prefix .. 'flights'
 
@@ -88,7 +91,7 @@ local function exact(value)  -- a time keeps its fraction
 end
 
 local function expire(name)
-  if ttl > 0 then call('EXPIRE', name, ttl) end
+  if ttl > 0 then redis.call('EXPIRE', name, lifetime) end  -- of any type
 end
 
 local function each_page(list, visit)

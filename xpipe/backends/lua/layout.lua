@@ -1,10 +1,11 @@
 -- What is kept of a thread, a conversation and a join: msgpack values in a string.
 -- Of a thread: `few` has its open calls, but for the `spilled` ones of a thread with many, which are in a hash.
 -- `initial`: its caller is an initiator; `head`: the slot of its first message, -1 for none; `parked`: how many wait;
--- `touched`: when something last happened in it.
+-- `touched`: when something last happened in it; `due`: when it is to be ready, 0 for now.
+-- Of a join: see JoinState in xpipe/backends/records.py.
 
 local pack = cmsgpack.pack
-local FIELDS, HEAD = 25, '\220\0\25'  -- after the three bytes that begin an array of that length
+local FIELDS, HEAD = 26, '\220\0\26'  -- after the three bytes that begin an array of that length
 
 -- What `data`, stored under `name`, says; nothing if there is nothing.
 local function decoded(name, data, decode)
@@ -29,18 +30,19 @@ end
 
 local function thread_of(data)
   local left, conversation, parent, listener, caller, index, seq, attempt, call_id, deliveries, failed, fence, owner,
-    pending, no_answer, state, join, head, parked, opens, bytes, chain, initial, spilled, few, touched =
+    pending, no_answer, state, join, head, parked, opens, bytes, chain, initial, spilled, few, touched,
+    due =
     cmsgpack.unpack_limit(data, FIELDS, 3)
   local _ = index + seq + attempt + deliveries + failed + fence + pending + no_answer + head + parked + opens + bytes
-    + initial + spilled + touched + #conversation + #parent + #listener + #caller + #call_id + #owner + #state + #join
-    + #chain
+    + initial + spilled + touched + due + #conversation + #parent + #listener + #caller + #call_id + #owner + #state
+    + #join + #chain
   assert(left == -1 and string.sub(data, 1, 3) == HEAD and (few == false or type(few) == 'table'))
   return {
     conversation = conversation, parent = parent, listener = listener, caller = caller, index = index, seq = seq,
     attempt = attempt, call = call_id, deliveries = deliveries, failed = failed, fence = fence, owner = owner,
     pending = pending, no_answer = no_answer, state = state, join = join, head = head, parked = parked, opens = opens,
     bytes = bytes, chain = chain, initial = initial, spilled = spilled, few = few,
-    touched = touched,
+    touched = touched, due = due,
   }
 end
 
@@ -48,21 +50,22 @@ local function thread_data(t)
   return pack({
     t.conversation, t.parent, t.listener, t.caller, t.index, t.seq, t.attempt, t.call, t.deliveries, t.failed, t.fence,
     t.owner, t.pending, t.no_answer, t.state, t.join, t.head, t.parked, t.opens, t.bytes, t.chain, t.initial,
-    t.spilled, t.few and next(t.few) and t.few or false, t.touched,
+    t.spilled, t.few and next(t.few) and t.few or false, t.touched, t.due,
   })
 end
 
 local function conversation_of_data(data)
-  local left, owner, started, ended, delivered, faulted, outputs = cmsgpack.unpack_limit(data, 6, 0)
-  local _ = #owner + started + ended + delivered + faulted + outputs
+  local left, owner, started, ended, delivered, faulted, outputs, retried_from = cmsgpack.unpack_limit(data, 7, 0)
+  local _ = #owner + started + ended + delivered + faulted + outputs + #retried_from
   assert(left == -1)
   return {
     owner = owner, started = started, ended = ended, delivered = delivered, faulted = faulted, outputs = outputs,
+    retried_from = retried_from,
   }
 end
 
 local function conversation_data(one)
-  return pack(one.owner, one.started, one.ended, one.delivered, one.faulted, one.outputs)
+  return pack(one.owner, one.started, one.ended, one.delivered, one.faulted, one.outputs, one.retried_from)
 end
 
 local function is_settled(one)  -- it is over, and its outputs are delivered
@@ -70,12 +73,23 @@ local function is_settled(one)  -- it is over, and its outputs are delivered
 end
 
 local function join_of_data(data)
-  local left, id, total, missing, joined, collect, expires = cmsgpack.unpack_limit(data, 6, 0)
-  local _ = #id + total + missing + #joined + collect + expires
+  local left, id, total, missing, joined, collect, expires, more, low, enough, spare, faults, feeding, more_at, open =
+    cmsgpack.unpack_limit(data, 14, 0)
+  local _ = #id + total + missing + #joined + collect + expires + #more + low + enough + spare + faults + feeding
+    + more_at + open
   assert(left == -1)
-  return {id = id, total = total, missing = missing, joined = joined, collect = collect, expires = expires}
+  return {
+    id = id, total = total, missing = missing, joined = joined, collect = collect, expires = expires, more = more,
+    low = low, enough = enough, spare = spare, faults = faults, feeding = feeding, more_at = more_at, open = open,
+  }
 end
 
 local function join_data(join)
-  return pack(join.id, join.total, join.missing, join.joined, join.collect, join.expires)
+  return pack(
+    join.id, join.total, join.missing, join.joined, join.collect, join.expires, join.more, join.low, join.enough,
+    join.spare, join.faults, join.feeding, join.more_at, join.open
+  )
 end
+
+return pack, decoded, raw, stored, thread_of, thread_data, conversation_of_data, conversation_data, is_settled,
+  join_of_data, join_data

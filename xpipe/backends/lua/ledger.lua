@@ -1,60 +1,10 @@
 -- The rules of a commit, as in xpipe/backends/ledger.py. The ids in comments are rows of docs/semantics.md.
 
 local now, slots_per_thread = tonumber(ARGV[7]), tonumber(ARGV[8])
-local late_replies, unanswered = 0, 0
-
--- Steps come as msgpack arrays, their bytes as strings (redis_wire.py).
-local function step_of(data)
-  local _, id, fence, call_id, sends, answer, own, again, delegated, join, tell_no_answer, ends, failed, state, dead =
-    cmsgpack.unpack_limit(data, 14, 1)
-  return {
-    thread = id, fence = fence, call = call_id, sends = sends, answer = answer, own = own, again = again,
-    delegate = delegated, join = join, no_answer = tell_no_answer, ends = ends, failed = failed, state = state,
-    dead = dead,
-  }
-end
-
--- What the rules will ask for, in few commands.
-local function fetch_all(steps)
-  local ids, names, sends, more = {}, {}, {}, {}
-  for _, step in ipairs(steps) do
-    ids[#ids + 1] = step.thread
-    for _, send in ipairs(step.sends) do
-      sends[#sends + 1] = send[4]
-      names[#names + 1] = send[4][2]
-    end
-  end
-  fetch_threads(ids)
-  fetch_bindings(names)
-  for _, binding in ipairs(sends) do more[#more + 1] = bindings[binding[2]] or binding[1] end
-  for _, step in ipairs(steps) do
-    local t = step.answer and threads[step.thread]
-    if t then more[#more + 1] = t.parent end
-  end
-  fetch_threads(more)
-end
+local tally = {late = 0, unanswered = 0}  -- and the thread whose step is being committed
 
 local function is_full(t)
   return slot_count(t) >= slots_per_thread
-end
-
-local function overfills(t, step)
-  if #step.own > 0 and slot_count(t) + #step.own > slots_per_thread then return true end
-  local answered = step.answer and not step.answer[3] and parent_of(t)
-  if answered and answered.join == '' and is_full(answered) then return true end
-  for _, one in ipairs(step.sends) do
-    local binding = one[4]
-    local target = thread(bound_id(binding[2]) or binding[1])
-    if target and is_full(target) then return true end
-  end
-  return false
-end
-
-local function refusal(pump, step)
-  local t = thread(step.thread)
-  if not t or t.owner ~= pump or t.fence ~= step.fence then return 'stale' end
-  if step.again == 0 and overfills(t, step) then return 'slots' end
-  return nil
 end
 
 local function raise(t)
@@ -65,15 +15,20 @@ local function raise(t)
   end
 end
 
-local function deliver(t, data)
-  local index = slot_count(t)
-  record(t, data)
+-- Has the message in the slot `index` handled.
+local function put(t, index)
   set(t, 'touched', now)
   add_flights(t.conversation, 1)
   raise(t)
   if t.head ~= -1 then return park(t, index) end  -- A10
   set(t, 'head', index)
-  if not t.committing then make_ready(t) end
+  if t ~= tally.committing then make_ready(t) end
+end
+
+local function deliver(t, data)
+  local index = slot_count(t)
+  record(t, data)
+  put(t, index)
 end
 
 local function bind(parent, id, chain, listener, caller, index)
@@ -101,17 +56,38 @@ local function output(initiator, data, fault)
   tell(conversation, 'output', data)
 end
 
+local function output_fault(initiator, fault, call_id)
+  output(initiator, fault_message(initiator.id, 'system', initiator.listener, fault, call_id, 0), true)
+end
+
 local function record_late(parent, data)
-  late_replies = late_replies + 1
+  tally.late = tally.late + 1
   if not parent or is_initiator(parent) or parent.state ~= '' or is_full(parent) then return end
   local fine, marked = pcall(marked_late, data)
   if fine then record(parent, marked) end
 end
 
 local function joined(join)
-  set(join, 'missing', 0)
   end_join(join)
-  deliver(join.thread, join.joined)
+  if join.collect == 1 then deliver(join.thread, join.joined) end
+end
+
+-- B9: by the same slot each time, as there may be very many times.
+local function feed(join)
+  set(join, 'feeding', 1)
+  if join.more_at >= 0 then return put(join.thread, join.more_at) end
+  set(join, 'more_at', slot_count(join.thread))
+  deliver(join.thread, join.more)
+end
+
+-- Tells its thread if it is over, or has too few items under way.
+local function see_to(join)
+  if join.open == 0 then return end
+  if is_over(join) then
+    joined(join)
+  elseif is_hungry(join) then
+    feed(join)
+  end
 end
 
 local function collect(t, join, answer, dead)
@@ -121,12 +97,14 @@ local function collect(t, join, answer, dead)
     elseif answer.fault then
       give_up_on(t, answer.message, payload_of(answer.message), false, t.attempt)
     end
-  elseif not record_result(join, t.index, answer.message) then
+  elseif join.open == 0 or not record_result(join, t.index, answer.message) then
     if dead and answer.call == '' then dead[3] = false end
-    late_replies = late_replies + 1  -- B4
-  elseif join.missing == 0 then
-    joined(join)
+    tally.late = tally.late + 1  -- B4
+    return
   end
+  if join.open == 0 then return end
+  count_result(join, answer.fault)
+  see_to(join)
 end
 
 local function reply(t, answer, dead)
@@ -145,19 +123,6 @@ local function reply(t, answer, dead)
   end
 end
 
-local function delegate(t, send)
-  local parent, call_id, segment, message, binding = parent_of(t), unpack(send)
-  if not parent then return end
-  if not join_of(parent) then
-    if not open_call(parent, call_id) then
-      late_replies = late_replies + 1
-      return
-    end
-    set_call(parent, call_id, segment)
-  end
-  deliver(bind(parent, binding[1], binding[2], binding[3], binding[4], t.index), message)  -- B7
-end
-
 local function end_conversation(t)
   local conversation = conversation_of(t)
   if not conversation or conversation.ended ~= 0 then return end
@@ -171,7 +136,7 @@ end
 local function end_unanswered(t)
   local parent, call_id = parent_of(t), t.call
   set(t, 'call', '')
-  unanswered = unanswered + 1
+  tally.unanswered = tally.unanswered + 1
   if not parent then return end
   if parent.join == '' and parent.no_answer == 0 then  -- E1
     close_call(parent, call_id)
@@ -192,76 +157,5 @@ local function lower(t)
   end
 end
 
-local function begin(t, step)
-  if step.state then set(t, 'state', step.state) end
-  if step.no_answer then set(t, 'no_answer', 1) end
-  if step.join then begin_join(t, step.join) end
-end
-
-local function send_all(t, step)
-  -- The own mailbox is filled before anything is made ready, so that A10 sees the messages of this step in order.
-  for _, data in ipairs(step.own) do deliver(t, data) end
-  for _, send in ipairs(step.sends) do
-    local binding = send[4]
-    if t.join == '' then set_call(t, send[1], send[2]) end
-    deliver(bind(t, unpack(binding, 1, 5)), send[3])
-  end
-  local answer = step.answer
-  if answer then reply(t, {call = answer[1], message = answer[2], fault = answer[3]}, step.dead) end
-  if step.delegate then delegate(t, step.delegate) end
-end
-
-local function finish_message(t, step)
-  drop_first_message(t)
-  set(t, 'attempt', 1)
-  set(t, 'call', step.call)
-  local answerable = step.call ~= '' or step.answer or step.delegate
-  local failed = step.failed or (t.failed == 1 and not answerable)  -- until it gets another call
-  set(t, 'failed', failed and 1 or 0)
-end
-
-local function commit(step)
-  local t = thread(step.thread)
-  local attempts, dead = t.attempt, step.dead
-  own(t, '')
-  set(t, 'deliveries', 0)
-  set(t, 'touched', now)
-  t.is_renewed = true
-  if step.again ~= 0 then
-    set(t, 'attempt', step.again)
-    return make_ready(t)
-  end
-  t.committing = true
-  finish_message(t, step)
-  if step.ends then
-    close_calls(t)
-    if t.join ~= '' then drop_join(t) end
-  end
-  begin(t, step)
-  send_all(t, step)
-  if dead then give_up_on(t, dead[1], dead[2], dead[3], attempts) end
-  t.committing = false
-  if t.head ~= -1 then make_ready(t) end
-  add_flights(t.conversation, -1)
-  lower(t)
-end
-
--- B6. `stored` are the ids of the joins whose time had passed before this commit.
-local function expire_joins(stored)
-  local due = {}
-  for id, join in pairs(joins) do
-    local at = join.expires
-    if at > 0 and at <= now then due[#due + 1] = join end
-  end
-  for _, id in ipairs(stored) do
-    local owner = read('HGET', JOINS, id)
-    local t = owner and thread(owner)
-    local join = t and t.join == id and join_of(t)
-    if join and not join.over and not joins[id] then due[#due + 1] = join end
-  end
-  table.sort(due, function(one, other)
-    if one.expires ~= other.expires then return one.expires < other.expires end
-    return one.id < other.id
-  end)
-  for _, join in ipairs(due) do joined(join) end
-end
+return now, slots_per_thread, tally, is_full, deliver, bind, give_up_on, output_fault, joined, see_to, reply,
+  end_conversation, lower

@@ -58,11 +58,17 @@ local function binary(data)
   return '\198' .. bytes .. data
 end
 
+local function fault_message(conversation, sender, to, fault, call_id, hop)
+  return '\155' .. pack(call_id .. '!') .. pack('fault') .. pack(conversation) .. pack(sender) .. pack(to)
+    .. pack('Fault') .. binary(fault) .. pack(call_id) .. pack(hop) .. pack(1) .. pack(1)
+end
+
 local function no_answer(conversation, listener, caller, call_id, hop)
   local text = listener .. ' ended without an answer; let its handler respond'
   local fault = '\135' .. pack('code') .. pack('no_answer') .. pack('text') .. pack(text) .. pack('origin')
     .. pack(listener) .. pack('hop') .. pack(hop) .. pack('attempt') .. pack(1) .. pack('retryable') .. pack(false)
     .. pack('traceback') .. pack('')
-  return '\155' .. pack(call_id .. '!') .. pack('fault') .. pack(conversation) .. pack(listener) .. pack(caller)
-    .. pack('Fault') .. binary(fault) .. pack(call_id) .. pack(hop) .. pack(1) .. pack(1)
+  return fault_message(conversation, listener, caller, fault, call_id, hop)
 end
+
+return envelope, payload_of, marked_late, binary, fault_message, no_answer

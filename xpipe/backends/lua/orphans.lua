@@ -4,7 +4,7 @@
 
 require_type('hash', COUNTERS, REGISTRY, BOUND, JOINS, LOOSE, SIZES, FLIGHTS)
 require_counters()
-require_type('zset', THREADS, RUNNING, FINISHED, SETTLED, EXPIRIES)
+require_type('zset', THREADS, RUNNING, FINISHED, SETTLED, EXPIRIES, DELAYED)
 
 local checks, removals = {}, {}
 
@@ -79,6 +79,10 @@ end
 
 function checks.expiries(id)
   return entry_unless(call('HEXISTS', JOINS, id) == 1, id, function() call('ZREM', EXPIRIES, id) end)
+end
+
+function checks.delayed(id)
+  return entry_unless(exists('thread', id), id, function() call('ZREM', DELAYED, id) end)
 end
 
 function checks.loose(id, slots)

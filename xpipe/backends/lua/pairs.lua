@@ -40,3 +40,5 @@ local function mend(id)
   if id ~= root_id then call('HSET', REGISTRY, id, chain) end
   mend_pair(id, chain)
 end
+
+return halves, mend_pair, is_text, chain_of, mend

@@ -1,17 +1,20 @@
 -- What waits to be claimed, in a queue for each listener, and who is told of what.
 
-local lane_names, lanes, stored_names = nil, {}, ''
+local lane_names, is_listed, lanes, stored_names = nil, {}, {}, ''
 
 local function load_lanes()
   if lane_names then return end
   lane_names = read('LRANGE', LANES, 0, -1)
   stored_names = table.concat(lane_names, '\0')
-  for _, name in ipairs(lane_names) do lanes[name] = false end
+  for _, name in ipairs(lane_names) do is_listed[name] = true end
+end
+
+local function listed_lanes()
+  load_lanes()
+  return {unpack(lane_names)}
 end
 
 local function lane(name)
-  load_lanes()
-  if lanes[name] == nil then lane_names[#lane_names + 1] = name end
   if not lanes[name] then
     local list = key('ready', name)
     lanes[name] = queue(list, read('LLEN', list))
@@ -20,8 +23,32 @@ local function lane(name)
 end
 
 local function make_ready(t, first)
-  local side = lane(t.listener)[first and 'first' or 'last']
+  local name = t.listener
+  load_lanes()
+  if not is_listed[name] then
+    lane_names[#lane_names + 1] = name
+    is_listed[name] = true
+  end
+  local side = lane(name)[first and 'first' or 'last']
   side[#side + 1] = t.id
+end
+
+-- Takes the threads `ids` out of the queue of the listener `name`, which is read up to the last of them.
+local function drop_ready(name, ids)
+  load_lanes()
+  local q, kept, gone, left = lane(name), {}, {}, #ids
+  for _, id in ipairs(ids) do gone[id] = true end
+  while left > 0 and length(q) > 0 do
+    for _, id in ipairs(take(q, PAGE)) do
+      if gone[id] then left = left - 1 else kept[#kept + 1] = id end
+    end
+  end
+  for at = #kept, 1, -1 do q.first[#q.first + 1] = kept[at] end
+  if length(q) > 0 then return end
+  is_listed[name] = nil
+  for at, other in ipairs(lane_names) do
+    if other == name then return table.remove(lane_names, at) end
+  end
 end
 
 -- What was served goes behind the others, even if it fills up again: none is starved when `most` is reached.
@@ -36,7 +63,7 @@ local function take_ready(room, most)
       taken[#taken + 1] = thread(id)  -- nothing, if it has expired
     end
     local list = #got > 0 and served or waiting
-    if #got == 0 or length(lanes[name]) > 0 then list[#list + 1] = name else lanes[name] = nil end
+    if #got == 0 or length(lanes[name]) > 0 then list[#list + 1] = name else is_listed[name] = nil end
   end
   for _, name in ipairs(served) do waiting[#waiting + 1] = name end
   lane_names = waiting
@@ -49,6 +76,18 @@ local function save_lanes()
   write_all('RPUSH', LANES, lane_names)
 end
 
+-- Delayed threads ----------------------------------------------------------------------------------------------------
+
+local function delay(t, due)
+  set(t, 'due', due)
+  move('ZADD', DELAYED, exact(due), t.id)
+end
+
+local function undelay(t)
+  set(t, 'due', 0)
+  move('ZREM', DELAYED, t.id)
+end
+
 -- Events -------------------------------------------------------------------------------------------------------------
 
 local told, enrolled = {}, {}
@@ -58,14 +97,17 @@ local function is_enrolled(pump)
   return enrolled[pump]
 end
 
-local function tell(conversation, kind, message, state, cause)
-  local pump = conversation.owner
+local function tell_pump(pump, conversation, kind, message, state, cause)
   if not is_enrolled(pump) then return end
   told[pump] = told[pump] or {}
   local inbox = told[pump]
-  for _, value in ipairs({conversation.id, kind, message or '', state or '', cause or ''}) do
+  for _, value in ipairs({conversation, kind, message or '', state or '', cause or ''}) do
     inbox[#inbox + 1] = value
   end
+end
+
+local function tell(conversation, ...)
+  tell_pump(conversation.owner, conversation.id, ...)
 end
 
 -- One token in its list wakes a pump, or lets its next wait return at once; a second one would say nothing more.
@@ -84,7 +126,7 @@ local function save_news(pump)
     awake[owner] = true
   end
   local left = false
-  for _, q in pairs(lanes) do left = left or (q and (#q.first > 0 or q.head <= #q.last)) end
+  for _, q in pairs(lanes) do left = left or #q.first > 0 or q.head <= #q.last end
   if not left then return end
   for _, other in ipairs(read('SMEMBERS', LISTENING)) do
     if not awake[other] then wake(other) end
@@ -123,3 +165,6 @@ local function save_claims()
     write_all('ZADD', key('claimed', pump), added)
   end
 end
+
+return listed_lanes, make_ready, drop_ready, take_ready, save_lanes, delay, undelay, told, is_enrolled, tell_pump,
+  tell, save_news, own, save_claims

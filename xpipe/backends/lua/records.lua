@@ -17,6 +17,13 @@ local function write_all(command, name, values)
   each_page(values, function(...) write(command, name, ...) end)
 end
 
+local is_moved = {}  -- by name the indexes by time that are written to
+
+local function move(command, index, ...)
+  is_moved[index] = true
+  write(command, index, ...)
+end
+
 -- Strings are written together, at the end: one command whatever their number.
 local strings = {}
 
@@ -89,6 +96,10 @@ local function take(q, most)
   return got
 end
 
+local function clear(q)
+  q.taken, q.first, q.last, q.head = q.stored, {}, {}, 1
+end
+
 local function save_queue(q)
   local from = #writes
   if q.taken > 0 then write('LTRIM', q.key, q.taken, -1) end
@@ -137,3 +148,6 @@ local function save_counters()
     save_each(FLIGHTS, flights)
   end
 end
+
+return seen, read, write, write_all, is_moved, move, write_string, carry_out, dirty, touch, set, queues, queue, length,
+  take, clear, save_queue, next_number, add_slots, add_flights, save_counters

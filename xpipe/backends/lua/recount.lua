@@ -2,7 +2,7 @@
 
 require_type('hash', COUNTERS, LOOSE, SIZES, FLIGHTS)
 
--- The threads of which a message is ready or claimed.
+-- The threads of which a message is ready, claimed or delayed.
 local function busy_threads()
   local busy, pumps = {}, {}
   local function add(ids)
@@ -12,6 +12,7 @@ local function busy_threads()
   for _, pump in ipairs(call('HKEYS', PUMPS)) do pumps[pump] = true end
   for _, pump in ipairs(call('SMEMBERS', LISTENING)) do pumps[pump] = true end
   for pump in pairs(pumps) do add(call('ZRANGE', key('claimed', pump), 0, -1)) end
+  add(call('ZRANGE', DELAYED, 0, -1))
   return busy
 end
 

@@ -1,10 +1,10 @@
 -- Threads and conversations as they are told of outside.
 
--- Nobody waits for a join without `collect`.
+-- Nobody waits for the end of a join without `collect`.
 local function waits(id, t)
   if t.opens > 0 then return true end
   local join = t.join ~= '' and stored(key('join', id), join_of_data)
-  return join and join.missing > 0 and join.collect == 1
+  return join and join.open == 1 and join.collect == 1
 end
 
 local function state_of(id, t)
@@ -27,7 +27,7 @@ local function row_of_conversation(id, one)
   local state = one.ended == 0 and 'running' or one.faulted == 1 and 'failed' or 'done'
   return {
     id, chain, state, one.owner, exact(one.started), exact(one.ended), one.outputs, one.delivered,
-    call('LLEN', key('members', id)),
+    call('LLEN', key('members', id)), one.retried_from,
   }
 end
 
@@ -61,3 +61,5 @@ local function page_of(index, after, rows, downwards)
   for at = 1, #page, 2 do ids[#ids + 1] = page[at] end
   return ids, #page > 0 and '(' .. page[#page] or ''
 end
+
+return thread_row, row_of_conversation, conversation_row, rows_of, page_of

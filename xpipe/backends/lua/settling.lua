@@ -10,3 +10,5 @@ local function deliver(id, one, outputs)
   local place = is_settled(one) and call('ZSCORE', FINISHED, id)
   if place then call('ZADD', SETTLED, place, id) end
 end
+
+return deliver

@@ -2,6 +2,7 @@
 
 local threads, conversations, joins = {}, {}, {}
 local new_threads, new_conversations, ended = {}, {}, {}
+local renewed = {}  -- by id the threads of which more than a count has changed: all their keys live on
 
 local function keep_thread(id, name, data)
   seen[name] = true
@@ -19,7 +20,7 @@ local function thread(id)
   return threads[id] or nil
 end
 
--- One command for what a batch will ask for one by one.
+-- One command for what a batch will ask for one by one. Which of them had to be read.
 local function fetch_threads(ids)
   local wanted, names = {}, {}
   for _, id in ipairs(ids) do
@@ -35,8 +36,8 @@ local function fetch_threads(ids)
       keep_thread(wanted[first + at - 1], names[first + at - 1], data)
     end
   end
+  return wanted
 end
-
 
 local function parent_of(t)
   return thread(t.parent)
@@ -46,14 +47,16 @@ local function is_initiator(t)
   return t.parent == ''
 end
 
+-- With those that come later it has as many fields as its table has room for: one more would double that.
 local function new_thread(id, chain, listener, caller, parent, conversation, index, initial)
   local one = {
     id = id, key = key('thread', id), data_of = thread_data, chain = chain,
     listener = listener, caller = caller, parent = parent, conversation = conversation, index = index,
     seq = next_number(), attempt = 1, deliveries = 0, failed = 0, fence = 0, pending = 0, no_answer = 0, head = -1,
     parked = 0, opens = 0, spilled = 0, few = false, initial = initial, bytes = 0, call = '',
-    owner = '', state = '', join = '', touched = 0, is_renewed = true,
+    owner = '', state = '', join = '', touched = 0, due = 0,
   }
+  renewed[id] = true
   touch(one)
   threads[id] = one
   new_threads[#new_threads + 1] = one
@@ -87,10 +90,10 @@ local function conversation_of(t)
   return conversations[id] or nil
 end
 
-local function new_conversation(id, owner, now)
+local function new_conversation(id, owner, now, retried_from)
   local one = {
     id = id, key = key('conversation', id), data_of = conversation_data, seq = next_number(),
-    owner = owner, started = now, ended = 0, delivered = 0, faulted = 0, outputs = 0,
+    owner = owner, started = now, ended = 0, delivered = 0, faulted = 0, outputs = 0, retried_from = retried_from,
   }
   touch(one)
   conversations[id] = one
@@ -109,7 +112,7 @@ end
 local function record(t, data)
   slot_count(t)
   touch(t)
-  t.is_renewed = true  -- That is more than a count: all its keys live on.
+  renewed[t.id] = true
   t.added[#t.added + 1] = data
   set(t, 'bytes', t.bytes + #data)
   add_slots(t.conversation, 1)
@@ -137,6 +140,16 @@ local function drop_first_message(t)
   if not index then error('XPIPEDAMAGED <' .. key('mailbox', t.id) .. '>', 0) end
   set(t, 'head', index)
   set(t, 'parked', t.parked - 1)
+end
+
+local function message_count(t)
+  return t.parked + (t.head ~= -1 and 1 or 0)
+end
+
+local function drop_messages(t)
+  if t.parked > 0 then clear(parked(t)) end
+  set(t, 'head', -1)
+  set(t, 'parked', 0)
 end
 
 -- Open calls ---------------------------------------------------------------------------------------------------------
@@ -228,32 +241,63 @@ local function join_of(t)
 end
 
 local function begin_join(t, terms)
-  local id, total, joined, collect, expires = unpack(terms, 1, 5)
+  local id, total, joined, collect, expires, more, low, enough, spare = unpack(terms, 1, 9)
+  local is_awaited = collect or more ~= ''
   write('UNLINK', key('join', t.id))
   write('UNLINK', key('results', t.id))
   t.joining = {
     key = key('join', t.id), data_of = join_data, results = {}, thread = t, new = true,
     id = id, total = total, missing = total, joined = joined, collect = collect and 1 or 0, expires = expires,
+    more = more, low = low, enough = enough, spare = spare, faults = 0, feeding = 0, more_at = -1,
+    open = is_awaited and 1 or 0,
   }
   touch(t.joining)
   set(t, 'join', id)
-  if collect then
+  if is_awaited then
     joins[id] = t.joining
     write('HSET', JOINS, id, t.id)
-    if expires > 0 then write('ZADD', EXPIRIES, exact(expires), id) end
+    if expires > 0 then move('ZADD', EXPIRIES, exact(expires), id) end
   end
+end
+
+-- Goes on with an open join under `terms`, whose total counts further items.
+local function extend_join(join, terms)
+  local _, total, joined, collect, _, more, low, enough, spare = unpack(terms, 1, 9)
+  set(join, 'missing', join.missing + total - join.total)
+  set(join, 'total', total)
+  set(join, 'joined', joined)
+  set(join, 'collect', collect and 1 or 0)
+  set(join, 'more', more)
+  set(join, 'low', low)
+  set(join, 'enough', enough)
+  set(join, 'spare', spare)
+  set(join, 'feeding', 0)
+end
+
+local function is_decided(join)
+  local successes = join.total - join.missing - join.faults
+  return (join.enough > 0 and successes >= join.enough) or (join.spare >= 0 and join.faults > join.spare)
+end
+
+local function is_over(join)
+  return is_decided(join) or (join.missing == 0 and join.more == '')
+end
+
+local function is_hungry(join)
+  return join.more ~= '' and join.feeding == 0 and join.missing <= join.low
 end
 
 local function end_join(join)
   joins[join.id] = nil
-  join.over = true
+  set(join, 'open', 0)
   write('HDEL', JOINS, join.id)
-  if join.expires > 0 then write('ZREM', EXPIRIES, join.id) end
+  if join.expires > 0 then move('ZREM', EXPIRIES, join.id) end
 end
 
 local function drop_join(t)
+  if t.join == '' then return end
   local join = join_of(t)
-  if join and join.collect == 1 and join.missing > 0 then end_join(join) end
+  if join and join.open == 1 then end_join(join) end
   if join then join.dropped = true end
   write('UNLINK', key('join', t.id))
   write('UNLINK', key('results', t.id))
@@ -261,13 +305,23 @@ local function drop_join(t)
   t.joining = nil
 end
 
+-- Whether `data` is the first result at `index`.
 local function record_result(join, index, data)
-  local missing, name = join.missing, key('results', join.thread.id)
-  local is_begun = not join.new and missing < join.total
-  if missing == 0 or index < 0 or index >= join.total or join.results[index] then return false end
-  if is_begun and read('HEXISTS', name, index) == 1 then return false end
+  if join.missing == 0 or index < 0 or index >= join.total or join.results[index] then return false end
+  local is_begun = not join.new and join.missing < join.total
+  if is_begun and read('HEXISTS', key('results', join.thread.id), index) == 1 then return false end
   touch(join)
   join.results[index] = data
-  set(join, 'missing', missing - 1)
   return true
 end
+
+local function count_result(join, is_fault)
+  set(join, 'missing', join.missing - 1)
+  if is_fault then set(join, 'faults', join.faults + 1) end
+end
+
+return threads, joins, new_threads, new_conversations, ended, renewed, thread, fetch_threads, parent_of, is_initiator,
+  new_thread, bindings, bound_id, fetch_bindings, conversation_of, new_conversation, slot_count, record, slot,
+  park, drop_first_message, message_count, drop_messages, open_call, set_call, close_call, close_calls,
+  open_calls, open_segments, call_to, join_of, begin_join, extend_join, is_over, is_hungry, end_join, drop_join,
+  record_result, count_result

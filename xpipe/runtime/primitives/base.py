@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import random
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from xpipe.core import chains
 from xpipe.core.codec import Packed
-from xpipe.core.errors import PayloadError
+from xpipe.core.errors import PayloadError, WireError
+from xpipe.core.limits import Limits
 from xpipe.core.messages import Claim, Message, Step
+from xpipe.ports import SharedBackend
 from xpipe.runtime.router import Router, open_call
 from xpipe.runtime.topology import SYSTEM, Topology
+from xpipe.wire.documents import Document
 from xpipe.wire.inbound import Inbound
 
 
@@ -20,18 +28,35 @@ class Refusal(Exception):
     def __init__(self, code: str, text: str, index: int = -1) -> None:
         super().__init__(text)
         self.code = code
-        self.text = text
+        self.text = text.encode("utf-8", "backslashreplace").decode()  # It may quote what no payload can hold.
         self.index = index
 
 
-class Primitive(ABC):
-    """A system listener."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What primitives work with.
 
-    def __init__(self, router: Router, topology: Topology, inbound: Inbound) -> None:
-        self.router = router
-        self.topology = topology
-        self.inbound = inbound
-        self.types = router.types
+    folder: the organism's; now: seconds since the epoch; chance: a number from 0 up to 1.
+    """
+
+    router: Router
+    topology: Topology
+    inbound: Inbound
+    backend: SharedBackend
+    limits: Limits
+    folder: str = ""
+    now: Callable[[], float] = time.time
+    chance: Callable[[], float] = random.random
+
+
+class Primitive(ABC):
+    """A listener whose messages the pump itself takes."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.router = setting.router
+        self.topology = setting.topology
+        self.types = setting.router.types
 
     @abstractmethod
     def take(self, claim: Claim, message: Message) -> Step:
@@ -39,46 +64,66 @@ class Primitive(ABC):
 
     def requester(self, claim: Claim) -> str:
         """The listener that asked for this primitive, through other primitives or not: its peers count."""
-        return claim.caller if claim.caller not in SYSTEM else chains.outer_caller(claim.chain, SYSTEM)
+        return chains.outer_caller(claim.chain, self.topology.primitives)
 
     def check_target(self, caller: str, name: str, index: int = -1) -> None:
-        """Refuse a listener that is unknown, or forbidden to `caller`."""
-        if name not in self.topology and name not in SYSTEM:
-            members = ", ".join(self.topology.members(name))
-            if members:
-                text = f"{name} is a broadcast group; name one of its listeners ({members})"
-                raise Refusal("unknown_target", text, index)
+        """Refuse a listener or group that is unknown, or forbidden to `caller`."""
+        if not self.topology.members(name):
             code, text = self.topology.refusal(caller, name, "") or ("unknown_target", f"{name} is unknown")
             raise Refusal(code, text, index)
         if name not in SYSTEM and not self.topology.may_call(caller, name):
             raise Refusal("forbidden_peer", f"{caller} has peers without {name}; add it to them", index)
 
+    def check_listener(self, caller: str, name: str, index: int = -1) -> None:
+        """As `check_target`, and refuse a group."""
+        members = self.topology.members(name)
+        if members and name not in self.topology:
+            text = f"{name} is a broadcast group; name one of its listeners ({', '.join(members)})"
+            raise Refusal("unknown_target", text, index)
+        self.check_target(caller, name, index)
+
     def check_return(self, claim: Claim, name: str, type: str) -> None:
         """Refuse a `return_to` that is unknown, forbidden, or does not accept the result."""
         if not name or name == claim.caller:
             return
-        self.check_target(self.requester(claim), name)
+        self.check_listener(self.requester(claim), name)
         if not self.topology.accepts(name, type):
             text = f"return_to is {name}, which does not accept {type}; it accepts {self.topology.accepted(name)}"
             raise Refusal("bad_payload", text)
 
-    def pack(self, item: Any, target: str, what: str, index: int = -1) -> Packed:
-        """`item`, a payload or XML or JSON text of one, as a payload that `target` accepts; else a Refusal."""
+    def pack(self, item: Any, target: str, members: Iterable[str], what: str, index: int = -1) -> Packed:
+        """`item` as a payload that all `members` of `target` accept; else a Refusal.
+
+        It is a payload, XML or JSON text of one, a document, or the error that stands in the place of one.
+        """
         try:
             packed = item if isinstance(item, Packed) else Packed(*self.types.encode(self._read(item, target)))
         except PayloadError as error:
             raise Refusal(error.code, f"{what}: {error}", index) from None
-        if not self.topology.accepts(target, packed.type):
-            text = f"{what} is a {packed.type}; {target} accepts {self.topology.accepted(target)}"
-            raise Refusal("bad_payload", text, index)
+        for name in members:
+            if not self.topology.accepts(name, packed.type):
+                raise Refusal(*self._unaccepted(name, f"{what} is a {packed.type}"), index)
         return packed
 
     def _read(self, item: Any, target: str) -> Any:
-        return self.inbound.decode_value(item, target)
+        if isinstance(item, WireError):
+            raise item
+        if isinstance(item, Document):
+            return self.setting.inbound.decode(item, target)[1]
+        return self.setting.inbound.decode_value(item, target)
+
+    def _unaccepted(self, name: str, what: str) -> tuple[str, str]:
+        if name not in self.topology:
+            return "unknown_target", f"{name} is not there any more"
+        return "bad_payload", f"{what}; {name} accepts {self.topology.accepted(name)}"
 
     def finish(self, claim: Claim, message: Message, return_to: str, tag: str, result: Any) -> Step:
         """The step that ends this primitive with the payload `result`, to its caller or to `return_to` (B7)."""
-        type, payload = self.types.encode(result)
+        return self.finish_packed(claim, message, return_to, tag, Packed(*self.types.encode(result)))
+
+    def finish_packed(self, claim: Claim, message: Message, return_to: str, tag: str, result: Packed) -> Step:
+        """As `finish`."""
+        type, payload = result.type, result.data
         fault = self.router.too_large(claim, message, type, payload)
         if fault is not None:
             return self.router.fail(claim, message, fault)
@@ -89,3 +134,9 @@ class Primitive(ABC):
             else:
                 step.answer = self.router.answer(claim, message, type, payload)
         return step
+
+
+def check_seconds(what: str, seconds: float, index: int = -1) -> None:
+    """Refuse a time-out that is none."""
+    if not 0 <= seconds < math.inf:
+        raise Refusal("bad_payload", f"{what} is {seconds}; give seconds from 0 up, 0 for no bound", index)

@@ -1,139 +1,237 @@
-"""`system.buffer`: fan-out of items to one listener, collected into one BufferComplete (B1 to B7)."""
+"""`system.buffer`, and listeners with a `buffer`: fan-out of items, collected into one BufferComplete (B1 to B16)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from xpipe.core import chains
-from xpipe.core.codec import Packed
+from xpipe.core.codec import Packed, decode_item, decode_listed
 from xpipe.core.errors import PayloadError
-from xpipe.core.messages import (
-    FAULT,
-    JOINED,
-    Claim,
-    Join,
-    Message,
-    Send,
-    Step,
-    decode_message,
-    encode_message,
-)
-from xpipe.core.payloads import BufferComplete, BufferDispatched, BufferError, BufferItemResult, BufferStart
-from xpipe.runtime.primitives.base import Primitive, Refusal
-from xpipe.runtime.router import Router, open_call
-from xpipe.runtime.topology import Topology
-from xpipe.wire.inbound import Inbound
-
-
-class _State(msgspec.Struct, array_like=True):
-    return_to: str
-    total: int
-
+from xpipe.core.messages import JOINED, MORE, Claim, Join, Message, Send, Step, encode_message
+from xpipe.core.organism import BufferOptions
+from xpipe.core.payloads import DEFAULT_IN_FLIGHT, BufferDispatched, BufferError, BufferStart, Fault
+from xpipe.runtime.primitives.base import Primitive, Refusal, Setting, check_seconds
+from xpipe.runtime.primitives.buffer_state import BufferState
+from xpipe.runtime.primitives.items import File, Source
+from xpipe.runtime.primitives.results import complete, too_few
+from xpipe.runtime.primitives.sources import Sources
+from xpipe.runtime.primitives.terms import Terms
+from xpipe.runtime.router import open_call
 
 _encode = msgspec.msgpack.encode
-_decode_state = msgspec.msgpack.Decoder(_State).decode
+_decode_state = msgspec.msgpack.Decoder(BufferState).decode
 
 
 class Buffer(Primitive):
-    """`read_results` gives the results of a Buffer's thread by index, `now` the seconds since the epoch."""
+    """Sends its items piece by piece: the backend asks for more when few are under way."""
 
-    def __init__(
-        self,
-        router: Router,
-        topology: Topology,
-        inbound: Inbound,
-        fan_out: int,
-        read_results: Callable[[str], Sequence[bytes | None]],
-        now: Callable[[], float],
-    ) -> None:
-        super().__init__(router, topology, inbound)
-        self._fan_out = fan_out
-        self._read_results = read_results
-        self._now = now
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._sources = Sources(setting.backend.buffer_get_slot, setting.limits.payload_bytes)
 
     def take(self, claim: Claim, message: Message) -> Step:
-        if message.kind == JOINED:
-            return self._complete(claim, message)
         try:
-            start = self.types.decode_packed(message.type, message.payload)
-            return self._start(claim, message, start)
+            if message.kind == JOINED:
+                return self._complete(claim, message)
+            if message.kind == MORE:
+                return self._go_on(claim, message)
+            if message.type == "Fault":  # The stand-in of an item that is no payload (B10).
+                return self.router.pass_on(claim, message)
+            return self._start(claim, message, self.asked(message))
         except PayloadError as error:
             return self._refuse(claim, message, Refusal(error.code, str(error)))
         except Refusal as refusal:
             return self._refuse(claim, message, refusal)
 
+    def asked(self, message: Message) -> BufferStart:
+        """What the request `message` asks for; its items are still encoded."""
+        start = decode_listed(message.type, message.payload)
+        if not isinstance(start, BufferStart):
+            raise PayloadError(f"{message.type} is not BufferStart")
+        return start
+
     def _refuse(self, claim: Claim, message: Message, refusal: Refusal) -> Step:
-        fault = BufferError(
+        self._sources.drop(claim.thread)
+        error = BufferError(
             refusal.code, refusal.text, claim.listener, message.hop, message.attempt, buffer_id=message.call
         )
-        return self.router.fail(claim, message, fault)
+        return self.router.fail(claim, message, error)
 
     def _start(self, claim: Claim, message: Message, start: BufferStart) -> Step:
-        self._check(claim, start)
-        sends = list(self._sends(claim, message, start))
-        step = Step(claim.thread, claim.fence, open_call(claim, message), sends)
-        step.state = _encode(_State(start.return_to, len(sends)))
-        step.join = self._join(claim, message, start)
+        state = self._checked(claim, start)
+        self._check_items(state, start.items)
+        source = self._sources.of(claim.thread, message.call, state, start.items)
+        step = self._feed(claim, message, state, source)
         if not start.collect:
-            finish = self.finish(
-                claim, message, start.return_to, message.call, BufferDispatched(message.call, len(sends))
-            )
+            dispatched = BufferDispatched(message.call, state.total)
+            finish = self.finish(claim, message, start.return_to, message.call, dispatched)
             step.call, step.answer, step.delegate = "", finish.answer, finish.delegate
         return step
 
-    def _check(self, claim: Claim, start: BufferStart) -> None:
-        if not start.items:
-            raise Refusal("no_items", "the Buffer has no items; send at least one")
-        if len(start.items) > self._fan_out:
-            text = f"the Buffer has {len(start.items)} items, over limits.fan_out ({self._fan_out}); split or raise it"
-            raise Refusal("fan_out_too_wide", text)
-        if not 0 <= start.timeout < math.inf:
-            text = f"the Buffer's timeout is {start.timeout}; give seconds from 0 up, 0 for no bound"
-            raise Refusal("bad_payload", text)
+    def _checked(self, claim: Claim, start: BufferStart) -> BufferState:
+        """The state that a Buffer begins with. Raises Refusal (B3)."""
+        terms = Terms(str(start.min_success), start.on_partial, start.cancel_rest)
+        _check_numbers(start, terms)
         self.check_target(self.requester(claim), start.target)
         self.check_return(claim, start.return_to, "BufferComplete" if start.collect else "BufferDispatched")
+        members, window = list(self.topology.members(start.target)), start.max_in_flight or DEFAULT_IN_FLIGHT
+        state = BufferState(start.target, members, start.return_to, window, start.collect, terms)
+        if start.timeout and start.collect:
+            state.expires = self.setting.now() + start.timeout
+        if start.items_from:
+            state.file = self._file(claim, start)
+        else:
+            state.total = len(start.items) * len(members)
+        return state
 
-    def _sends(self, claim: Claim, message: Message, start: BufferStart) -> Iterator[Send]:
-        target = start.target
-        segment = chains.escape(target)
-        for index, item in enumerate(start.items):
-            packed = self.pack(item, target, f"items[{index}]")
-            yield self.router.request(claim, message, target, packed.type, packed.data, f"{index}.{segment}", index)
+    def _file(self, claim: Claim, start: BufferStart) -> File:
+        name, folder = start.items_from, os.path.abspath(self.setting.folder)
+        if start.items:
+            raise Refusal("bad_payload", "the Buffer has items and items_from; give one of them")
+        path = os.path.abspath(os.path.join(folder, name))
+        is_inside = path.startswith(os.path.join(folder, ""))
+        if not is_inside and chains.is_asked_from_outside(claim.chain, self.topology.primitives):
+            text = f"items_from is {name}; a message from outside can only name files in the folder of the organism"
+            raise Refusal("forbidden_file", f"{text}; put a link to it there, or have a handler name it")
+        return File.at(path, name)
 
-    def _join(self, claim: Claim, message: Message, start: BufferStart) -> Join:
-        joined = Message(
-            f"{message.call}+",
-            JOINED,
-            message.conversation,
-            start.target,
-            claim.listener,
-            "",
-            b"",
-            message.call,
-            message.hop + 1,
-        )
-        expires = self._now() + start.timeout if start.timeout else 0.0
-        return Join(message.call, len(start.items), encode_message(joined), start.collect, expires)
+    def _check_items(self, state: BufferState, items: Sequence[Any]) -> None:
+        """Refuse items of which one is no payload of the target, before any is sent (B3)."""
+        self._check_width(state, state.total)
+        for at, item in enumerate(items):
+            self.pack(decode_item(item), state.target, state.members, f"items[{at}]")
+
+    def _check_width(self, state: BufferState, total: int) -> None:
+        most = self.setting.limits.fan_out
+        if total > most:
+            what = f"{state.file.name} has {total} items or more" if state.file else f"the Buffer has {total} items"
+            raise Refusal("fan_out_too_wide", f"{what}, over limits.fan_out ({most}); split or raise it")
+
+    def _go_on(self, claim: Claim, message: Message) -> Step:
+        """The step that sends a further piece (B9)."""
+        state = _decode_state(claim.state)
+        try:
+            return self._feed(claim, message, state, self._sources.of(claim.thread, message.call, state))
+        except Refusal as refusal:
+            step = self._refuse(claim, message, refusal)
+            step.cancels = state.collect  # Nobody waits for the others any more.
+            return step
+
+    def _feed(self, claim: Claim, message: Message, state: BufferState, source: Source) -> Step:
+        """The step that sends the next piece of `source`."""
+        width = len(state.members)
+        first, wanted = state.sent // width, math.ceil((state.sent + state.piece) / width)
+        items = source.take(first, wanted - first + 1)  # One more tells whether there will be a further piece.
+        known = (first + len(items)) * width
+        if not known:
+            raise Refusal("no_items", "the Buffer has no items; send at least one")
+        self._check_width(state, known)
+        if len(items) <= wanted - first:
+            state.total = known
+        indexes = range(state.sent, min(state.sent + state.piece, known))
+        sends = list(self._sends(claim, message, state, indexes, items))
+        state.sent = indexes.stop
+        state.place = source.place_of(state.sent // width)
+        if state.is_all_sent:
+            self._sources.drop(claim.thread)
+        else:
+            self._sources.keep(claim.thread, source)
+        step = Step(claim.thread, claim.fence, open_call(claim, message), sends)
+        step.state, step.join = _encode(state), _join(claim, message, state)
+        return step
+
+    def _sends(
+        self, claim: Claim, message: Message, state: BufferState, indexes: range, items: Sequence[Any]
+    ) -> Iterator[Send]:
+        """The requests numbered `indexes`: each of `items` to one member after the other."""
+        width = len(state.members)
+        first, at = indexes.start // width, -1
+        for index in indexes:
+            if index // width != at:
+                at = index // width
+                packed, sound = self._packed(claim, message, state, items[at - first], at)
+            member = state.members[index % width]
+            segment, to = f"{index}.{chains.escape(member)}", member if sound else claim.listener
+            yield self.router.request(claim, message, to, packed.type, packed.data, segment, index)
+
+    def _packed(self, claim: Claim, message: Message, state: BufferState, item: Any, at: int) -> tuple[Packed, bool]:
+        """What is sent for `item`, and whether it is a payload of the target; else it is a fault (B10)."""
+        try:
+            packed = self.pack(item, state.target, state.members, f"items[{at}]")
+            fault = self.router.too_large(claim, message, packed.type, packed.data)
+        except Refusal as refusal:
+            fault = Fault(refusal.code, refusal.text, state.target, message.hop, message.attempt)
+        return (packed, True) if fault is None else (Packed(*self.types.encode(fault)), False)
 
     def _complete(self, claim: Claim, message: Message) -> Step:
+        self._sources.drop(claim.thread)
         state = _decode_state(claim.state)
-        results = [self._result(index, data) for index, data in enumerate(self._read_results(claim.thread))]
-        successful = sum(result.success for result in results)
-        complete = BufferComplete(message.call, state.total, successful, results)
-        return self.finish(claim, message, state.return_to, message.call, complete)
+        replies = self.setting.backend.join_results(claim.thread)
+        found = complete(message.call, state, replies, self.types)
+        if state.terms.on_partial == "fault" and not state.terms.are_met(state.total, found.successful):
+            text = too_few(found, state.terms.min_success)
+            step = self._refuse(claim, message, Refusal("too_few_successes", text))
+        else:
+            step = self.finish(claim, message, state.return_to, message.call, found)
+        step.cancels = state.terms.cancel_rest and None in replies
+        return step
 
-    def _result(self, index: int, data: bytes | None) -> BufferItemResult:
-        if data is None:
-            return BufferItemResult(index, False, None, "timeout", "no result before the Buffer's time-out")
-        reply = decode_message(data)
-        try:
-            payload: Any = self.types.decode(reply.type, reply.payload)
-        except PayloadError as error:  # It would make the whole result unreadable.
-            return BufferItemResult(index, False, None, error.code, str(error))
-        if reply.kind == FAULT:
-            return BufferItemResult(index, False, None, payload.code, payload.text)
-        return BufferItemResult(index, True, Packed(reply.type, reply.payload))
+
+class DeclaredBuffer(Buffer):
+    """A listener with a `buffer`: it takes Items and is who calls the target."""
+
+    def __init__(self, setting: Setting, options: BufferOptions) -> None:
+        super().__init__(setting)
+        self._options = options
+
+    def requester(self, claim: Claim) -> str:
+        return claim.listener
+
+    def asked(self, message: Message) -> BufferStart:
+        items, options = decode_listed(message.type, message.payload), self._options
+        return BufferStart(
+            options.target,
+            items.items,
+            timeout=options.timeout,
+            items_from=items.items_from,
+            max_in_flight=options.max_in_flight,
+            min_success=options.min_success,
+            on_partial=options.on_partial,
+            cancel_rest=options.cancel_rest,
+        )
+
+
+def _check_numbers(start: BufferStart, terms: Terms) -> None:
+    problem = terms.problem()
+    if problem:
+        raise Refusal("bad_payload", f"the Buffer's {problem}")
+    check_seconds("the Buffer's timeout", start.timeout)
+    if start.max_in_flight < 0:
+        text = f"the Buffer's max_in_flight is {start.max_in_flight}; give a number from 0 up, 0 for the default"
+        raise Refusal("bad_payload", text)
+
+
+def _join(claim: Claim, message: Message, state: BufferState) -> Join:
+    """What the backend is to do as results come in."""
+    call = message.call
+    joined = Message(
+        f"{call}+", JOINED, message.conversation, state.target, claim.listener, "", b"", call, message.hop + 1
+    )
+    more = Message(f"{call}*", MORE, message.conversation, state.target, claim.listener, "", b"", call, message.hop)
+    enough, spare = state.terms.bounds(state.total)
+    return Join(
+        call,
+        state.sent,
+        encode_message(joined),
+        state.collect,
+        state.expires,
+        more=b"" if state.is_all_sent else encode_message(more),
+        low=state.window - state.piece,
+        enough=enough,
+        spare=spare,
+    )

@@ -1,7 +1,9 @@
-"""`system.sequence`: listeners in order, each on the answer of the one before (S1 to S5)."""
+"""`system.sequence`, and listeners with a `sequence`: each step on the answer of the one before (S1 to S8)."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -9,16 +11,26 @@ import msgspec
 from xpipe.core import chains
 from xpipe.core.codec import Packed
 from xpipe.core.errors import PayloadError
-from xpipe.core.messages import FAULT, REQUEST, Claim, Message, Step
-from xpipe.core.payloads import Fault, SequenceComplete, SequenceError, SequenceStart
-from xpipe.runtime.primitives.base import Primitive, Refusal
+from xpipe.core.messages import FAULT, JOINED, REQUEST, Claim, Join, Message, Step, decode_message, encode_message
+from xpipe.core.organism import StepOptions
+from xpipe.core.payloads import Fault, SequenceComplete, SequenceError, SequenceStart, SequenceStep
+from xpipe.runtime.primitives.base import Primitive, Refusal, Setting, check_seconds
 from xpipe.runtime.router import open_call
 
 
 class _State(msgspec.Struct, array_like=True):
-    steps: list[str]
-    index: int
+    """How far a Sequence is. tries: of the step `index` so far; given: its payload, if it may be tried again."""
+
+    steps: list[SequenceStep]
     return_to: str
+    index: int = -1
+    tries: int = 0
+    given: Packed | None = None
+
+    @property
+    def step(self) -> SequenceStep:
+        """The one under way."""
+        return self.steps[self.index]
 
 
 _encode = msgspec.msgpack.encode
@@ -26,18 +38,29 @@ _decode_state = msgspec.msgpack.Decoder(_State).decode
 
 
 class Sequence(Primitive):
+    """Calls its steps one after the other. A step with a time-out is a join of one, which the backend ends in time."""
+
     def take(self, claim: Claim, message: Message) -> Step:
         try:
             if message.kind == REQUEST:
-                return self._start(claim, message)
-            state = _decode_state(claim.state)
-            if message.kind == FAULT:
-                return self._stop(claim, message, state)
-            return self._advance(claim, message, state, Packed(message.type, message.payload))
+                return self._start(claim, message, self.asked(message))
+            return self._hear(claim, message, _decode_state(claim.state))
         except PayloadError as error:
             return self._refuse(claim, message, Refusal(error.code, str(error)))
         except Refusal as refusal:
             return self._refuse(claim, message, refusal)
+
+    def asked(self, message: Message) -> SequenceStart:
+        """What the request `message` asks for."""
+        start = self.types.decode_packed(message.type, message.payload)
+        if not isinstance(start, SequenceStart):
+            raise PayloadError(f"{message.type} is not SequenceStart")
+        return start
+
+    def complete(self, claim: Claim, message: Message, state: _State, result: Packed) -> Step:
+        """The step that ends the Sequence with the last answer."""
+        tag = open_call(claim, message)
+        return self.finish(claim, message, state.return_to, tag, SequenceComplete(tag, result, len(state.steps)))
 
     def _refuse(self, claim: Claim, message: Message, refusal: Refusal, step: str = "") -> Step:
         fault = Fault(refusal.code, refusal.text, claim.listener, message.hop, message.attempt)
@@ -58,50 +81,123 @@ class Sequence(Primitive):
         )
         return self.router.fail(claim, message, error)
 
-    def _start(self, claim: Claim, message: Message) -> Step:
-        start: SequenceStart = self.types.decode_packed(message.type, message.payload)
-        if not start.steps:
+    def _start(self, claim: Claim, message: Message, start: SequenceStart) -> Step:
+        steps = [SequenceStep(one) if isinstance(one, str) else one for one in start.steps]
+        if not steps:
             raise Refusal("no_items", "the Sequence has no steps; name at least one listener")
-        for index, name in enumerate(start.steps):
+        for index, step in enumerate(steps):
             try:
-                self.check_target(self.requester(claim), name, index)
+                _check_numbers(step, index)
+                self.check_listener(self.requester(claim), step.listener, index)
             except Refusal as refusal:
-                return self._refuse(claim, message, refusal, name)
+                return self._refuse(claim, message, refusal, step.listener)
         self.check_return(claim, start.return_to, "SequenceComplete")
-        state = _State(start.steps, -1, start.return_to)
-        try:
-            first = self.pack(start.payload, start.steps[0], "the payload", 0)
-        except Refusal as refusal:
-            return self._refuse(claim, message, refusal, start.steps[0])
-        return self._call(claim, message, state, first)
+        return self._advance(claim, message, _State(steps, start.return_to), start.payload, "the payload")
 
-    def _advance(self, claim: Claim, message: Message, state: _State, result: Packed) -> Step:
-        if state.index + 1 == len(state.steps):
-            tag = open_call(claim, message)
-            try:
-                self.types.decode(result.type, result.data)
-            except PayloadError as error:  # It would make the whole result unreadable.
-                fault = Fault(error.code, str(error), state.steps[-1], message.hop, message.attempt)
-                return self._fail(claim, message, fault, state.steps[-1], state.index)
-            complete = SequenceComplete(tag, result, len(state.steps))
-            return self.finish(claim, message, state.return_to, tag, complete)
-        following = state.steps[state.index + 1]
+    def _hear(self, claim: Claim, message: Message, state: _State) -> Step:
+        """The step that follows from how the one under way ended."""
+        if message.kind == JOINED:
+            [data] = self.setting.backend.join_results(claim.thread)
+            if data is None:
+                return self._time_out(claim, message, state)
+            reply = decode_message(data)
+            reply.attempt = message.attempt
+            message = reply
+        if message.kind == FAULT:
+            return self._try_again(claim, message, state)
+        result = Packed(message.type, message.payload)
+        if state.index + 1 < len(state.steps):
+            return self._advance(claim, message, state, result, f"the answer of {state.step.listener}")
         try:
-            self.pack(result, following, f"the answer of {state.steps[state.index]}", state.index + 1)
+            self.types.decode(result.type, result.data)
+        except PayloadError as error:  # It would make the whole result unreadable.
+            fault = Fault(error.code, str(error), state.step.listener, message.hop, message.attempt)
+            return self._fail(claim, message, fault, state.step.listener, state.index)
+        return self.complete(claim, message, state, result)
+
+    def _advance(self, claim: Claim, message: Message, state: _State, payload: Any, what: str) -> Step:
+        """The step that calls the next one with `payload`."""
+        state.index, state.tries = state.index + 1, 0
+        target = state.step.listener
+        try:
+            packed = self.pack(payload, target, (target,), what, state.index)
         except Refusal as refusal:
-            return self._refuse(claim, message, refusal, following)
-        return self._call(claim, message, state, result)
+            return self._refuse(claim, message, refusal, target)
+        state.given = packed if state.step.retry else None
+        return self._call(claim, message, state, packed)
 
     def _call(self, claim: Claim, message: Message, state: _State, payload: Packed) -> Step:
-        state.index += 1
-        target = state.steps[state.index]
-        segment = f"{state.index}.{chains.escape(target)}"
-        send = self.router.request(claim, message, target, payload.type, payload.data, segment)
-        step = Step(claim.thread, claim.fence, open_call(claim, message), [send])
-        step.state = _encode(state)
-        step.no_answer = True
+        state.tries += 1
+        target, timeout = state.step.listener, state.step.timeout
+        name = chains.escape(target) if state.tries == 1 else chains.instance(target, state.tries)
+        segment, index = f"{state.index}.{name}", 0 if timeout else -1
+        send = self.router.request(claim, message, target, payload.type, payload.data, segment, index)
+        step = Step(claim.thread, claim.fence, open_call(claim, message), [send], state=_encode(state))
+        step.ends = True  # What was waited for so far; a join would take the answer for its own.
+        if timeout:
+            step.join = self._join(claim, message, state, self.setting.now() + timeout)
+        else:
+            step.no_answer = True
         return step
 
-    def _stop(self, claim: Claim, message: Message, state: _State) -> Step:
-        fault: Any = self.types.decode(message.type, message.payload)
-        return self._fail(claim, message, fault, state.steps[state.index], state.index)
+    def _join(self, claim: Claim, message: Message, state: _State, expires: float) -> Join:
+        call, sender, hop = open_call(claim, message), state.step.listener, message.hop + 2
+        id = f"{call}.{state.index}.{state.tries}"
+        joined = Message(f"{id}+", JOINED, message.conversation, sender, claim.listener, "", b"", call, hop)
+        return Join(id, 1, encode_message(joined), expires=expires)
+
+    def _time_out(self, claim: Claim, message: Message, state: _State) -> Step:
+        """Give up the step under way, and hear of it as of any other fault (S6)."""
+        step = state.step
+        fault = Fault("timeout", f"no answer within {step.timeout:g} s", step.listener, message.hop, retryable=True)
+        type, payload = self.types.encode(fault)
+        own = Message(
+            f"{message.id}!", FAULT, message.conversation, step.listener, claim.listener, type, payload, message.call,
+            message.hop,
+        )  # fmt: skip
+        return Step(claim.thread, claim.fence, claim.call, own=[encode_message(own)], cancels=True)
+
+    def _try_again(self, claim: Claim, message: Message, state: _State) -> Step:
+        """The fault in `message` ends the Sequence, unless its step is to be tried again after a pause (S7)."""
+        if message.attempt > 1 and state.given is not None:
+            return self._call(claim, message, state, state.given)
+        fault: Fault = self.types.decode(message.type, message.payload)
+        step = state.step
+        if step.retry is not None and step.retry.retries(state.tries, _names(fault)):
+            due = self.setting.now() + step.retry.delay(state.tries, self.setting.chance)
+            return Step(claim.thread, claim.fence, again=message.attempt + 1, due=due)
+        return self._fail(claim, message, fault, step.listener, state.index)
+
+
+class DeclaredSequence(Sequence):
+    """A listener with a `sequence`: it takes what the first step takes and answers what the last one answers."""
+
+    def __init__(self, setting: Setting, steps: Iterable[StepOptions]) -> None:
+        super().__init__(setting)
+        self._steps: list[str | SequenceStep] = [SequenceStep(one.listener, one.timeout, one.retry) for one in steps]
+
+    def requester(self, claim: Claim) -> str:
+        return claim.listener
+
+    def asked(self, message: Message) -> SequenceStart:
+        return SequenceStart(self._steps, Packed(message.type, message.payload))
+
+    def complete(self, claim: Claim, message: Message, state: _State, result: Packed) -> Step:
+        del state
+        return self.finish_packed(claim, message, "", open_call(claim, message), result)
+
+
+def _names(fault: Fault) -> tuple[str, ...]:
+    """What a RetryPolicy may call `fault`: its code, and the class of the exception that its text begins with."""
+    return (fault.code, fault.text.partition(":")[0]) if fault.code == "exception" else (fault.code,)
+
+
+def _check_numbers(step: SequenceStep, index: int) -> None:
+    check_seconds(f"the timeout of the step {step.listener}", step.timeout, index)
+    retry = step.retry
+    if retry is None:
+        return
+    pauses = 0 <= retry.backoff < math.inf and 0 <= retry.max_backoff < math.inf and 0 <= retry.jitter <= 1
+    if retry.max_attempts < 1 or not pauses:
+        text = f"the retry of the step {step.listener} is {retry}; give attempts from 1, seconds from 0, jitter up to 1"
+        raise Refusal("bad_payload", text, index)

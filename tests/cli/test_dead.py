@@ -1,0 +1,227 @@
+"""`xpipe dead`: what was given up on, as a list and one by one."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.bench import Bench
+from cli.given_up import BROKEN, MOODY_ONE, dead, listed, make, numbers
+from cli.stored import Stored, in_sqlite
+from cli.test_terminal import Terminal
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_list_shows_what_was_given_up_on_and_why(stored: Stored) -> None:
+    stored.organism("broken", "forget")
+    stored.run(BROKEN)
+    ran = stored.run("forget={}")
+
+    found = dead(stored, "list")
+
+    assert (found.returncode, found.stderr) == (0, b"")
+    head, first, *_, blank, count = found.stdout.decode().splitlines()
+    assert head.split() == ["number", "conversation", "listener", "code", "text", "attempts", "age", "told"]
+    assert re.fullmatch(r" +1  \S{36}  broken    exception +ValueError: cannot do this +1  \d+ s  yes", first)
+    assert (blank, count) == ("", "3 dead letters")
+    [row] = [row for row in listed(stored) if not row["told"]]
+    thread = next(one for one in ran["threads"] if one["listener"] == "broken")
+    assert (row["thread"], row["conversation"]) == (thread["thread"], thread["conversation"])
+    assert (row["kind"], row["from"], row["type"], row["listener"]) == ("request", "system.buffer", "Ask", "broken")
+    assert (row["payload"], row["problem"]) == ({"text": "this", "seconds": 0.0, "items": 0}, None)
+    assert row["attempts"] == 1
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", row["given_up"])
+    assert (row["fault"]["code"], row["fault"]["origin"]) == ("exception", "broken")
+    assert row["fault"]["traceback"].startswith("Traceback (most recent call last):\n")
+    lines = dead(stored, "list", "--jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == listed(stored)
+
+
+def test_filters_choose_by_listener_code_and_age_and_a_limit_shows_the_newest(stored: Stored) -> None:
+    make(stored, "broken", "moody", "forget")
+    stored.run(BROKEN)
+    stored.run(MOODY_ONE)
+    stored.run("forget={}")
+    codes = {row["number"]: row["fault"]["code"] for row in listed(stored)}
+    assert list(codes) == [1, 2, 3, 4]
+    [refused] = [number for number, code in codes.items() if code != "exception"]
+
+    assert numbers(stored, "--listener", "moody") == [2]
+    assert numbers(stored, "-l", "moody", "-l", "forget") == [2, refused]
+    assert numbers(stored, "--code", "unaccepted_reply") == [refused]
+    assert numbers(stored, "--older-than", "1h") == []
+    assert numbers(stored, "--newer-than", "1h", "--older-than", "0") == [1, 2, 3, 4]
+    assert numbers(stored, "--limit", "2") == [3, 4]
+    text = dead(stored, "list", "--limit", "1").stdout.decode()
+    assert text.splitlines()[1].split()[0] == "4"
+    assert text.endswith("\n1 of 4 dead letters; --limit N or --limit all shows more\n")
+    assert dead(stored, "list", "--code", "exception").stdout.endswith(b"\n3 of 4 dead letters\n")
+    some = dead(stored, "list", "--code", "exception", "--limit", "1").stdout
+    assert some.endswith(b"\nthe newest 1 of 3, out of 4 dead letters; --limit N or all shows more\n")
+    assert dead(stored, "list", "--code", "gone").stdout.startswith(b"none of 4 dead letters is like that; leave out")
+
+
+def test_one_is_shown_whole(stored: Stored) -> None:
+    stored.organism("broken")
+    ran = stored.run(BROKEN)
+    [thread] = [one for one in ran["threads"] if one["listener"] == "broken"]
+
+    text = dead(stored, "show", "1").stdout.decode()
+
+    assert text.startswith(
+        f"dead letter   1\nconversation  {thread['conversation']}\nthread        {thread['thread']}\n"
+    )
+    assert "\nmessage       request  cli-1 -> broken  Ask\n" in text
+    assert "\nfault         exception: ValueError: cannot do this\n" in text
+    assert "\npayload\n   text: this\n" in text
+    assert "\ntraceback\n   Traceback (most recent call last):\n" in text
+    assert text.endswith("\n   ValueError: cannot do this\n")
+    document = json.loads(dead(stored, "show", "1", "--json").stdout)
+    assert document == {"schema_version": 1, "dead_letter": listed(stored)[0]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["show", "organism.yaml"], "which dead letter? give its number"),
+        (["show", "organism.yaml", "x"], "'x' is no number of a dead letter"),
+        (["show", "organism.yaml", "-1"], "no such option"),
+        (["show", "1"], "which state is meant? give ORGANISM.YAML before 1"),
+        (["list", "organism.yaml", "--limit", "0"], "--limit '0' is no number of rows"),
+        (["list", "organism.yaml", "--newer-than", "soon"], "--newer-than: 'soon' is not a duration"),
+        (["retry", "organism.yaml"], "which dead letters? give their numbers, filters such as --listener, or --all"),
+        (["drop", "organism.yaml", "--yes"], "which dead letters?"),
+        (["drop", "organism.yaml", "1", "--all"], "leave all but one out"),
+        (["retry", "organism.yaml", "1", "--code", "x"], "leave all but one out"),
+        (["drop", "organism.yaml", "--all", "--older-than", "1h"], "leave all but one out"),
+        (["bury", "organism.yaml"], "no such command"),
+    ],
+)
+def test_2_for_a_wrong_command_line(bench: Bench, arguments: list[str], sentence: str) -> None:
+    in_sqlite(bench).organism("echo")
+    found = bench.run("dead", *arguments)
+    assert (found.returncode, found.stdout) == (2, b"")
+    assert sentence in found.stderr.decode()
+    assert found.stderr.count(b"\n") == 1
+
+
+def test_without_dead_letters_it_says_so(stored: Stored) -> None:
+    stored.organism("echo")
+    stored.run("echo={}")
+    assert dead(stored, "list").stdout.startswith(b"there are no dead letters: no message has been given up on")
+    assert listed(stored) == []
+    for command in ("retry", "drop"):
+        found = dead(stored, command, "--all", "--yes")
+        assert (found.returncode, b"no dead letter is like that" in found.stderr) == (0, True)
+
+
+def test_3_and_4_as_the_other_commands_that_look_in(bench: Bench) -> None:
+    bench.organism("echo")
+    commands = (["list"], ["show", "1"], ["retry", "1"], ["drop", "1"])
+    for command, *number in commands:
+        found = bench.run("dead", command, "organism.yaml", *number)
+        assert (found.returncode, found.stdout) == (4, b"")
+        assert b"lives only inside a run" in found.stderr
+    in_sqlite(bench).organism("echo")
+    assert b"run one" in bench.run("dead", "list", "organism.yaml").stderr
+    assert bench.run("dead", "list", "nowhere.yaml").returncode == 3
+    assert not (bench.folder / "state").exists()
+
+
+def test_a_backend_is_found_without_its_organism(stored: Stored) -> None:
+    stored.organism("broken")
+    stored.run(BROKEN)
+    by_options = stored.bench.run("dead", "show", *stored.options, "1", "--json")
+    assert by_options.stdout == dead(stored, "show", "1", "--json").stdout
+    retried = stored.bench.run("dead", "retry", *stored.options, "1", "--yes")
+    assert retried.returncode == 0
+    assert b"nobody runs the organism now" in retried.stderr
+
+
+HOSTILE = json.dumps({"text": "\x1b[31m[bold red]\x9b1m\u202e\nsecond"})
+
+
+def test_nothing_that_is_stored_can_steer_a_terminal(bench: Bench) -> None:
+    stored = in_sqlite(bench)
+    stored.organism("broken")
+    stored.run(f"broken={HOSTILE}")
+    commands = (
+        ["list"],
+        ["show", "1"],
+        ["show", "1", "--json"],
+        ["list", "--jsonl"],
+        ["drop", "1"],
+        ["retry", "--all"],
+    )
+    for command, *arguments in commands:
+        shown = dead(stored, command, *arguments, NO_COLOR="1", FORCE_COLOR="1")
+        assert shown.returncode == 0
+        assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]", shown.stdout)
+        assert b"[bold red]" in shown.stdout
+
+
+@pytest.mark.parametrize(("columns", "whole"), [(80, False), (200, True)])
+def test_a_table_fits_the_terminal(bench: Bench, columns: int, whole: bool) -> None:
+    stored = in_sqlite(bench)
+    stored.organism("broken")
+    ran = stored.run("broken=" + json.dumps({"text": "a long story " * 30}), f"broken={HOSTILE}")
+    for command, *arguments in (["list"], ["show", "1"], ["retry", "1"], ["drop", "--all"]):
+        terminal = Terminal(columns)
+        environ = bench.environment(TERM="xterm-256color", NO_COLOR="1")
+        process = bench.start("dead", command, "organism.yaml", *arguments, env=environ, stdout=terminal.theirs)
+        shown = terminal.read(process).decode()
+        assert process.returncode == 0
+        assert all(len(line) <= columns for line in shown.splitlines()), shown
+        assert "\x1b" not in shown
+        ids = any(one["conversation"] in shown for one in ran["outputs"])
+        assert ids == (whole or command == "show")
+
+
+def test_the_users_code_is_not_run_and_what_is_not_needed_is_not_imported(bench: Bench) -> None:
+    stored = in_sqlite(bench)
+    stored.organism("broken")
+    stored.run(BROKEN)
+    (bench.folder / "handlers.py").write_text("open('ran', 'w').close()")
+    code = "import sys; from xpipe.cli.app import run_command_line as run; run(sys.argv[1:]); print(*sys.modules)"
+    for command, *arguments in (["list"], ["show", "1"], ["retry", "1", "--yes"], ["drop", "--all"]):
+        looked = subprocess.run(
+            [sys.executable, "-c", code, "dead", command, "organism.yaml", *arguments],
+            cwd=bench.folder, env=bench.environment(), capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        unwanted = {"redis", "rich", "lxml", "multiprocessing", "xpipe.assembly", "xpipe.runtime.pump"}
+        assert not unwanted & set(looked.stderr.split())
+    assert not (bench.folder / "ran").exists()
+
+
+def test_the_examples_of_the_readme_do_what_they_say(bench: Bench) -> None:
+    stored = in_sqlite(bench)
+    stored.organism("broken", "sleeper")
+    stored.run(BROKEN)
+    stored.kill_a_run("asleep", 'sleeper={"text": "asleep", "seconds": 600}')
+    [sleeper] = stored.jsonl("threads", "--listener", "sleeper")
+    section = README.read_text("utf-8").partition("### Looking in, tidying up")[2].partition("## ")[0]
+    examples = re.findall(r"^xpipe ((?:dead|cancel) [^#\n]*)", section, re.MULTILINE)
+    assert [words.split()[:2] for words in examples] == [
+        ["cancel", "organism.yaml"],
+        *(["dead", command] for command in ("list", "show", "retry", "drop")),
+    ]
+    for example in examples:
+        words = example.replace("3f2a", sleeper["conversation"][:20]).split()
+        assert bench.run(*words).returncode == 0, example
+    assert listed(stored) == []
+    assert stored.jsonl("outputs", sleeper["conversation"])[0]["payload"]["code"] == "cancelled"
+
+
+def test_without_a_command_it_shows_help(bench: Bench) -> None:
+    shown = bench.run("dead")
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    for command in ("list", "show", "retry", "drop"):
+        assert command.encode() in shown.stdout
+        usage = bench.run("dead", command, "--help")
+        assert (usage.returncode, b"Examples" in usage.stdout) == (0, True)

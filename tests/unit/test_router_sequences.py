@@ -1,0 +1,355 @@
+"""Rows S5 to S8 of docs/semantics.md: steps in time, steps that are tried again, listeners with a sequence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from router_kit import PUMP, Other, Ping, Pong, World, call, listener, respond
+
+from xpipe.core.messages import Claim
+from xpipe.core.organism import StepOptions
+from xpipe.core.payloads import (
+    SEQUENCE,
+    BufferComplete,
+    BufferStart,
+    Fault,
+    SequenceComplete,
+    SequenceError,
+    SequenceStart,
+    SequenceStep,
+)
+from xpipe.core.retry import RetryPolicy
+
+RETRY = RetryPolicy(max_attempts=3, backoff=10.0, jitter=0.0)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(
+        listener("a", Ping, Pong, SequenceComplete, SequenceError, BufferComplete),
+        listener("b"),
+        listener("c"),
+        listener("fenced", Ping, SequenceComplete, SequenceError, Pong, peers=frozenset({"invoice"})),
+        listener("invoice", sequence=(StepOptions("b"), StepOptions("c", timeout=5.0, retry=RETRY))),
+        listener("nested", sequence=(StepOptions("invoice"), StepOptions("b"))),
+    )
+
+
+def start(world: World, steps: list[Any], payload: Any = None) -> None:
+    world.inject("a")
+    world.hop("a", call(SEQUENCE, SequenceStart(steps, payload or Ping(5))))
+    world.hop(SEQUENCE)
+
+
+def last(world: World, tail: str = "a") -> Any:
+    return world.history(tail)[-1][1]
+
+
+def wait(world: World, seconds: float) -> None:
+    world.now += seconds
+    world.advance(most=0)
+
+
+def chain_of(claim: Claim) -> str:
+    return ".".join(claim.chain.split(".")[-2:])
+
+
+def refused(world: World, claim: Claim) -> bool:
+    """Whether nobody is interested in the answer to `claim` any more."""
+    return world.advance(world.step(claim, respond(Pong("too late"))), most=0).refused == {0: "stale"}
+
+
+def test_S6_a_step_that_answers_in_time_leads_to_the_next_one(world: World) -> None:
+    start(world, [SequenceStep("b", timeout=5.0), "c", SequenceStep("b", timeout=5.0)])
+    wait(world, 4.0)
+    world.hop("b", respond(Pong("1")))
+    world.hop(SEQUENCE)
+    world.hop("c", lambda payload, _: respond(Pong(payload.text + "2")))
+    world.hop(SEQUENCE)
+    world.hop("b", lambda payload, _: respond(Pong(payload.text + "3")))
+    world.hop(SEQUENCE)
+
+    assert (last(world).result, last(world).steps) == (Pong("123"), 3)
+    world.hop("a", None)
+    assert (world.endings(), list(world.backend.joins())) == (["done"], [])
+    wait(world, 100.0)
+    assert world.claim_all() == []
+
+
+def test_S6_a_step_past_its_time_is_cancelled_and_ends_the_sequence(world: World) -> None:
+    start(world, ["b", SequenceStep("c", timeout=5.0), "b"])
+    world.hop("b", respond(Pong()))
+    world.hop(SEQUENCE)
+    slow = world.claim_one("c")
+
+    wait(world, 5.0)
+    world.hop(SEQUENCE)
+
+    assert refused(world, slow)
+    world.hop(SEQUENCE)
+    error = last(world)
+    assert (type(error), error.code, error.text) == (SequenceError, "timeout", "no answer within 5 s")
+    assert (error.step, error.index, error.origin, error.retryable) == ("c", 1, "c", True)
+    world.hop("a", None)
+    assert (world.endings(), world.backend.load().in_flight) == (["done"], 0)
+
+
+def test_S6_what_a_step_called_itself_is_cancelled_with_it(world: World) -> None:
+    start(world, [SequenceStep("b", timeout=5.0)])
+    world.hop("b", call("c"))
+    slow = world.claim_one("c")
+
+    wait(world, 6.0)
+    world.play(a=lambda *_: None)
+
+    assert refused(world, slow)
+    assert last(world).code == "timeout"
+    assert world.endings() == ["done"]
+
+
+def test_S6_a_step_that_fails_in_time_keeps_its_fault(world: World) -> None:
+    start(world, [SequenceStep("b", timeout=5.0)])
+    world.hop("b", ValueError("broken"))
+    world.hop(SEQUENCE)
+
+    assert (last(world).code, last(world).text, last(world).origin) == ("exception", "broken", "b")
+
+
+def test_S6_a_step_in_time_that_never_answers_is_a_fault_at_once(world: World) -> None:
+    start(world, [SequenceStep("b", timeout=5.0)])
+    world.hop("b", None)
+    world.hop(SEQUENCE)
+
+    assert (last(world).code, last(world).step) == ("no_answer", "b")
+
+
+def test_S7_a_failed_step_is_tried_again_with_its_payload_after_a_pause(world: World) -> None:
+    start(world, ["c", SequenceStep("b", retry=RETRY)])
+    world.hop("c", respond(Pong("from c")))
+    world.hop(SEQUENCE)
+
+    seen = []
+    for pause in (10.0, 20.0):
+        claim = world.claim_one("b")
+        seen.append((chain_of(claim), world.payload_of(claim.message)))
+        world.commit(world.step(claim, ValueError("broken")))
+        world.hop(SEQUENCE)
+        wait(world, pause - 0.1)
+        assert world.claim_all() == []
+        wait(world, 0.2)
+        world.hop(SEQUENCE)
+    claim = world.claim_one("b")
+    seen.append((chain_of(claim), world.payload_of(claim.message)))
+    world.commit(world.step(claim, respond(Pong("at last"))))
+    world.hop(SEQUENCE)
+
+    assert seen == [("1.b", Pong("from c")), ("1.b~2", Pong("from c")), ("1.b~3", Pong("from c"))]
+    assert last(world).result == Pong("at last")
+
+
+def test_S7_the_last_try_ends_the_sequence_with_its_fault(world: World) -> None:
+    start(world, [SequenceStep("b", retry=RETRY), "c"])
+    for number in range(3):
+        world.hop("b", ValueError(f"broken {number}"))
+        world.hop(SEQUENCE)
+        if number < 2:
+            wait(world, 60.0)
+            world.hop(SEQUENCE)
+
+    assert (last(world).code, last(world).text, last(world).index) == ("exception", "broken 2", 0)
+    world.hop("a", None)
+    assert (world.endings(), world.backend.load().in_flight) == (["done"], 0)
+
+
+def test_S7_each_step_has_tries_of_its_own(world: World) -> None:
+    start(world, [SequenceStep("b", retry=RETRY), SequenceStep("c", retry=RETRY)])
+    for name in ("b", "c"):
+        for _ in range(2):
+            world.hop(name, ValueError("broken"))
+            world.hop(SEQUENCE)
+            wait(world, 60.0)
+            world.hop(SEQUENCE)
+        world.hop(name, respond(Pong(name)))
+        world.hop(SEQUENCE)
+
+    assert last(world).result == Pong("c")
+
+
+@pytest.mark.parametrize(
+    ("policy", "again"),
+    [
+        (RetryPolicy(on=("exception",)), True),
+        (RetryPolicy(on=("ValueError",)), True),
+        (RetryPolicy(on=("KeyError", "timeout")), False),
+        (RetryPolicy(never=("ValueError",)), False),
+        (RetryPolicy(max_attempts=1), False),
+    ],
+)
+def test_S7_the_policy_says_which_faults_are_tried_again(world: World, policy: RetryPolicy, again: bool) -> None:
+    start(world, [SequenceStep("b", retry=policy)])
+    world.hop("b", ValueError("ValueError: as the dispatcher tells it"))
+
+    assert (world.hop(SEQUENCE).again > 0) is again
+
+
+def test_S7_a_refusal_of_what_a_step_asks_for_is_not_tried_again(world: World) -> None:
+    start(world, [SequenceStep("b", retry=RETRY)])
+    world.hop("b", call("nobody"))
+
+    assert world.hop(SEQUENCE).again == 0
+    assert last(world).code == "unknown_target"
+
+
+def test_S7_a_step_past_its_time_is_cancelled_before_the_pause(world: World) -> None:
+    start(world, [SequenceStep("b", timeout=5.0, retry=RETRY)])
+    slow = world.claim_one("b")
+
+    wait(world, 5.0)
+    world.hop(SEQUENCE)
+    assert refused(world, slow)
+    world.hop(SEQUENCE)
+    wait(world, 10.0)
+    world.hop(SEQUENCE)
+
+    claim = world.claim_one("b")
+    assert chain_of(claim) == "0.b~2"
+    world.commit(world.step(claim, respond(Pong("second"))))
+    world.hop(SEQUENCE)
+    assert last(world).result == Pong("second")
+    assert world.late == 0
+
+
+def test_S7_a_step_in_time_that_fails_is_tried_again_with_its_whole_time(world: World) -> None:
+    start(world, [SequenceStep("b", timeout=15.0, retry=RETRY)])
+    world.hop("b", ValueError("broken"))
+    world.hop(SEQUENCE)
+    wait(world, 10.0)
+    world.hop(SEQUENCE)
+    wait(world, 14.0)
+    world.hop("b", respond(Pong("second")))
+    world.hop(SEQUENCE)
+
+    assert last(world).result == Pong("second")
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (SequenceStep("b", -1.0), "the timeout of the step b is -1.0; give seconds from 0 up, 0 for no bound"),
+        (SequenceStep("b", math.inf), "the timeout of the step b is inf; give seconds from 0 up, 0 for no bound"),
+        (SequenceStep("b", retry=RetryPolicy(0)), "the retry of the step b is "),
+        (SequenceStep("b", retry=RetryPolicy(jitter=2.0)), "the retry of the step b is "),
+        (SequenceStep("b", retry=RetryPolicy(backoff=math.nan)), "the retry of the step b is "),
+    ],
+)
+def test_S5_a_step_that_makes_no_sense_is_an_error(world: World, step: SequenceStep, text: str) -> None:
+    start(world, ["c", step])
+
+    error = last(world)
+    assert (error.code, error.step, error.index) == ("bad_payload", "b", 1)
+    assert error.text.startswith(text)
+
+
+def test_S8_a_listener_with_a_sequence_answers_what_its_last_step_answers(world: World) -> None:
+    world.inject("a")
+    world.hop("a", call("invoice", Ping(5)))
+    world.hop("invoice")
+    claim = world.claim_one("b")
+    assert (claim.caller, world.payload_of(claim.message), chain_of(claim)) == ("invoice", Ping(5), "0.b")
+    world.commit(world.step(claim, respond(Pong("from b"))))
+    world.play(c=lambda payload, _: respond(Pong(f"{payload.text}, c")), a=lambda payload, _: respond(payload))
+
+    assert last(world) == Pong("from b, c")
+    assert world.outputs() == [Pong("from b, c")]
+
+
+def test_S8_it_is_a_target_for_messages_from_outside(world: World) -> None:
+    world.inject("invoice", Ping(5))
+    world.play(b=lambda *_: respond(Pong("b")), c=lambda *_: respond(Pong("c")))
+
+    assert world.outputs() == [Pong("c")]
+    assert {one.state for one in world.backend.threads()} == {"done"}
+
+
+def test_S8_a_failed_step_is_a_sequence_error_of_it(world: World) -> None:
+    world.inject("invoice", Ping(5))
+    world.play(b=lambda *_: ValueError("broken"))
+
+    [error] = world.outputs()
+    assert (type(error), error.code, error.step, error.index) == (SequenceError, "exception", "b", 0)
+
+
+def test_S8_its_steps_keep_the_options_of_its_declaration(world: World) -> None:
+    world.inject("invoice", Ping(5))
+    world.hop("invoice")
+    world.hop("b", respond(Pong()))
+    world.hop("invoice")
+    for pause in (10.0, 20.0):
+        wait(world, 5.0)
+        world.hop("invoice")
+        world.hop("invoice")
+        wait(world, pause)
+        world.hop("invoice")
+    wait(world, 5.0)
+    world.play()
+
+    [error] = world.outputs()
+    assert (error.code, error.text, error.step) == ("timeout", "no answer within 5 s", "c")
+
+
+def test_S8_it_may_call_its_steps_whoever_calls_it(world: World) -> None:
+    world.inject("fenced")
+    world.hop("fenced", call("invoice", Ping(1)))
+    world.play(
+        b=lambda *_: respond(Pong()), c=lambda *_: respond(Pong("c")), fenced=lambda payload, _: respond(payload)
+    )
+
+    assert world.outputs() == [Pong("c")]
+
+
+def test_S8_two_calls_of_one_thread_do_not_meet(world: World) -> None:
+    world.inject("a")
+    world.hop("a", [call("invoice", Ping(1)), call("invoice", Ping(2))])
+    world.play(
+        b=lambda payload, _: respond(Pong(str(payload.n))),
+        c=lambda payload, _: respond(payload),
+        a=lambda payload, _: call("invoice", Ping(3)) if payload.text == "2" else None,
+    )
+
+    assert [payload.text for _, payload in world.history("a")[1:]] == ["1", "2", "3"]
+    assert len({one.chain for one in world.backend.threads() if one.listener == "invoice"}) == 3
+
+
+def test_S8_a_sequence_may_be_a_step_of_another_one(world: World) -> None:
+    world.inject("nested", Ping(1))
+    world.play(b=lambda payload, _: respond(Pong(getattr(payload, "text", "") + "b")), c=lambda *_: respond(Pong("c")))
+
+    assert world.outputs() == [Pong("cb")]
+
+
+def test_S8_it_may_be_the_target_of_a_buffer(world: World) -> None:
+    world.inject("a")
+    world.hop("a", call("system.buffer", BufferStart("invoice", [Ping(n) for n in range(3)])))
+    world.play(
+        b=lambda payload, _: respond(Pong(str(payload.n))), c=lambda payload, _: respond(payload), a=lambda *_: None
+    )
+
+    assert [result.result.text for result in last(world).results] == ["0", "1", "2"]
+
+
+def test_S8_a_payload_that_its_first_step_cannot_take_is_refused_to_the_sender(world: World) -> None:
+    world.inject("a")
+    step = world.hop("a", call("invoice", Other()))
+
+    assert step.failed
+    fault: Fault = world.outputs()[0]
+    assert fault.code == "bad_payload"
+
+
+def test_a_claim_of_a_pump_that_died_takes_the_same_step_again(world: World) -> None:
+    start(world, [SequenceStep("b", timeout=5.0, retry=RETRY)])
+    world.hop("b", ValueError("broken"))
+    [claim] = world.backend.advance(PUMP, [], {SEQUENCE: 9}, 9, world.now).claims
+    assert world.step(claim).due == world.step(claim).due == world.now + 10.0

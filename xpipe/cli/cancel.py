@@ -1,0 +1,119 @@
+"""`xpipe cancel`: the command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xpipe.cli import looking
+from xpipe.cli.errors import explain, tell
+from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.looking import option
+from xpipe.core.errors import EXIT_OK, EXIT_USAGE, UsageError
+
+if TYPE_CHECKING:
+    from xpipe.cli.location import Place
+    from xpipe.ports import SharedBackend
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe cancel organism.yaml 3f2a
+
+  xpipe cancel organism.yaml 3f2a 70c1 --reason 'sent by mistake'
+
+  xpipe threads organism.yaml --state active --jsonl | jq -r .conversation | xpipe cancel organism.yaml -"""
+
+Conversations = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CONVERSATION",
+        help="End these; a unique prefix of an id is enough. - reads ids from stdin, one a line.",
+        show_default=False,
+    ),
+]
+Reason = Annotated[
+    str, option("--reason", metavar="TEXT", help="Why; whoever started them reads it in the fault.", panel="Cancelling")
+]
+
+
+@located
+def cancel(
+    location: Location,
+    organism: OrganismFile = None,
+    conversations: Conversations = None,
+    reason: Reason = "it was asked for",
+    json: looking.Json = False,
+) -> int:
+    """End conversations and everything that is under way in them.
+
+    Whoever started one gets the fault `cancelled` as its last output. A run that works for it stops doing so.
+
+    Exit codes: 0 fine, 2 wrong options, or an id that is unknown or over, 3 bad organism.yaml, 4 no backend.
+    """
+    given = conversations or []
+    place, ids = find_place(location, [organism, *given], len(given) + 1)
+    if not ids:
+        raise UsageError("which conversations? give the beginnings of their ids, or - to read them from stdin")
+    from xpipe.inspection.plain import is_utf8
+
+    if not is_utf8(reason):
+        raise UsageError("--reason is no UTF-8; correct it")
+    return _cancel(place, list(_read(ids)), reason, json)
+
+
+def _read(ids: Sequence[str]) -> Iterator[str]:
+    """`ids`, and in the place of - those on stdin. Raises UsageError."""
+    if ids.count("-") > 1:
+        raise UsageError("- is given twice, but stdin can be read once")
+    for id in ids:
+        if id == "-":
+            yield from _from_stdin()
+        else:
+            yield id
+
+
+def _from_stdin() -> list[str]:
+    try:
+        with open(0, encoding="utf-8", errors="surrogateescape", closefd=False) as stdin:
+            return [id for line in stdin if (id := line.strip())]
+    except OSError as error:
+        raise UsageError(f"- cannot be read: {error.strerror}; give ids, or have them on stdin") from None
+
+
+def _cancel(place: Place, ids: Sequence[str], reason: str, json: bool) -> int:
+    from xpipe.cli.emitting import Emitter
+    from xpipe.core.messages import end_fault
+
+    emitter, problems = Emitter(), 0
+    ended: dict[str, bool] = {}
+    fault = end_fault("cancelled", f"the conversation was cancelled: {reason}")
+    with place.opened() as backend:
+        for id in ids:
+            try:
+                _end(backend, id, fault, ended)
+            except UsageError as error:
+                problems += 1
+                tell(explain(error))
+    if json:
+        rows = ({"conversation": id, "cancelled": whether} for id, whether in ended.items())
+        emitter.json({}, "conversations", rows)
+    else:
+        emitter.lines(f"cancelled {id}" for id, whether in ended.items() if whether)
+    if not ids:
+        tell("xpipe: there are no ids on stdin; nothing was cancelled")
+    return EXIT_USAGE if problems else EXIT_OK
+
+
+def _end(backend: SharedBackend, prefix: str, fault: bytes, ended: dict[str, bool]) -> None:
+    """Cancel the conversation that `prefix` begins, and note in `ended` whether that was done. Raises UsageError."""
+    from xpipe.inspection.lookup import find_conversation
+
+    id = find_conversation(backend, prefix)
+    if id in ended:
+        return
+    ended[id] = backend.cancel(id, fault, time.time())
+    if not ended[id]:
+        raise UsageError(f"the conversation {id} is over already; `xpipe outputs` shows what it has come to")

@@ -1,0 +1,135 @@
+"""`xpipe dead retry` and `xpipe dead drop`: what they would do is shown first, and done only with --yes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from xpipe.cli import dead_options, looking
+from xpipe.cli.dead_options import parse_choice, parse_filter
+from xpipe.cli.errors import tell
+from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.looking import option
+from xpipe.core.errors import EXIT_FAULT, EXIT_OK
+
+if TYPE_CHECKING:
+    from xpipe.cli.location import Place
+    from xpipe.inspection.dead_letters import LetterFilter
+
+RETRY_EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe dead retry organism.yaml 3 4
+
+  xpipe dead retry organism.yaml 3 4 --yes
+
+  xpipe dead retry organism.yaml --listener greeter --code timeout --yes"""
+
+DROP_EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe dead drop organism.yaml --older-than 7d
+
+  xpipe dead drop organism.yaml --older-than 7d --yes
+
+  xpipe dead drop organism.yaml --all --yes --json"""
+
+_PIECE = 500
+"""Dead letters dropped in one commit."""
+
+Yes = Annotated[
+    bool, option("--yes", "-y", help="Do it; without this it is only shown what would be done.", panel="Doing it")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What shall be done with which dead letters; every value is checked but that they are there."""
+
+    place: Place
+    which: LetterFilter
+    yes: bool
+    json: bool
+
+
+@located
+def retry(
+    location: Location,
+    organism: OrganismFile = None,
+    numbers: dead_options.Numbers = None,
+    all: dead_options.All = False,
+    listener: dead_options.Listeners = None,
+    code: dead_options.Codes = None,
+    older_than: dead_options.OlderThan = None,
+    newer_than: dead_options.NewerThan = None,
+    yes: Yes = False,
+    json: looking.Json = False,
+) -> int:
+    """Try messages again that were given up on; without --yes only show which.
+
+    Each becomes a new conversation in the place of the dead letter: its caller has the fault already. Prints their ids.
+
+    A run that is there does the work, or else the next `xpipe run ORGANISM.YAML --resume`.
+
+    Exit codes: 0 fine, 1 one of them cannot be retried, 2 wrong options or number, 3 bad organism.yaml, 4 no backend.
+    """
+    place, rest = find_place(location, [organism, *(numbers or ())], len(numbers or ()) + 1)
+    which = parse_choice(rest, parse_filter(listener, code, older_than, newer_than), all)
+    return _retry(Change(place, which, yes, json))
+
+
+@located
+def drop(
+    location: Location,
+    organism: OrganismFile = None,
+    numbers: dead_options.Numbers = None,
+    all: dead_options.All = False,
+    listener: dead_options.Listeners = None,
+    code: dead_options.Codes = None,
+    older_than: dead_options.OlderThan = None,
+    newer_than: dead_options.NewerThan = None,
+    yes: Yes = False,
+    json: looking.Json = False,
+) -> int:
+    """Forget messages that were given up on; without --yes only show which.
+
+    Exit codes: 0 fine, 2 wrong options or number, 3 bad organism.yaml, 4 no backend or nothing in it.
+    """
+    place, rest = find_place(location, [organism, *(numbers or ())], len(numbers or ()) + 1)
+    which = parse_choice(rest, parse_filter(listener, code, older_than, newer_than), all)
+    return _drop(Change(place, which, yes, json))
+
+
+def _retry(change: Change) -> int:
+    from xpipe.cli.dead_outcome import Outcome
+    from xpipe.cli.dead_rows import letter_key
+    from xpipe.inspection.dead_letters import choose, is_run, retry
+
+    outcome = Outcome("retry", change.yes, change.json)
+    with change.place.opened() as backend:
+        for one in retry(backend, choose(backend, change.which), time.time(), dry_run=not change.yes):
+            row = letter_key(one.view) | {"retried_as": one.conversation, "problem": one.problem or None}
+            outcome.note(row, one.view, one.problem)
+        unserved = change.yes and outcome.count and not is_run(backend)
+    outcome.tell([row["retried_as"] for row in outcome.rows if row["retried_as"]])
+    if unserved:
+        organism, file = change.place.organism or "the organism", change.place.file or "ORGANISM.YAML"
+        tell(f"xpipe: nobody runs {organism} now; what is retried waits for `xpipe run {file} --resume`")
+    return EXIT_FAULT if outcome.problems else EXIT_OK
+
+
+def _drop(change: Change) -> int:
+    from xpipe.cli.dead_outcome import Outcome
+    from xpipe.cli.dead_rows import letter_key
+    from xpipe.cli.text import counted
+    from xpipe.inspection.dead_letters import LetterFilter, choose, letters
+
+    outcome = Outcome("drop", change.yes, change.json)
+    with change.place.opened() as backend:
+        chosen = choose(backend, change.which)
+        for view in letters(backend, LetterFilter(chosen)):
+            outcome.note(letter_key(view), view)
+        numbers = sorted(chosen) if change.yes else []
+        pieces = (numbers[at : at + _PIECE] for at in range(0, len(numbers), _PIECE))
+        dropped = sum(map(backend.drop_dead, pieces))
+    outcome.tell([f"dropped {counted(dropped, 'dead letter')}"])
+    return EXIT_OK

@@ -1,0 +1,70 @@
+"""What a command has done to dead letters, or would do: told to people and to programs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from xpipe.cli.console import Medium, Printer
+from xpipe.cli.dead_view import LetterViews
+from xpipe.cli.emitting import Emitter
+from xpipe.cli.errors import tell
+from xpipe.cli.looking import ROWS
+from xpipe.cli.text import counted, number, visible
+from xpipe.inspection.dead_letters import LetterView
+
+MOST_TOLD = 10
+"""Problems told one by one."""
+
+
+class Outcome:
+    """Of `verb`, done only with `yes`; `json`: told as one document."""
+
+    def __init__(self, verb: str, yes: bool, json: bool) -> None:
+        self._emitter = Emitter()
+        self._verb = verb
+        self._yes = yes
+        self._json = json
+        self._first: list[LetterView] = []
+        self.rows: list[dict[str, Any]] = []
+        self.problems: list[str] = []
+
+    @property
+    def count(self) -> int:
+        """To how many dead letters it was done, or would be."""
+        return len(self.rows) - len(self.problems)
+
+    def note(self, row: dict[str, Any], view: LetterView, problem: str = "") -> None:
+        """It was done to `view`, or would be, unless there is a `problem`; `row` is what JSON has of it."""
+        self.rows.append(row)
+        if problem:
+            self.problems.append(f"dead letter {view.number}: {problem}")
+        elif not self._yes and len(self._first) < ROWS:
+            self._first.append(view)
+
+    def tell(self, done: Sequence[str]) -> None:
+        """Print all of it; `done` are the lines that tell people that it was done."""
+        if self._json:
+            self._emitter.json({"dry_run": not self._yes}, "dead_letters", self.rows)
+        elif not self._yes:
+            self._emitter.lines(self._plan())
+        else:
+            self._emitter.lines(done)
+        for problem in self.problems[:MOST_TOLD]:
+            tell(visible(f"xpipe: {problem}"))
+        if len(self.problems) > MOST_TOLD:
+            tell(f"xpipe: and {number(len(self.problems) - MOST_TOLD)} more; --json tells of all")
+        if not self.rows:
+            tell("xpipe: no dead letter is like that; `xpipe dead list` shows those that there are")
+        elif self.count and not self._yes:
+            tell(f"xpipe: nothing was changed; add --yes to {self._verb} {counted(self.count, 'dead letter')}")
+
+    def _plan(self) -> Iterator[str]:
+        if not self._first:
+            yield f"nothing to {self._verb}"
+            return
+        yield LetterViews(Printer(Medium.of(self._emitter.stdout.number)), time.time()).table(self._first)
+        yield ""
+        more = "; these are the oldest, --json shows all" if len(self._first) < self.count else ""
+        yield f"would {self._verb} {counted(self.count, 'dead letter')}{more}"
