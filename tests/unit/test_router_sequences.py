@@ -9,7 +9,6 @@ import pytest
 from router_kit import PUMP, Other, Ping, Pong, World, call, listener, respond
 
 from xpipe.core.messages import Claim
-from xpipe.core.organism import StepOptions
 from xpipe.core.payloads import (
     SEQUENCE,
     BufferComplete,
@@ -32,8 +31,8 @@ def world() -> World:
         listener("b"),
         listener("c"),
         listener("fenced", Ping, SequenceComplete, SequenceError, Pong, peers=frozenset({"invoice"})),
-        listener("invoice", sequence=(StepOptions("b"), StepOptions("c", timeout=5.0, retry=RETRY))),
-        listener("nested", sequence=(StepOptions("invoice"), StepOptions("b"))),
+        listener("invoice", sequence=(SequenceStep("b"), SequenceStep("c", timeout=5.0, retry=RETRY))),
+        listener("nested", sequence=(SequenceStep("invoice"), SequenceStep("b"))),
     )
 
 

@@ -8,12 +8,11 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
 
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import XpipeError
 from xpipe.core.messages import Event
-from xpipe.core.organism import Listener, OrganismDefinition
+from xpipe.core.organism import Listener, OrganismDefinition, no_handler
 from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, SequenceStart
 from xpipe.ports import SharedBackend
 from xpipe.runtime.dispatch import Dispatcher
@@ -51,12 +50,9 @@ def make_intake(definition: OrganismDefinition) -> Intake:
 
 
 def _system_listeners() -> list[Listener]:
-    def unused(payload: Any, metadata: Any) -> None:  # The primitives of the pump take these messages.
-        del payload, metadata
-
     return [
-        Listener(BUFFER, unused, (BufferStart,), "fan-out of items to a listener", timeout=None, inline=True),
-        Listener(SEQUENCE, unused, (SequenceStart,), "listeners in order", timeout=None, inline=True),
+        Listener(BUFFER, no_handler, (BufferStart,), "fan-out of items to a listener", timeout=None, inline=True),
+        Listener(SEQUENCE, no_handler, (SequenceStart,), "listeners in order", timeout=None, inline=True),
     ]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from xpipe.assembly.building import backend_config, make_intake, make_pool, make_pump, slots_per_thread
 from xpipe.config.loading import load_definition
 from xpipe.core.errors import BackendError, UsageError, XpipeError
-from xpipe.core.messages import ConversationRecord, Cursor, Injection, end_fault
+from xpipe.core.messages import ConversationRecord, Cursor, Injection, cancelled
 from xpipe.core.organism import Listener, OrganismDefinition
 from xpipe.ports import SharedBackend
 from xpipe.runtime.admission import Admission
@@ -142,7 +142,7 @@ class Organism:
         self._upkeep = [loop.create_task(self._see_to(duty), name="xpipe-upkeep") for duty in self._duties()]
 
     def _duties(self) -> list[Callable[[], Awaitable[None]]]:
-        duties: list[Callable[[], Awaitable[None]]] = [self._serve_the_gone_for_ever, self._supervisor.watch_progress]
+        duties: list[Callable[[], Awaitable[None]]] = [self._look_at_the_ready_for_ever]
         duties += [self._supervisor.end_overdue] if self.definition.limits.conversation_duration else []
         duties += [lambda: self._confirmation.run(self.pump.line)] if self._confirmation.is_automatic else []
         if self.serves:
@@ -171,21 +171,22 @@ class Organism:
             on_lost=partial(from_thread, self._fail),
         )
         await pump.line.call(self._lease.take)
-        await self._serve_the_gone(pump)
+        await self._serve_the_gone(pump, await pump.line.call(self.backend.ready_listeners))
         pump.wake()  # For what an earlier run, or another one, has left.
 
-    async def _serve_the_gone(self, pump: Pump) -> None:
+    async def _serve_the_gone(self, pump: Pump, ready: list[str]) -> None:
         """See to messages for listeners that only an earlier version of the organism had: they become faults."""
-        ready = await pump.line.call(self.backend.ready_listeners)
         gone = [name for name in ready if self.topology.get(name) is None]
         if gone and not await self._takeover.others():
             self.topology.gone.update(gone)
             pump.wake()
 
-    async def _serve_the_gone_for_ever(self) -> None:
+    async def _look_at_the_ready_for_ever(self) -> None:
         while True:
             await asyncio.sleep(LOOK)
-            await self._serve_the_gone(self.pump)
+            ready = await self.pump.line.call(self.backend.ready_listeners)
+            await self._serve_the_gone(self.pump, ready)
+            self._supervisor.watch_progress(ready)
 
     def _begin_anew(self) -> None:
         """What an earlier stop left unfinished ends with nobody waiting."""
@@ -232,10 +233,9 @@ class Organism:
 
         False if it is over already, or unknown.
         """
-        fault = end_fault("cancelled", f"the conversation was cancelled: {reason}")
-        cancelled = await self.pump.line.call(self.backend.cancel, conversation, fault, time.time())
+        did = await self.pump.line.call(self.backend.cancel, conversation, cancelled(reason), time.time())
         self.pump.wake()
-        return cancelled
+        return did
 
     async def outputs(self, conversation: str) -> list[Output]:
         """Wait until `conversation` is over; what reached its initiator, in order. May be asked once."""

@@ -14,7 +14,7 @@ from xpipe.core.errors import BackendError
 from xpipe.core.messages import Injection
 from xpipe.core.organism import OrganismDefinition
 from xpipe.runtime.happenings import Ending, Happening, happening_of
-from xpipe.runtime.lease import Lease, is_alive
+from xpipe.runtime.lease import Lease, living, serving
 from xpipe.state import attach_shared_backend
 
 LOOK = 0.1
@@ -79,12 +79,11 @@ class Sender:
 
     def is_served(self) -> bool:
         """Whether a pump runs the organism now."""
-        return any(is_alive(pump) for pump in self._backend.pumps() if pump.id != self._id)
+        return bool(living(self._backend.pumps()) - {self._id})
 
     def inject(self, injections: list[Injection]) -> list[str]:
         """Start a conversation for each of `injections`, in one commit; their ids."""
-        serving = (pump.id for pump in self._backend.pumps() if pump.serves and is_alive(pump))
-        return self._backend.inject(self._id or next(serving, ""), injections, time.time())
+        return self._backend.inject(self._id or serving(self._backend.pumps()), injections, time.time())
 
     def wait_for_room(self, deadline: float) -> bool:
         """Wait until there is room; False when `deadline`, of the monotonic clock, passes before."""

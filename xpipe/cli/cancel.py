@@ -85,11 +85,11 @@ def _from_stdin() -> list[str]:
 
 def _cancel(place: Place, ids: Sequence[str], reason: str, json: bool) -> int:
     from xpipe.cli.emitting import Emitter
-    from xpipe.core.messages import end_fault
+    from xpipe.core.messages import cancelled
 
     emitter, problems = Emitter(), 0
     ended: dict[str, bool] = {}
-    fault = end_fault("cancelled", f"the conversation was cancelled: {reason}")
+    fault = cancelled(reason)
     with place.opened() as backend:
         for id in ids:
             try:

@@ -12,7 +12,7 @@ from xpipe.config.retrying import retry_policy
 from xpipe.config.shape import Entry
 from xpipe.config.wording import quote
 from xpipe.core.codec import accepts_type
-from xpipe.core.organism import BufferOptions, Listener, StepOptions, no_handler
+from xpipe.core.organism import BufferOptions, Listener, no_handler
 from xpipe.core.payloads import (
     BUFFER,
     SEQUENCE,
@@ -23,6 +23,7 @@ from xpipe.core.payloads import (
     Items,
     SequenceComplete,
     SequenceStart,
+    SequenceStep,
 )
 
 Classes = dict[str, tuple[type, ...]]
@@ -93,9 +94,9 @@ def _listener(entry: Entry, accepts: tuple[type, ...]) -> Listener:
     )
 
 
-def _step(entry: Entry) -> StepOptions:
+def _step(entry: Entry) -> SequenceStep:
     values = entry.values
-    return StepOptions(values["step"], values.get("timeout", 0.0), retry_policy(values.get("retry")))
+    return SequenceStep(values["step"], values.get("timeout", 0.0), retry_policy(values.get("retry")))
 
 
 def check_ways(entries: list[Entry], listeners: Mapping[int, Listener], report: Report) -> None:

@@ -58,6 +58,11 @@ def end_fault(code: str, text: str) -> bytes:
     return _encoder.encode(Fault(code, text, "system"))
 
 
+def cancelled(reason: str) -> bytes:
+    """The encoded Fault of a conversation that somebody has cancelled."""
+    return end_fault("cancelled", f"the conversation was cancelled: {reason}")
+
+
 class Claim(msgspec.Struct, array_like=True, gc=False):
     """A message leased to a pump, with what is known of its thread.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from xpipe.core.durations import DAY
 from xpipe.core.limits import Limits
+from xpipe.core.payloads import SequenceStep
 from xpipe.core.retry import RetryPolicy
 
 DEFAULT_TIMEOUT = 30.0
@@ -44,15 +45,6 @@ class BufferOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class StepOptions:
-    """One step of a sequence. timeout: seconds from its call to its answer, 0 for no bound; retry: None for none."""
-
-    listener: str
-    timeout: float = 0.0
-    retry: RetryPolicy | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Listener:
     """A named receiver of messages.
 
@@ -77,7 +69,7 @@ class Listener:
     ref: CodeRef | None = None
     retry: RetryPolicy | None = None
     buffer: BufferOptions | None = None
-    sequence: tuple[StepOptions, ...] = ()
+    sequence: tuple[SequenceStep, ...] = ()
     asynchronous: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from xpipe.core.errors import UsageError
 from xpipe.core.messages import REQUEST, RESPONSE, SELF, UNREADABLE, DeadLetter, Injection, Message, readable
 from xpipe.core.payloads import Fault
 from xpipe.ports import SharedBackend
-from xpipe.runtime.lease import is_alive
+from xpipe.runtime.lease import living, serving
 
 RETRY = "retry"
 """The name of the initiators of conversations that try a dead letter again."""
@@ -105,17 +105,17 @@ def choose(backend: SharedBackend, which: LetterFilter) -> frozenset[int]:
 
 def retry(backend: SharedBackend, numbers: frozenset[int], now: float, dry_run: bool) -> Iterator[Retrial]:
     """Make each of `numbers` that can be tried again a new conversation, which takes the place of the dead letter."""
-    serving = next((pump.id for pump in backend.pumps() if pump.serves and is_alive(pump)), "")
+    owner = serving(backend.pumps())
     for view in letters(backend, LetterFilter(numbers)):
         if view.message is None or dry_run or view.obstacle:
             yield Retrial(view, problem=view.obstacle)
         else:
-            yield _retry(backend, view, view.message, serving, now)
+            yield _retry(backend, view, view.message, owner, now)
 
 
 def is_run(backend: SharedBackend) -> bool:
     """Whether a pump handles messages now."""
-    return any(map(is_alive, backend.pumps()))
+    return bool(living(backend.pumps()))
 
 
 def _retry(backend: SharedBackend, view: LetterView, message: Message, pump: str, now: float) -> Retrial:

@@ -139,6 +139,11 @@ def living(pumps: Iterable[PumpRecord]) -> set[str]:
     return {pump.id for pump in pumps if is_alive(pump)}
 
 
+def serving(pumps: Iterable[PumpRecord]) -> str:
+    """The id of one of `pumps` that is alive and waits for more, "" for none: what nobody waits for is its to tell."""
+    return next((pump.id for pump in pumps if pump.serves and is_alive(pump)), "")
+
+
 def is_alive(pump: PumpRecord) -> bool:
     """Whether `pump` holds its lease; one of this host that is gone does not, however fresh its lease."""
     if pump.host == this_host() and not _runs(pump.pid, pump.started):

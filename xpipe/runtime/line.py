@@ -22,11 +22,18 @@ class Line:
         """What `method` returns or raises."""
         if self._thread is None:
             return method(*args, **options)
-        future = self._thread.submit(method, *args, **options)
-        # A call that is cancelled here may still be carried out: what it did must not be lost.
-        return await asyncio.shield(asyncio.wrap_future(future))
+        answer = asyncio.wrap_future(self._thread.submit(method, *args, **options))
+        # A call that is cancelled here may still be carried out: what it did must not be lost. Who cancels it does not
+        # wait for its end, so an error of it is no news to anybody.
+        answer.add_done_callback(_take_note)
+        return await asyncio.shield(answer)
 
     def close(self) -> None:
         """Let the thread end after the calls that were made."""
         if self._thread is not None:
             self._thread.shutdown(wait=True)
+
+
+def _take_note(answer: asyncio.Future[R]) -> None:
+    if not answer.cancelled():
+        answer.exception()

@@ -140,7 +140,7 @@ class Pool:
         for task in self._waiting:
             if task.task.number == number:
                 self._waiting.remove(task)
-                self._done(task, _failed(task, "cancelled", "it was cancelled before it began"))
+                self._done(task, _cancelled(task))
                 return
         for seat in self._seats:
             if number in seat.given:
@@ -286,7 +286,7 @@ class Pool:
         seat.handed -= len(taken)
         for task in taken:
             if task.task.number == unwanted:
-                self._done(task, _failed(task, "cancelled", "it was cancelled before it began"))
+                self._done(task, _cancelled(task))
         self._requeue([task for task in taken if task.task.number != unwanted])
 
     def _skipped(self, seat: _Seat, skipped: Skipped) -> None:
@@ -377,6 +377,10 @@ def timed_out(number: int, timeout: float) -> Result:
     """The result of a task that ran into its time-out."""
     text = f"no answer within {timeout:g} s; raise the listener's timeout or make the handler faster"
     return Result(number, [], Failure("timeout", text), timeout)
+
+
+def _cancelled(task: PoolTask) -> Result:
+    return _failed(task, "cancelled", "it was cancelled before it began")
 
 
 def _failed(task: PoolTask, code: str, text: str) -> Result:

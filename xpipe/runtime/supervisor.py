@@ -27,6 +27,7 @@ class Supervisor:
         self._backend = backend
         self._duration = duration
         self._stalled = stalled
+        self._moved, self._since = -1, 0.0
 
     async def end_overdue(self) -> None:
         """End conversations that take longer than `duration`, for ever."""
@@ -45,19 +46,16 @@ class Supervisor:
             ended += self._backend.cancel(one.id, fault, now)
         return ended
 
-    async def watch_progress(self) -> None:
-        """Warn when nothing moves although something could, for ever."""
-        hops, since = -1, 0.0
-        while True:
-            await asyncio.sleep(LOOK)
-            moved = self._pump.stats.hops + self._pump.stats.retries
-            waiting = await self._pump.line.call(self._backend.ready_listeners)
-            able = self._pump.able_to_claim(waiting)
-            if moved != hops or not able:
-                hops, since = moved, time.monotonic()
-            elif time.monotonic() - since > self._stalled:
-                self._warn(able, time.monotonic() - since)
-                since = time.monotonic()
+    def watch_progress(self, ready: list[str]) -> None:
+        """Warn when nothing moves although something could; `ready` are the listeners with a message ready now."""
+        moved = self._pump.stats.hops + self._pump.stats.retries
+        able = self._pump.able_to_claim(ready)
+        now = time.monotonic()
+        if moved != self._moved or not able:
+            self._moved, self._since = moved, now
+        elif now - self._since > self._stalled:
+            self._warn(able, now - self._since)
+            self._since = now
 
     def _warn(self, able: list[str], seconds: float) -> None:
         running = ", ".join(f"{name} ({count})" for name, count in self._pump.running.items()) or "nothing"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from xpipe.config.loading import check_definition, load_definition
-from xpipe.core.organism import BufferOptions, StepOptions
-from xpipe.core.payloads import BufferStart, Items
+from xpipe.core.organism import BufferOptions
+from xpipe.core.payloads import BufferStart, Items, SequenceStep
 from xpipe.core.retry import RetryPolicy
 
 MODULE = """
@@ -93,9 +93,9 @@ def test_a_sequence_becomes_a_listener_that_takes_what_its_first_step_takes_but_
     )
     invoice = listeners["invoice"]
     assert invoice.sequence == (
-        StepOptions("check"),
-        StepOptions("price", 5.0, RetryPolicy(max_attempts=2)),
-        StepOptions("log"),
+        SequenceStep("check"),
+        SequenceStep("price", 5.0, RetryPolicy(max_attempts=2)),
+        SequenceStep("log"),
     )
     assert invoice.accepts == (classes["Order"], classes["Priced"])
     assert invoice.buffer is None
@@ -126,7 +126,7 @@ def test_without_imports_buffers_and_sequences_are_there_all_the_same(folder):
     definition, findings = check_definition("o.yaml", {}, imports=False)
     assert definition is not None
     assert findings == []
-    assert (definition.listeners[-1].sequence, definition.listeners[-1].accepts) == ((StepOptions("log"),) * 2, ())
+    assert (definition.listeners[-1].sequence, definition.listeners[-1].accepts) == ((SequenceStep("log"),) * 2, ())
 
 
 NONE = "is no listener or broadcast group of this organism."

@@ -9,8 +9,8 @@ import pytest
 
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import WireError
-from xpipe.core.organism import BufferOptions, Listener, StepOptions, no_handler
-from xpipe.core.payloads import Items
+from xpipe.core.organism import BufferOptions, Listener, no_handler
+from xpipe.core.payloads import Items, SequenceStep
 from xpipe.wire.documents import Document
 from xpipe.wire.inbound import Inbound
 
@@ -27,10 +27,10 @@ class Ping:
 
 def decode(text: str, to: str | None = None, buffers: int = 1) -> tuple[str, object]:
     listeners = [
-        Listener("invoice", no_handler, (Order,), sequence=(StepOptions("check"), StepOptions("ping"))),
+        Listener("invoice", no_handler, (Order,), sequence=(SequenceStep("check"), SequenceStep("ping"))),
         Listener("check", print, (Order,)),
         Listener("ping", print, (Ping,)),
-        Listener("many", no_handler, (Items,), sequence=(StepOptions("all-0"),)),
+        Listener("many", no_handler, (Items,), sequence=(SequenceStep("all-0"),)),
         *(Listener(f"all-{n}", no_handler, (Items,), buffer=BufferOptions("check")) for n in range(buffers)),
     ]
     form: Any = "xml" if text.startswith("<") else "json"

@@ -12,7 +12,6 @@ from xpipe.core import chains
 from xpipe.core.codec import Packed
 from xpipe.core.errors import PayloadError
 from xpipe.core.messages import FAULT, JOINED, REQUEST, Claim, Join, Message, Step, decode_message, encode_message
-from xpipe.core.organism import StepOptions
 from xpipe.core.payloads import Fault, SequenceComplete, SequenceError, SequenceStart, SequenceStep
 from xpipe.runtime.primitives.base import Primitive, Refusal, Setting, check_seconds
 from xpipe.runtime.router import open_call
@@ -172,9 +171,9 @@ class Sequence(Primitive):
 class DeclaredSequence(Sequence):
     """A listener with a `sequence`: it takes what the first step takes and answers what the last one answers."""
 
-    def __init__(self, setting: Setting, steps: Iterable[StepOptions]) -> None:
+    def __init__(self, setting: Setting, steps: Iterable[SequenceStep]) -> None:
         super().__init__(setting)
-        self._steps: list[str | SequenceStep] = [SequenceStep(one.listener, one.timeout, one.retry) for one in steps]
+        self._steps: list[str | SequenceStep] = list(steps)
 
     def requester(self, claim: Claim) -> str:
         return claim.listener
