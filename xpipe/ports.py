@@ -37,7 +37,7 @@ class Advanced:
     refused: the positions of finished steps that were not committed, each with the reason: `stale` (its claim was
     lost) or `slots` (a thread it writes to is full; the claim still stands). due: when the next join expires or the
     next delayed message is ready, in seconds since the epoch, 0 for none. late: replies that came after their call had
-    ended; unanswered: calls that ended without an answer.
+    ended; unanswered: calls that ended without an answer. in_flight: as in Load, afterwards.
     """
 
     claims: list[Claim]
@@ -46,6 +46,7 @@ class Advanced:
     due: float = 0.0
     late: int = 0
     unanswered: int = 0
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,24 @@ def test_a_lock_that_is_not_given_up_is_an_error_and_changes_nothing(path: Path)
     backend.close()
 
 
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+def test_a_file_that_is_taken_away_while_it_is_in_use_is_an_error(path: Path, what: str) -> None:
+    backend = opened(path)
+    drive = Driver(backend)
+    drive.inject("a")
+
+    path.rename(path.with_suffix(".moved"))
+    if what == "replaced":
+        path.touch()
+
+    with pytest.raises(BackendError, match="the state file was removed or replaced while it was in use; leave it"):
+        drive.inject("a")
+    path.with_suffix(".moved").replace(path)
+    drive.inject("a")
+    assert backend.totals().conversations == 2
+    backend.close()
+
+
 def test_a_full_disk_is_an_error_and_loses_nothing(backend: SQLiteBackend) -> None:
     drive = Driver(backend)
     drive.inject("a")

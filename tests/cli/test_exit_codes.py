@@ -175,6 +175,16 @@ def test_5_even_when_a_handler_blocks_the_event_loop(bench: Bench) -> None:
     assert b"a handler blocks the event loop" in run.stderr
 
 
+def test_1_when_workers_do_not_start(bench: Bench) -> None:
+    with (bench.folder / "handlers.py").open("a") as handlers:
+        handlers.write("\nimport sys\nif sys.argv[0] == '-c':\n    os._exit(5)\n")
+    run = bench.run("run", bench.organism("busy"), "--send", "busy={}")
+    assert run.returncode == 1
+    left, sentence = run.stderr.decode().splitlines()
+    assert left.startswith("xpipe: not finished; 1 conversation unfinished: ")
+    assert sentence == "xpipe: worker processes do not start: the last one exited with status 5; see its output above"
+
+
 def test_1_when_workers_cannot_load_the_handlers(bench: Bench) -> None:
     with (bench.folder / "handlers.py").open("a") as handlers:
         handlers.write("\nimport sys\nif sys.argv[0] == '-c':\n    raise RuntimeError('not in a worker')\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from datetime import datetime
@@ -12,6 +13,13 @@ import pytest
 from lxml import etree
 
 from cli.bench import Bench
+from xpipe.cli.harvest import Harvest
+from xpipe.cli.outlet import Descriptor
+from xpipe.cli.run import Plan
+from xpipe.cli.session import End, Reason
+from xpipe.cli.telling import Result, finish
+from xpipe.core.codec import PayloadTypes
+from xpipe.core.errors import BackendError
 
 CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
 UUID = re.compile(rb"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
@@ -50,7 +58,7 @@ def test_json_is_one_document_of_the_documented_shape(bench: Bench) -> None:
     assert by_kind["system"]["payload"]["code"] == "unknown_target"
     faults = {fault["code"]: fault for fault in document["faults"]}
     assert set(faults) == {"exception", "unknown_target"}
-    keys = ["code", "text", "origin", "hop", "attempt", "retryable", "traceback", "conversation", "thread"]
+    keys = ["code", "text", "origin", "hop", "attempt", "retryable", "traceback", "causes", "conversation", "thread"]
     assert list(faults["exception"]) == keys
     assert "in broken" in faults["exception"]["traceback"]
     threads = {thread["listener"]: thread for thread in document["threads"]}
@@ -201,3 +209,18 @@ def test_closed_standard_streams_are_no_error(bench: Bench, closing: str, listen
     run = subprocess.run(["sh", "-c", f'exec "$@" {closing}', "sh", *command], capture_output=True, timeout=30)
     assert run.returncode == 0
     assert b"Traceback" not in run.stderr
+
+
+def test_outputs_that_could_not_be_shown_do_not_count_as_printed() -> None:
+    plan = Plan(
+        Path("organism.yaml"), messages=True, resume=False, serve=False, inputs=(), sends=(), workers=None,
+        timeout=None, grace=5.0, json=False, out=None, format=None,
+    )  # fmt: skip
+    gone = BackendError("the backend is gone")
+    result = Result(End(Reason.FINISHED), gone, None, Harvest(PayloadTypes([]), True, None), None, None)
+    stdout = Descriptor(os.open(os.devnull, os.O_WRONLY), "stdout")
+
+    code = finish(plan, stdout, result)
+
+    stdout.close()
+    assert (code, result.told) == (4, False)

@@ -121,6 +121,40 @@ def test_after_a_resume_nothing_is_left_to_resume(bench: Bench) -> None:
     assert json.loads(again.stdout)["outputs"] == []
 
 
+def test_resume_shows_the_answer_to_what_others_have_sent_and_counts_it_as_its_own(bench: Bench) -> None:
+    organism = bench.organism("echo", "broken", extra=SQLITE)
+    bench.run("send", organism, 'echo={"text": "sent"}', 'broken={"text": "this"}')
+
+    resumed = bench.run("run", organism, "--resume")
+
+    shown = resumed.stdout.decode()
+    assert "text: sent" in shown
+    assert "ValueError: cannot do this" in shown
+    assert "2 conversations (1 done, 1 failed), 2 hops in" in shown
+    assert resumed.returncode == 1
+
+
+def test_resume_shows_an_answer_that_is_only_still_to_be_printed(bench: Bench) -> None:
+    organism = bench.organism("echo", "sleeper", extra=SQLITE)
+    sends = ["--send", 'echo={"text": "said"}', "--send", 'sleeper={"text": "sleeps", "seconds": 600}']
+    killed = bench.start("run", organism, *sends)
+    wait_until(lambda: bench.run("outputs", organism, "--undelivered", "--jsonl").stdout)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    running = json.loads(bench.run("threads", organism, "--state", "active", "--jsonl").stdout)["conversation"]
+    bench.run("cancel", organism, running)
+
+    resumed = bench.run("run", organism, "--resume")
+
+    shown = resumed.stdout.decode()
+    assert "text: said" in shown
+    assert "2 conversations (1 done, 1 failed), 0 hops in" in shown
+
+
+def test_resume_prints_nothing_where_nothing_is_to_be_resumed(bench: Bench) -> None:
+    assert bench.run("run", bench.organism("echo", extra=SQLITE), "--resume").stdout == b""
+
+
 def test_a_plain_run_names_what_earlier_runs_left_unfinished(bench: Bench) -> None:
     killed_in_the_middle(bench)
 

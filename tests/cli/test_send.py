@@ -50,6 +50,16 @@ def test_an_answer_comes_back_from_a_run_that_serves(bench: Bench, shared: str) 
     assert end(process) == 0
 
 
+def test_what_others_have_sent_counts_among_the_conversations_of_the_run_that_serves(bench: Bench) -> None:
+    process = serve(bench, "echo")
+    bench.run("send", "organism.yaml", 'echo={"text": "one"}', 'echo={"text": "two"}')
+    wait_until(lambda: len(served(bench)) == 3)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert b"xpipe: 3 conversations, 3 hops in" in process.communicate(timeout=20)[1]
+
+
 def test_what_nobody_waits_for_is_printed_by_the_run_that_serves(bench: Bench, shared: str) -> None:
     process = serve(bench, "echo", extra=shared)
 

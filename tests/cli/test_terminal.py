@@ -113,6 +113,18 @@ def test_no_color_on_a_terminal_means_no_escape_codes_in_the_tables(bench: Bench
     assert b"\x1b" not in terminal.read(process)
 
 
+def test_a_resume_shows_on_a_terminal_what_it_has_finished(bench: Bench) -> None:
+    organism = bench.organism("echo", extra="backend: {type: sqlite, path: state/bench.db}\n")
+    bench.run("send", organism, 'echo={"text": "sent"}')
+    terminal = Terminal(80)
+    environ = bench.environment(TERM="xterm", NO_COLOR="1")
+    process = bench.start("run", organism, "--resume", env=environ, stdout=terminal.theirs)
+    shown = terminal.read(process).decode()
+    assert "text: sent" in shown
+    assert "1 conversation, 1 hop in" in shown
+    assert bench.run("outputs", organism, "--undelivered", "--jsonl").stdout == b""
+
+
 def test_version_imports_nothing_it_does_not_need() -> None:
     code = "import sys; sys.argv = ['xpipe', '--version']; from xpipe.__main__ import main; main(); print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from contract_kit import LISTENERS, PUMP, Driver, answered, done, payload
 
+from xpipe.core.messages import Step
 from xpipe.ports import SharedBackend
 
 
@@ -156,6 +157,20 @@ def test_what_is_ready_parked_or_claimed_is_in_flight(drive: Driver) -> None:
     assert drive.backend.load().in_flight == 3
     drive.commit(done(second))
     assert drive.backend.load().in_flight == 2
+
+
+def test_each_call_tells_how_much_is_in_flight_afterwards(drive: Driver) -> None:
+    assert drive.advance().in_flight == 0
+    drive.inject_many(3)
+
+    advanced = drive.advance(most=2)
+    assert advanced.in_flight == 3
+    one, two = advanced.claims
+    assert drive.advance(done(one, sends=[drive.send(one, "b"), drive.send(one, "c")]), most=0).in_flight == 4
+    assert drive.advance(Step(two.thread, two.fence, again=2), answered(one), most=0).in_flight == 4, "one is stale"
+    assert drive.advance(most=0).in_flight == drive.backend.load().in_flight == 4
+    drive.finish()
+    assert drive.advance().in_flight == 0
 
 
 def test_the_events_of_a_conversation_go_once_to_the_pump_that_injected_it(drive: Driver) -> None:

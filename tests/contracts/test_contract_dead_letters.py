@@ -36,6 +36,17 @@ def test_a_dead_letter_counts_the_attempts_at_its_message(drive: Driver) -> None
     assert [letter.attempts for letter in drive.backend.dead_letters()] == [3]
 
 
+def test_a_dead_letter_keeps_the_number_of_attempts_that_its_step_tells(drive: Driver) -> None:
+    drive.inject("a")
+    step = failed(drive.claim())
+    assert step.dead is not None
+    step.dead.attempts = 7
+
+    drive.commit(step)
+
+    assert [letter.attempts for letter in drive.backend.dead_letters()] == [7]
+
+
 def test_dead_letters_are_listed_oldest_first_by_rising_numbers(drive: Driver) -> None:
     ids = drive.inject_many(4)
     one, two, three, four = drive.advance().claims

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from contract_kit import Driver, answered, done, failed, kind, payload
+from contract_kit import NOW, Driver, answered, done, failed, kind, payload
+from msgspec.structs import replace
 
 from xpipe.core.messages import Claim, Join
 from xpipe.ports import JoinRecord, SharedBackend
@@ -109,6 +110,30 @@ def test_what_is_missing_when_the_time_has_passed_stays_missing(drive: Driver) -
     assert results(drive, claim) == [None, b"one"]
     drive.now += 100
     assert drive.advance().claims == []
+
+
+def test_the_time_of_a_join_that_is_over_is_not_that_of_a_later_one_of_its_name(drive: Driver) -> None:
+    # given: a join that is over before its time, while another one waits for an earlier time
+    start(drive, 1, expires=drive.now + 3)
+    items(drive)
+    _, join = start(drive, 1, expires=drive.now + 5)
+    drive.commit(answered(items(drive)[0]))
+    drive.commit(answered(drive.claim("buffer"), ends=True))
+
+    # when: another thread waits under the same name, for longer
+    caller = drive.claim()
+    drive.commit(done(caller, sends=[drive.send(caller, "buffer", "buffer~2")]))
+    claim = drive.claim("buffer")
+    drive.commit(done(claim, join=replace(join, expires=drive.now + 60), sends=[drive.send(claim, "b", "0.b", 0)]))
+    items(drive)
+
+    # then
+    drive.now = NOW + 3
+    assert drive.advance().due == NOW + 60
+    drive.now = NOW + 59
+    assert drive.advance().claims == []
+    drive.now = NOW + 60
+    assert [claim.thread for claim in drive.advance().claims] == [claim.thread]
 
 
 def test_due_is_when_the_next_open_join_expires(drive: Driver) -> None:

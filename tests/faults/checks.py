@@ -36,9 +36,7 @@ class Verdict:
                 *self._wrong_conversations(backend),
                 *self._wrong_outputs(),
                 *self._wrong_documents(),
-                *_wrong_totals(backend),
-                *_belonging_to_nothing(backend),
-                *_unsound(backend),
+                *unsound(backend),
             ]
 
     def _wrong_conversations(self, backend: SharedBackend) -> Iterator[str]:
@@ -76,6 +74,11 @@ class Verdict:
             yield f"{self.conversations} conversations for {self._world.documents} documents"
 
 
+def unsound(backend: SharedBackend) -> list[str]:
+    """What contradicts itself, or is still under way although all is over."""
+    return [*_wrong_totals(backend), *_belonging_to_nothing(backend), *_damaged(backend)]
+
+
 def _wrong_totals(backend: SharedBackend) -> Iterator[str]:
     """The counters say what the listings show."""
     threads, totals = list(backend.threads()), backend.totals()
@@ -110,7 +113,7 @@ def _belonging_to_nothing(backend: SharedBackend) -> Iterator[str]:
         yield f"pumps that are gone are kept: {pumps}"
 
 
-def _unsound(backend: SharedBackend) -> Iterator[str]:
+def _damaged(backend: SharedBackend) -> Iterator[str]:
     yield from map(str, backend.orphans())
     yield from map(str, backend.damages())
     verify = getattr(backend, "verify", list)
@@ -120,7 +123,7 @@ def _unsound(backend: SharedBackend) -> Iterator[str]:
 def left_behind(world: World) -> list[str]:
     """What there is besides the root when all that is over has been forgotten."""
     with world.look() as backend:
-        left = [*_wrong_totals(backend), *_belonging_to_nothing(backend), *_unsound(backend)]
+        left = unsound(backend)
         left += [str(one) for one in backend.threads()]
         left += [f"pair: {one}" for one in backend.registry_list_all() if one[1] != ROOT]
     return left + (_rows(world) if world.backend == "sqlite" else _keys(world))

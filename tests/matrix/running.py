@@ -10,16 +10,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import redis_server
 
-from matrix.cells import GUILTY, INTERRUPTED, Cell
+from matrix.cells import GUILTY, INTERRUPTED, LASTING, Cell
 from matrix.organism import write
 
 TESTS = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
+MARK = "XPIPE_MATRIX"
+"""The variable that tells the processes of a cell, whoever has started them."""
 INNOCENT = 3
 """Conversations of each shape's kind that must not notice anything."""
 PATIENCE = 60.0
@@ -32,6 +35,7 @@ class Running:
         self.seconds = 0.0
         self._cell = cell
         self._folder = folder
+        self._environment = ENVIRONMENT | {MARK: str(folder)}
         self._server = redis_server.start("--appendonly", "yes") if cell.backend == "redis" else None
         write(folder, self._backend())
         self._runs: list[subprocess.Popen[bytes]] = []
@@ -106,12 +110,15 @@ class Running:
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         number = len(self._runs)
-        out = ("--out", f"out-{number}.jsonl", "--grace", "200ms")
-        with (self._folder / f"err-{number}").open("wb") as errors:
+        out = ("--out", f"out-{number}.jsonl", "--json", "--grace", "200ms")
+        with (
+            (self._folder / f"report-{number}").open("wb") as report,
+            (self._folder / f"err-{number}").open("wb") as errors,
+        ):
             command = [sys.executable, "-m", "xpipe", "run", "organism.yaml", *out, *arguments]
             process = subprocess.Popen(
-                command, cwd=self._folder, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
-                start_new_session=True,
+                command, cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=report,
+                stderr=errors, start_new_session=True,
             )  # fmt: skip
         self._runs.append(process)
         return process
@@ -119,7 +126,13 @@ class Running:
     def _xpipe(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "xpipe", *arguments]
         ended = subprocess.run(
-            command, cwd=self._folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command,
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         assert ended.returncode == 0, ended.stderr
         return ended
@@ -140,14 +153,33 @@ class Running:
     # -- what has to hold
 
     def _check(self, codes: list[int]) -> Iterator[str]:
+        yield from self._check_processes()
+        if "Traceback" in (said := self._said()):
+            yield f"somebody was shown a traceback: {said}"
         if self._cell.trouble.name == "manager killed":
             if codes != [4]:
-                yield f"the run ended with {codes}, not 4: {self._said()}"
+                yield f"the run ended with {codes}, not 4: {said}"
             return
         yield from self._check_codes(codes)
         yield from self._check_outputs(self._outputs())
-        if self._cell.backend in ("sqlite", "redis"):
+        yield from self._check_report(json.loads((self._folder / f"report-{len(codes) - 1}").read_bytes()))
+        if self._cell.backend in LASTING:
             yield from self._check_state()
+
+    def _check_processes(self) -> Iterator[str]:
+        """The runs have taken their workers and managers with them."""
+        end = time.monotonic() + PATIENCE
+        while (left := list(_processes(f"{MARK}={self._folder}"))) and time.monotonic() < end:
+            time.sleep(0.01)
+        if left:
+            yield f"these processes are left: {left}"
+
+    def _check_report(self, report: dict[str, Any]) -> Iterator[str]:
+        """What the last run says is left of all conversations."""
+        open = [one for one in report["threads"] if one["state"] in ("active", "waiting")]
+        totals = {name: report["totals"][name] for name in ("in_flight", "unfinished", "buffers")}
+        if open or any(totals.values()):
+            yield f"these are still under way: {totals}, {open}"
 
     def _check_codes(self, codes: list[int]) -> Iterator[str]:
         first = {"pump killed": [-signal.SIGKILL], "pump stopped": [143]}.get(self._cell.trouble.name, [])
@@ -183,10 +215,7 @@ class Running:
             yield f"the item {GUILTY} alone should have failed with {code}: {bad[0]}"
 
     def _check_state(self) -> Iterator[str]:
-        document = json.loads(self._xpipe("threads", "organism.yaml", "--json").stdout)
-        open = [one for one in document["threads"] if one["state"] in ("active", "waiting")]
-        if open:
-            yield f"these are still under way: {open}"
+        """Once everything that is over is collected, only the root is left."""
         left = json.loads(self._xpipe("gc", "organism.yaml", "--older-than", "0", "--json").stdout)
         if orphans := left["collected"]["orphans"]:
             yield f"these belong to nothing: {orphans}"
@@ -207,3 +236,11 @@ def _manager_of(pid: int) -> int:
     """The manager process of the run `pid`: the child that was not told to be a worker."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return next(int(child) for child in children if b"manager_process" in Path(f"/proc/{child}/cmdline").read_bytes())
+
+
+def _processes(mark: str) -> Iterator[str]:
+    """The command lines of the processes that have `mark` in their environment and have not ended."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # It ends, or is another user's.
+            if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                yield (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from runtime.living import write
+from runtime.stores import section
 
 CODE = """
 from xpipe import Items, RetryPolicy, SequenceStep
@@ -121,14 +121,17 @@ async def endless(ask: Ask, m: HandlerMetadata):
 NAMES = ("fan", "chain", "counted", "echo", "gated", "picky", "plus", "flaky", "slow_at_first", "endless")
 GROUP = {"team.one": {"broadcast": True}, "team.two": {"broadcast": True}}
 
-on_backends = pytest.mark.parametrize("backend", ["memory", "sqlite"])
 
+def organism_in(
+    folder: Path, backend: str | dict[str, Any] = "memory", declared: dict[str, Any] | None = None, **sections: Any
+) -> Path:
+    """The organism in `folder`, on a backend of its own or with that section of it.
 
-def organism_in(folder: Path, backend: str = "memory", declared: dict[str, Any] | None = None, **sections: Any) -> Path:
-    """The organism in `folder`; `declared` are listeners without a handler, by name."""
-    place = {"path": "state.db"} if backend == "sqlite" else {}
+    `declared` are listeners without a handler, by name.
+    """
+    place = section(backend) if isinstance(backend, str) else backend
     listeners: dict[str, dict[str, Any]] = {**{name: {} for name in NAMES}, **GROUP}
-    path = write(folder, CODE, listeners, backend={"type": backend, **place}, **sections)
+    path = write(folder, CODE, listeners, backend=place, **sections)
     document = yaml.safe_load(path.read_text())
     document["listeners"] += [{"name": name, **options} for name, options in (declared or {}).items()]
     path.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from runtime.living import answer, ask, assert_nothing_left, live, payload, until
-from runtime.primitive_kit import handled, on_backends, organism_in
+from runtime.primitive_kit import handled, organism_in
+from runtime.stores import on_every_backend, on_lasting_backends
 from xpipe import Organism
 
 
@@ -37,7 +38,7 @@ async def stopped_in_the_middle(organism: Organism, folder: Path, started: int) 
     await organism.stop()
 
 
-@on_backends
+@on_every_backend
 def test_two_thousand_items_are_never_more_than_sixteen_at_once(tmp_path: Path, backend: str) -> None:
     async def scenario(organism: Organism) -> None:
         [output] = await ask(organism, "all16", "Items", items=[{"n": n} for n in range(2_000)])
@@ -66,9 +67,12 @@ def test_a_wide_buffer_has_few_messages_in_flight(tmp_path: Path) -> None:
     live(organism_in(tmp_path), scenario, deadline=100.0)
 
 
+@on_lasting_backends
 @pytest.mark.parametrize("from_file", [False, True])
-def test_a_stopped_buffer_goes_on_in_the_next_run_with_each_item_once(tmp_path: Path, from_file: bool) -> None:
-    path = organism_in(tmp_path, "sqlite")
+def test_a_stopped_buffer_goes_on_in_the_next_run_with_each_item_once(
+    tmp_path: Path, backend: str, from_file: bool
+) -> None:
+    path = organism_in(tmp_path, backend)
     lines(tmp_path / "in.jsonl", 60)
     options = {"items_from": "in.jsonl"} if from_file else {}
 
@@ -92,8 +96,9 @@ def test_a_stopped_buffer_goes_on_in_the_next_run_with_each_item_once(tmp_path: 
     assert (told.codes, told.ns) == (["fine"] * 60, list(range(60)))
 
 
-def test_a_buffer_ends_in_time_although_the_run_that_started_it_is_gone(tmp_path: Path) -> None:
-    path = organism_in(tmp_path, "sqlite")
+@on_lasting_backends
+def test_a_buffer_ends_in_time_although_the_run_that_started_it_is_gone(tmp_path: Path, backend: str) -> None:
+    path = organism_in(tmp_path, backend)
 
     async def first(organism: Organism) -> None:
         options = {"timeout": 1.0, "max_in_flight": 4, "cancel_rest": True}
@@ -170,7 +175,7 @@ def test_a_file_with_too_many_items_ends_as_soon_as_that_is_known(tmp_path: Path
     assert len(handled(tmp_path)) <= 40
 
 
-@on_backends
+@on_every_backend
 def test_a_group_answers_item_by_item_and_member_by_member(tmp_path: Path, backend: str) -> None:
     told = fan(organism_in(tmp_path, backend), "team", 20, max_in_flight=7)
 
@@ -178,7 +183,7 @@ def test_a_group_answers_item_by_item_and_member_by_member(tmp_path: Path, backe
     assert told.ns == [n + base for n in range(20) for base in (100, 200)]
 
 
-@on_backends
+@on_every_backend
 def test_enough_successes_end_a_buffer_whose_rest_would_not(tmp_path: Path, backend: str) -> None:
     told = fan(organism_in(tmp_path, backend), "gated", 40, max_in_flight=20, min_success="25%", cancel_rest=True)
 
@@ -200,7 +205,7 @@ def test_fire_and_forget_keeps_to_its_window_and_runs_every_item(tmp_path: Path)
     assert sorted(handled(tmp_path)) == list(range(500))
 
 
-@on_backends
+@on_every_backend
 def test_a_declared_buffer_is_called_like_any_listener(tmp_path: Path, backend: str) -> None:
     declared = {
         "all": {"buffer": {"target": "picky", "max_in_flight": 4, "timeout": "20s", "min_success": "50%"}},

@@ -293,6 +293,8 @@ def test_a_generic_listener_serves_as_soon_as_it_is_registered(path: Path) -> No
             organism.register_generic_listener("guest", echo_back)
         with pytest.raises(UsageError, match=r"system\.guest is reserved for xpipe"):
             organism.register_generic_listener("system.guest", echo_back)
+        with pytest.raises(UsageError, match=r"the name 'gu\\udc80est' has characters that cannot be printed"):
+            organism.register_generic_listener("gu\udc80est", echo_back)
         organism.unregister_listener("guest")
         with pytest.raises(UsageError, match="there is no listener guest"):
             organism.unregister_listener("guest")

@@ -477,7 +477,7 @@ def test_whatever_a_handler_does_becomes_a_fault_and_the_organism_goes_on(tmp_pa
             assert len(found.traceback) <= 20_000
             assert "/xpipe/" not in found.traceback
         assert organism.stats.fault_count == len(EXPECTED)
-        assert organism.pool is None or organism.pool.restarts == 0
+        assert organism.pool is None or organism.pool.restarts <= 1  # The one without memory.
         assert_nothing_left(organism)
 
     live(path, scenario, workers=1)

@@ -180,7 +180,6 @@ def run_with_stop(path: Path, **fields: Any) -> Any:
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"target": "echo"}, "no_items"),
         ({"target": "nobody", "count": 3}, "unknown_target"),
         ({"target": "echo", "count": 3, "return_to": "nobody"}, "unknown_target"),
         ({"target": "echo", "count": 3, "return_to": "echo"}, "bad_payload"),
@@ -203,11 +202,11 @@ def test_a_buffer_that_cannot_start_is_a_buffer_error(path: Path, fields: dict[s
 
 def test_a_buffer_error_nobody_accepts_fails_the_caller(path: Path) -> None:
     async def scenario(organism: Organism) -> tuple[str, str]:
-        found = await fault(organism, "fan", "Fan", target="echo")
+        found = await fault(organism, "fan", "Fan", target="nobody", count=1)
         assert_nothing_left(organism)
         return type(found).__name__, found.code
 
-    assert live(path, scenario) == ("BufferError", "no_items")
+    assert live(path, scenario) == ("BufferError", "unknown_target")
 
 
 @pytest.mark.parametrize(("type", "fields"), [("Fan", {"target": "plus", "count": 2}), ("Chain", {"steps": ["plus"]})])

@@ -54,10 +54,12 @@ async def flaky(ask: Ask, m: HandlerMetadata):
     ("retry", "attempts"),
     [
         ({"on": ["Flaky"]}, 3),
+        ({"on": ["handlers.Flaky"]}, 3),
         ({"on": ["OSError"]}, 3),
         ({"on": ["exception"]}, 3),
         ({"on": ["ValueError", "timeout"]}, 1),
         ({"never": ["Flaky"]}, 1),
+        ({"never": ["handlers.Flaky"]}, 1),
         ({"on": ["Flaky"], "never": ["Exception"]}, 1),
         ({}, 3),
     ],
@@ -77,6 +79,7 @@ async def broken(ask: Ask, m: HandlerMetadata):
     async def scenario(organism: Organism) -> None:
         found = await fault(organism, "broken")
         assert (found.code, found.attempt, found.text) == ("exception", attempts, "Flaky: always")
+        assert found.causes[:4] == ("Flaky", "handlers.Flaky", "OSError", "builtins.OSError")
         assert tries(tmp_path) == [attempts]
         [letter] = organism.backend.dead_letters()
         assert letter.attempts == attempts
@@ -101,6 +104,34 @@ def later(ask: Ask, m: HandlerMetadata):
         assert (await answer(organism, "later")).n == 4
 
     live(path, scenario)
+
+
+@pytest.mark.parametrize("how", ["loop", "thread", "worker"])
+def test_who_asks_for_no_pause_fails_and_the_others_go_on(tmp_path: Path, how: str) -> None:
+    code = (
+        COUNTING
+        + f"""
+{"async def" if how == "loop" else "def"} later(ask: Ask, m: HandlerMetadata):
+    if not ask.n:
+        raise Retry("busy", after=10**400)
+    if ask.n == 1:
+        again = Retry("busy")
+        again.after = 10**400
+        raise again
+    return respond(Answer(ask.n))
+"""
+    )
+    path = write(tmp_path, code, {"later": {"cpu_bound": how == "worker"}})
+
+    async def scenario(organism: Organism) -> None:
+        for number in (0, 1):
+            found = await fault(organism, "later", n=number)
+            assert (found.code, found.attempt) == ("exception", 1)
+            assert found.text.startswith("ValueError: the after of a Retry is not from 0 to 36,500 days")
+            assert "in later" in found.traceback
+        assert (await answer(organism, "later", n=2)).n == 2
+
+    live(path, scenario, workers=1)
 
 
 def test_who_asks_too_often_gets_a_fault_with_the_reason(tmp_path: Path) -> None:

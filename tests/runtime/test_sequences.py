@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime.living import answer, ask, assert_nothing_left, live, payload, until
-from runtime.primitive_kit import on_backends, organism_in
+from runtime.primitive_kit import organism_in
+from runtime.stores import on_every_backend
 from xpipe import Organism
 
 
@@ -21,20 +22,20 @@ def chain(path: Path, steps: list[Any], n: int = 0) -> Any:
     return live(path, scenario)
 
 
-@on_backends
+@on_every_backend
 def test_steps_with_and_without_a_time_out_follow_each_other(tmp_path: Path, backend: str) -> None:
     steps = ["plus", ["plus", 20.0, False], ["plus", 20.0, True], "plus"]
     assert chain(organism_in(tmp_path, backend), steps).ns == [4]
 
 
-@on_backends
+@on_every_backend
 def test_a_step_past_its_time_is_the_error_of_that_step(tmp_path: Path, backend: str) -> None:
     told = chain(organism_in(tmp_path, backend), ["plus", ["endless", 0.2, False]])
 
     assert (told.what, told.code, told.text) == ("SequenceError", "timeout", "no answer within 0.2 s")
 
 
-@on_backends
+@on_every_backend
 def test_a_step_that_fails_is_tried_again_until_it_works(tmp_path: Path, backend: str) -> None:
     told = chain(organism_in(tmp_path, backend), ["plus", ["flaky", 0.0, True], "plus"])
 
@@ -63,7 +64,7 @@ def test_a_step_past_its_time_is_found_out_by_the_next_run(tmp_path: Path) -> No
     assert live(path, second).code == "timeout"
 
 
-@on_backends
+@on_every_backend
 def test_a_declared_sequence_answers_with_the_answer_of_its_last_step(tmp_path: Path, backend: str) -> None:
     retry = {"max_attempts": 4, "backoff": "10ms"}
     declared = {"invoice": {"sequence": ["plus", {"step": "flaky", "timeout": "20s", "retry": retry}, "echo"]}}

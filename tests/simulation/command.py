@@ -101,8 +101,11 @@ def report(first: int, count: int, happened: Counter[str], wrong: dict[int, str]
 
 The last result of `python -m tests.simulation --seeds 10000 --results tests/simulation/RESULTS.md`: real pumps, routers
 and a memory backend in virtual time, while processes are killed between any two steps and around commits, leases are
-lost, messages are delivered twice and conversations are cancelled. Every conversation has to end with exactly the
-outcome that its plan asks for, and nothing may be left under way.
+lost, messages are delivered and commits are made twice, and conversations are cancelled. What is asked for are random
+trees of calls, groups, Buffers and Sequences, declared ones too, with all their options, of handlers that fail, ask to
+be tried again, reject, are too slow, answer too late, twice or not at all. Every caller has to get exactly the outcome
+that its plan allows, once; each Buffer accounts for every index; no message is tried too often or beside another one of
+its thread; what is due happens in time; the counts are right after each commit and zero at the end; nothing is left.
 
 {datetime.now(UTC):%Y-%m-%d}, xpipe {__version__}, Python {platform.python_version()}, {seconds / 60:.0f} minutes:
 **{count} seeds from {first}, {len(wrong)} wrong**.

@@ -4,61 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from random import Random
 from typing import Any
 
+from simulation.checking import Checker
 from simulation.handlers import Handlers
-from simulation.plans import Plan, expected, random_plan
+from simulation.organism import NAME, organism
+from simulation.plans import Plan, Planner, payload_of
 from simulation.virtual import Stuck, VirtualLoop, VirtualTime
+from simulation.watching import Crash, WatchedBackend
 from xpipe.assembly.building import make_intake, make_pump
-from xpipe.backends.memory import InMemoryBackend
-from xpipe.core.limits import Limits
-from xpipe.core.messages import Injection, PumpRecord, Step, decode_message, end_fault
-from xpipe.core.organism import OrganismDefinition
-from xpipe.ports import Advanced
+from xpipe.core.messages import Injection, PumpRecord, end_fault
 from xpipe.runtime import dispatch, supervisor
 from xpipe.runtime import pump as pump_module
 from xpipe.runtime.pump import Pump
 
 MOST_CRASHES = 8
 """A message that takes its pump down more often is given up on, which is another test's business."""
-PATIENCE = 100_000.0
+PATIENCE = 20_000.0
 """Virtual seconds after which a run is taken for hung."""
-
-
-class Crash(BaseException):
-    """The process of a pump is gone."""
-
-
-class CrashingBackend(InMemoryBackend):
-    """The memory backend, on which the process that calls may die before or after a commit."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.doomed: dict[str, str] = {}
-
-    def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
-        moment = self.doomed.pop(pump, "")
-        if moment == "before":
-            raise Crash
-        advanced = super().advance(pump, finished, room, most, now)
-        if moment == "after":
-            raise Crash
-        return advanced
+OWNER = "owner"
+"""Who is told what becomes of the conversations; it handles nothing."""
 
 
 class World:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, loop: VirtualLoop) -> None:
+        self._loop = loop
         self._random = Random(seed)
-        self._backend = CrashingBackend()
-        handlers = Handlers(Random(seed + 1))
-        listeners = tuple(handlers.listeners())
-        self._definition = OrganismDefinition("simulated", ".", limits=Limits(), listeners=listeners)
+        self._planner = Planner(Random(seed + 1))
+        self._handlers = Handlers(Random(seed + 2))
+        self._backend = WatchedBackend(loop.time)
+        self._definition = organism(self._handlers)
         self._intake = make_intake(self._definition)
-        self._backend.open("simulated", 10_000)
+        self._backend.open(NAME, 10_000)
+        self._backend.enroll(PumpRecord(OWNER, "here", 1, 1, PATIENCE))
         self._pumps: list[Pump] = []
         self._numbers = count(1)
         self._ids = count(1)
@@ -69,13 +50,15 @@ class World:
 
     async def run(self) -> None:
         """Inject, trouble, wait for the end, check."""
-        self._loop = asyncio.get_running_loop()
         for _ in range(self._random.randint(1, 3)):
             self._start_pump()
-        for _ in range(self._random.randint(5, 25)):
+        for _ in range(self._random.randint(3, 15)):
             self._inject()
             await self._trouble()
+            self._backend.check_counts()
         await self._until_over()
+        await asyncio.sleep(10.0)  # Handlers that cannot be cancelled answer now.
+        assert self.happened["lease lost"] or not self._handlers.running, "a handler runs, and nobody waits for it"
         for pump in self._pumps:
             await pump.close()
         self._check()
@@ -102,9 +85,10 @@ class World:
         self._backend.enroll(PumpRecord(pump.id, "here", 1, 1, self._loop.time() + 10))
 
     def _inject(self) -> None:
-        plan = random_plan(self._random)
-        type, payload = self._intake.types.encode(plan)
-        [id] = self._backend.inject("", [Injection("sim", ["odd"], type, payload)], self._loop.time())
+        plan = self._planner.plan()
+        type, payload = self._intake.types.encode(payload_of(plan))
+        members = list(self._intake.topology.members(plan.to))
+        [id] = self._backend.inject(OWNER, [Injection("sim", members, type, payload)], self._loop.time())
         self._plans[id] = plan
         self._wake_all()
 
@@ -114,7 +98,8 @@ class World:
 
     async def _trouble(self) -> None:
         await asyncio.sleep(self._random.choice((0.0, 0.0, self._random.uniform(0.0, 5.0), 40.0)))
-        trouble = self._random.choice((self._crash, self._crash_at_commit, self._lose_lease, self._cancel, None, None))
+        troubles = (self._crash, self._crash_at_commit, self._commit_twice, self._lose_lease, self._cancel, None, None)
+        trouble = self._random.choice(troubles)
         if trouble is not None:
             await trouble()
         await self._bury_crashed()
@@ -132,6 +117,11 @@ class World:
             self._backend.doomed[pump.id] = self._random.choice(("before", "after"))
             pump.wake()
             await asyncio.sleep(self._random.uniform(0.0, 5.0))
+
+    async def _commit_twice(self) -> None:
+        """What a pump has finished reaches the backend twice."""
+        self.happened["commit twice"] += 1
+        self._backend.doomed.setdefault(self._random.choice(self._pumps).id, "twice")
 
     async def _lose_lease(self) -> None:
         """Others take a pump for dead that lives: what it has claimed is handled twice."""
@@ -163,6 +153,7 @@ class World:
         self._crashes += 1
         self.happened["crash"] += 1
         self._pumps.remove(pump)
+        self._backend.goes_down(pump.id)
         self._backend.doomed.pop(pump.id, None)
         await pump.close()
         await asyncio.sleep(self._random.choice((0.0, self._random.uniform(0.0, 10.0))))
@@ -171,40 +162,20 @@ class World:
 
     async def _until_over(self) -> None:
         end = self._loop.time() + PATIENCE
+        look = self._random.choice((1.0, 30.0))
         while self._backend.totals().conversations_active:
             await self._bury_crashed()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(look)
+            self._backend.check_counts()
             self._wake_all()  # As the lease's thread does from time to time.
             if self._loop.time() > end:
                 raise Stuck(f"still under way: {[(one.chain, one.state) for one in self._backend.threads()]}")
 
     def _check(self) -> None:
-        totals = self._backend.totals()
-        assert (totals.in_flight, totals.joins) == (0, 0), totals
-        assert not self._backend.ready_listeners()
-        for record in self._backend.conversations():
-            self._check_outputs(record.id)
-            for thread in self._backend.threads(record.id):
-                self._check_slots(thread.thread)
-
-    def _check_outputs(self, id: str) -> None:
-        outputs = [decode_message(slot) for slot in self._backend.buffer_get_thread(id)]
-        wanted = expected(self._plans[id])
-        if id in self._cancelled and [self._code(one) for one in outputs] == ["cancelled"]:
-            return
-        kinds = {"sum": ["response"], "fault": ["fault"], "silence": []}[wanted.kind]
-        assert [one.kind for one in outputs] == kinds, (self._plans[id], wanted, outputs)
-        if wanted.kind == "sum":
-            value = self._intake.types.decode(outputs[0].type, outputs[0].payload).value
-            assert wanted.least <= value <= wanted.most, (self._plans[id], wanted, value)
-        self.happened[wanted.kind] += 1
-
-    def _code(self, output: Any) -> str:
-        return str(self._intake.types.decode(output.type, output.payload).code) if output.kind == "fault" else ""
-
-    def _check_slots(self, thread: str) -> None:
-        ids = Counter(decode_message(slot).id for slot in self._backend.buffer_get_thread(thread))
-        assert max(ids.values(), default=1) == 1, f"a message stands twice in {thread}: {ids}"
+        events = self._backend.advance(OWNER, [], {}, 0, self._loop.time()).events
+        checker = Checker(self._backend, self._intake.types, self._handlers, self._plans, self._cancelled)
+        checker.check(events)
+        self.happened += checker.happened
 
 
 def simulate(seed: int) -> Counter[str]:
@@ -217,7 +188,7 @@ def simulate(seed: int) -> Counter[str]:
     try:
         for module in modules:
             module.time = time  # type: ignore[attr-defined]
-        world = World(seed)
+        world = World(seed, loop)
         loop.run_until_complete(world.run())
         return world.happened
     finally:

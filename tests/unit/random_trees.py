@@ -70,7 +70,7 @@ class Calls:
             self.open[send.call] = step.thread
         if step.join is not None:
             calls = [send.call for send in step.sends]
-            self.joins[step.join.id] = (step.join.expires, calls)
+            self.joins[step.thread] = (step.join.expires, calls)
             (self.told if step.join.collect else self.ignored).update(calls)
         if step.no_answer:
             self.told.update(send.call for send in step.sends)
@@ -170,11 +170,11 @@ class RandomTree:
         if message.attempt == 1:
             self.claimed.setdefault(claim.thread, []).append(message.id)
         if message.kind == JOINED:
-            self.take_results(message.call, self.world.backend.join_results(claim.thread))
+            self.take_results(claim.thread, self.world.backend.join_results(claim.thread))
         self.calls.see(message)
 
-    def take_results(self, join: str, results: list[bytes | None]) -> None:
-        expires, own = self.calls.joins[join]
+    def take_results(self, thread: str, results: list[bytes | None]) -> None:
+        expires, own = self.calls.joins[thread]
         for reply, item in zip([decode_message(one) if one else None for one in results], own, strict=True):
             if reply is None:
                 assert expires

@@ -163,7 +163,15 @@ class World(Rig):
         inbound = Inbound(listeners, self.types)
         self.now = 1_000.0
         self.setting = Setting(
-            self.router, self.topology, inbound, self.backend, limits, folder, lambda: self.now, lambda: 0.0
+            self.router,
+            self.topology,
+            inbound,
+            self.backend,
+            limits,
+            lambda: limits.in_flight - self.backend.load().in_flight,
+            folder,
+            lambda: self.now,
+            lambda: 0.0,
         )
         self.primitives = make_primitives(self.setting, listeners)
         self.events: list[Event] = []

@@ -10,7 +10,31 @@ from hypothesis import strategies as st
 
 from xpipe.core import chains
 
-NAMES = st.text(alphabet=st.sampled_from("ab.%~27E-ä😀\u200b "), max_size=12) | st.text(max_size=12)
+STRANGE = [
+    "",
+    " ",
+    ".",
+    "..",
+    "%",
+    "%2E",
+    "%25",
+    "%7E2",
+    "a~2",
+    "a~2~2",
+    "~",
+    "a.b%c~d",
+    "ä.ö",
+    "e\u0301",
+    "😀",
+    "\u200b",
+]
+LONG = ["a" * 5_000, ".%~" * 2_000, "%252E" * 1_000, "😀." * 2_000]
+NAMES = st.one_of(
+    st.text(alphabet=st.sampled_from("ab.%~27E-ä😀\u200b "), max_size=12),
+    st.text(max_size=12),
+    st.sampled_from(STRANGE + LONG),
+    st.text(st.characters(categories=["Cs", "Lu"]), max_size=4),  # Halves of characters come from file names.
+)
 PATHS = st.lists(NAMES, min_size=1, max_size=5)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -20,6 +44,23 @@ def test_prune_is_the_inverse_of_extend(path: list[str], name: str) -> None:
     chain = chains.extend("system.org", *path)
 
     assert chains.prune(chains.extend(chain, name)) == (chain, name)
+
+
+@given(PATHS, NAMES, st.integers(2, 99))
+def test_prune_takes_an_instance_for_one_segment(path: list[str], name: str, tag: int) -> None:
+    chain = chains.extend("system.org", *path)
+
+    assert chains.prune(f"{chain}.{chains.instance(name, tag)}") == (chain, f"{name}~{tag}")
+
+
+@given(PATHS)
+def test_the_chains_above_a_chain_are_those_it_was_extended_from(path: list[str]) -> None:
+    above = [chains.extend("system.org", *path[:depth]) for depth in range(len(path) + 1)]
+
+    chain = above[-1]
+    for expected in reversed(above[:-1]):
+        chain = chains.prune(chain)[0]
+        assert chain == expected
 
 
 @given(PATHS)

@@ -234,7 +234,7 @@ def test_a_class_given_twice_keeps_its_name() -> None:
         SequenceStart(["x"], SequenceStart(["y"], BufferStart("z", [Inner()]))),
         BufferComplete("id", 2, 1, [BufferItemResult(0, True, Inner("a")), BufferItemResult(1, False, None, "x", "y")]),
         SequenceComplete("id", BufferComplete("id", 1, 1, [BufferItemResult(0, True, Packet(b"p"))]), 1),
-        BufferError("no_items", "text", buffer_id="id"),
+        BufferError("bad_payload", "text", buffer_id="id"),
         Packet(b"\x00\xff", {"a": [1, None, 2.5]}),
     ],
 )

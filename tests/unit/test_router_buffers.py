@@ -177,6 +177,14 @@ def test_B9_fire_and_forget_keeps_to_its_window_and_sends_all(world: World) -> N
     assert (world.endings(), world.backend.load().in_flight) == (["done"], 0)
 
 
+def test_B2_fire_and_forget_sends_all_whatever_would_be_enough(world: World) -> None:
+    terms = {"max_in_flight": 2, "min_success": "1", "cancel_rest": True}
+
+    seen, _ = fathom(world, BufferStart("b", ping(8), collect=False, **terms))
+
+    assert seen == list(range(8))
+
+
 def test_B8_a_piece_for_a_buffer_that_is_over_is_not_sent(world: World) -> None:
     start(world, BufferStart("b", ping(8), max_in_flight=4, timeout=5.0))
     feed(world)
@@ -347,13 +355,6 @@ def test_B9_a_claim_that_was_lost_sends_the_same_piece_again(world: World, tmp_p
     assert [world.payload_of(one.message) for one in again.sends] == [Ping(1)]
     assert [one.binding for one in again.sends] == [one.binding for one in first.sends]
     assert again.state == first.state
-
-
-def test_B3_a_file_without_items_is_an_error(world: World, tmp_path: Path) -> None:
-    (tmp_path / "in.jsonl").write_text("\n\n")
-    start(world, BufferStart("b", items_from="in.jsonl"))
-
-    assert last(world).code == "no_items"
 
 
 @pytest.mark.parametrize(

@@ -188,12 +188,12 @@ def test_R10_the_next_attempt_is_the_same_message_of_the_same_thread(world: Worl
 @pytest.mark.parametrize(("code", "attempt"), [("exception", 1), ("timeout", 1), ("worker_lost", 3)])
 def test_R11_a_message_without_attempts_left_becomes_a_fault(rig: Rig, code: str, attempt: int) -> None:
     claim, message = rig.claim(), rig.request(attempt=attempt)
-    fault = rig.router.fault(claim, message, code, "what happened", "the traceback")
+    fault = rig.router.fault(claim, message, code, "what happened", "the traceback", ["Broken", "handlers.Broken"])
 
     step = rig.router.route_failure(claim, message, fault)
 
     retryable = code != "exception"
-    expected = Fault(code, "what happened", "a", 3, attempt, retryable, "the traceback")
+    expected = Fault(code, "what happened", "a", 3, attempt, retryable, "the traceback", ("Broken", "handlers.Broken"))
     assert step == failing(rig, claim, message, expected)
 
 
@@ -251,6 +251,17 @@ def test_R12_a_payload_over_the_limit_is_a_fault() -> None:
 
     text = "Pong takes 27 bytes, over limits.payload_bytes (20); send less or raise it"
     assert step == failing(rig, claim, message, Fault("payload_too_large", text, "a", 3))
+
+
+def test_R12_more_calls_at_once_than_the_limit_are_a_fault() -> None:
+    rig = limited(fan_out=3)
+    claim, message = rig.claim(), rig.request()
+
+    step = with_id(rig.route(claim, message, *[call("b")] * 4), "m1")
+
+    text = "one answer of the handler makes more calls than limits.fan_out (3) allows; split or raise it"
+    assert step == failing(rig, claim, message, Fault("fan_out_too_wide", text, "a", 3))
+    assert len(rig.route(claim, message, *[call("b")] * 3).sends) == 3
 
 
 def test_R12_a_fan_out_over_the_limit_is_a_fault() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from random_scopes import RandomScopes
 from random_trees import RandomTree
 
 from xpipe.core.limits import Limits
@@ -41,3 +43,20 @@ def test_random_trees_end_with_every_call_accounted_for_under_tight_limits(rando
 def test_large_random_trees_end_with_every_call_accounted_for(first: int) -> None:
     for seed in range(first, first + 100):
         RandomTree(Random(seed), budget=40).run(conversations=4)
+
+
+@small
+@given(RANDOM, st.sampled_from([3, 15, 40]))
+def test_the_count_of_a_conversation_is_zero_exactly_from_the_commit_of_its_last_hop_on(
+    random: Random, budget: int
+) -> None:
+    RandomScopes(random, budget).run()
+
+
+def test_the_random_hops_are_tried_again_and_come_too_late_often_enough_to_prove_something() -> None:
+    trees = [RandomScopes(Random(seed), 40) for seed in range(60)]
+    for tree in trees:
+        tree.run()
+
+    happened = sum((tree.happened for tree in trees), start=Counter[str]())
+    assert min(happened["again"], happened["refused"]) > 20, happened

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from router_kit import PUMP, Other, Ping, Pong, World, call, listener, respond
 
-from xpipe.core.messages import Claim
+from xpipe.core.messages import Claim, cancelled, claimed_message
 from xpipe.core.payloads import (
     SEQUENCE,
     BufferComplete,
@@ -144,7 +144,7 @@ def test_S7_a_failed_step_is_tried_again_with_its_payload_after_a_pause(world: W
     world.commit(world.step(claim, respond(Pong("at last"))))
     world.hop(SEQUENCE)
 
-    assert seen == [("1.b", Pong("from c")), ("1.b~2", Pong("from c")), ("1.b~3", Pong("from c"))]
+    assert seen == [("1~1.b", Pong("from c")), ("1~2.b", Pong("from c")), ("1~3.b", Pong("from c"))]
     assert last(world).result == Pong("at last")
 
 
@@ -180,17 +180,36 @@ def test_S7_each_step_has_tries_of_its_own(world: World) -> None:
     ("policy", "again"),
     [
         (RetryPolicy(on=("exception",)), True),
-        (RetryPolicy(on=("ValueError",)), True),
+        (RetryPolicy(on=("Refused",)), True),
+        (RetryPolicy(on=("handlers.Refused",)), True),
+        (RetryPolicy(on=("OSError",)), True),
         (RetryPolicy(on=("KeyError", "timeout")), False),
-        (RetryPolicy(never=("ValueError",)), False),
+        (RetryPolicy(on=("broken",)), False),
+        (RetryPolicy(never=("OSError",)), False),
         (RetryPolicy(max_attempts=1), False),
     ],
 )
 def test_S7_the_policy_says_which_faults_are_tried_again(world: World, policy: RetryPolicy, again: bool) -> None:
     start(world, [SequenceStep("b", retry=policy)])
-    world.hop("b", ValueError("ValueError: as the dispatcher tells it"))
+    fail(world, "b", "Refused", "handlers.Refused", "OSError", "builtins.OSError")
 
     assert (world.hop(SEQUENCE).again > 0) is again
+
+
+def fail(world: World, name: str, *causes: str) -> None:
+    """Have the listener `name` fail with an exception of the classes `causes`."""
+    claim = world.claim_one(name)
+    message = claimed_message(claim)
+    fault = world.router.fault(claim, message, "exception", "broken: by whom", causes=causes)
+    world.commit(world.router.route_failure(claim, message, fault))
+
+
+def test_S4_the_error_tells_the_classes_of_the_exception_that_a_step_failed_with(world: World) -> None:
+    start(world, ["b"])
+    fail(world, "b", "Refused", "handlers.Refused")
+    world.hop(SEQUENCE)
+
+    assert last(world).causes == ("Refused", "handlers.Refused")
 
 
 def test_S7_a_refusal_of_what_a_step_asks_for_is_not_tried_again(world: World) -> None:
@@ -213,7 +232,7 @@ def test_S7_a_step_past_its_time_is_cancelled_before_the_pause(world: World) -> 
     world.hop(SEQUENCE)
 
     claim = world.claim_one("b")
-    assert chain_of(claim) == "0.b~2"
+    assert chain_of(claim) == "0~2.b"
     world.commit(world.step(claim, respond(Pong("second"))))
     world.hop(SEQUENCE)
     assert last(world).result == Pong("second")
@@ -249,6 +268,16 @@ def test_S5_a_step_that_makes_no_sense_is_an_error(world: World, step: SequenceS
     error = last(world)
     assert (error.code, error.step, error.index) == ("bad_payload", "b", 1)
     assert error.text.startswith(text)
+
+
+def test_S6_a_cancel_while_the_end_of_a_step_is_being_looked_at_wins(world: World) -> None:
+    start(world, [SequenceStep("b", timeout=5.0)])
+    world.hop("b", respond(Pong("1")))
+    claim = world.claim_one(SEQUENCE)
+    [conversation] = [one.id for one in world.backend.conversations()]
+    world.backend.cancel(conversation, cancelled("tested"), world.now)
+
+    assert world.advance(world.step(claim), most=0).refused == {0: "stale"}
 
 
 def test_S8_a_listener_with_a_sequence_answers_what_its_last_step_answers(world: World) -> None:
@@ -352,3 +381,25 @@ def test_a_claim_of_a_pump_that_died_takes_the_same_step_again(world: World) -> 
     world.hop("b", ValueError("broken"))
     [claim] = world.backend.advance(PUMP, [], {SEQUENCE: 9}, 9, world.now).claims
     assert world.step(claim).due == world.step(claim).due == world.now + 10.0
+
+
+def test_S6_a_sequence_that_gets_the_result_of_another_one_has_times_of_its_own() -> None:
+    world = World(
+        listener("a", Ping, Pong),
+        listener("b"),
+        listener("take", SequenceComplete),
+        listener("then", SequenceComplete, sequence=(SequenceStep("take", timeout=60.0),)),
+    )
+    world.inject("a")
+    world.hop("a", call(SEQUENCE, SequenceStart([SequenceStep("b", timeout=2.0)], Ping(5), return_to="then")))
+    world.hop(SEQUENCE)
+    [(first, *_)] = world.backend.joins()
+    world.hop("b", respond(Pong()))
+    world.hop(SEQUENCE)
+    world.hop("then")
+    [(second, *_)] = world.backend.joins()
+
+    assert first != second, "both are about the same call"
+    wait(world, 59.0)
+    world.play(take=lambda *_: respond(Pong("in time")), a=lambda payload, _: respond(payload))
+    assert world.outputs() == [Pong("in time")]

@@ -15,6 +15,7 @@ from xpipe.core.messages import Event
 from xpipe.core.organism import Listener, OrganismDefinition, no_handler
 from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, SequenceStart
 from xpipe.ports import SharedBackend
+from xpipe.runtime.bookkeeping import Bookkeeping
 from xpipe.runtime.dispatch import Dispatcher
 from xpipe.runtime.frames import WorkerListener
 from xpipe.runtime.instructions import usage_instructions
@@ -92,8 +93,9 @@ def make_pump(
     """The pump, with its router, dispatcher and primitives; `backend` is open. For the last three see Router."""
     types, topology, inbound, limits = intake.types, intake.topology, intake.inbound, definition.limits
     router = Router(topology, types, limits, backend.secret(), new_id, now, chance)
-    setting = Setting(router, topology, inbound, backend, limits, definition.folder, now, chance)
+    books = Bookkeeping(types, limits.in_flight)
+    setting = Setting(router, topology, inbound, backend, limits, books.room, definition.folder, now, chance)
     primitives = make_primitives(setting, definition.listeners)
     instructions = {one.name: usage_instructions(one, topology) for one in definition.listeners}
     dispatcher = Dispatcher(loop, backend, types, pool, ThreadWorkers(loop), lambda name: instructions.get(name, ""))
-    return Pump(secrets.token_hex(8), backend, topology, types, router, dispatcher, primitives, on_event, on_progress)
+    return Pump(secrets.token_hex(8), backend, topology, books, router, dispatcher, primitives, on_event, on_progress)

@@ -22,7 +22,7 @@ from xpipe.ports import SharedBackend
 from xpipe.runtime.admission import Admission
 from xpipe.runtime.confirmation import Confirmation
 from xpipe.runtime.happenings import Happening, Output
-from xpipe.runtime.lease import Lease, living
+from xpipe.runtime.lease import Lease
 from xpipe.runtime.outcomes import Outcomes
 from xpipe.runtime.pool import Pool
 from xpipe.runtime.pump import Pump
@@ -219,9 +219,12 @@ class Organism:
             pump = self.pump
             while not await self._admission.is_open(self._seek_room):
                 await self._next_change(LOOK)
-            ids = await pump.inject(injections, cursor)
-            self._waiting.begin(ids)
-            return ids
+            return await pump.line.unbroken(self._inject(pump, injections, cursor))
+
+    async def _inject(self, pump: Pump, injections: list[Injection], cursor: Cursor | None) -> list[str]:
+        ids = await pump.inject(injections, cursor)
+        self._waiting.begin(ids)
+        return ids
 
     def _seek_room(self) -> bool:
         """Have what may go soon go at once; whether there is, or may come to be, any such thing."""
@@ -254,17 +257,19 @@ class Organism:
             await self._next_change()
 
     async def drain(self, grace: float) -> None:
-        """Take no more messages and give the handlers under way up to `grace` seconds to end."""
+        """Take no more messages and give the handlers that run up to `grace` seconds to end."""
         self.pump.stop_claiming()
         end = time.monotonic() + grace
-        while self.pump.under_way and time.monotonic() < end:
-            await self._next_change(end - time.monotonic())
+        while self.pump.is_busy and time.monotonic() < end:
+            await self._next_change(min(LOOK, end - time.monotonic()))
+
+    async def release(self) -> None:
+        """End the handlers under way, and hand back at once what they worked on: any run may go on with it."""
+        await self.pump.close()
+        await self.pump.hand_back()
 
     async def stop(self) -> None:
-        """Stop the pump, end the worker processes and close the backend. Handlers under way are cancelled.
-
-        What they worked on stays unfinished in the backend.
-        """
+        """Stop the pump, end the workers, close the backend. What handlers under way worked on stays unfinished."""
         if self._pump is None:
             return
         await self.halt()
@@ -277,12 +282,12 @@ class Organism:
         """As `stop`, but until `leave` the backend stays open and what ran here is this run's: for `confirm`."""
         if self._pump is None:
             return
+        await self.release()
         pump, self._pump = self._pump, None
         for task in self._upkeep:
             task.cancel()
         self._waiting.wake_all()
         await asyncio.gather(*self._upkeep, return_exceptions=True)
-        await pump.close()
         pump.line.close()
 
     def leave(self) -> None:
@@ -296,8 +301,7 @@ class Organism:
 
     def unserved(self) -> list[ConversationRecord]:
         """The unfinished conversations in the backend that no live pump serves."""
-        alive = living(self.backend.pumps())
-        return [one for one in self.backend.conversations(running=True) if one.owner not in alive]
+        return self._takeover.unserved()
 
     async def resume(self) -> list[str]:
         """Take over every unfinished conversation that no live pump serves; their ids.

@@ -52,7 +52,8 @@ class Ledger(Scopes):
         self.expire()
         claims = claim_ready(self.store, pump, room, most) if self.store.is_enrolled(pump) else []
         due, events = self.store.next_due(), self.store.take_events(pump)
-        return Advanced(claims, events, refused, due, self.late - late, self.unanswered - unanswered)
+        counts = self.late - late, self.unanswered - unanswered, self.store.in_flight
+        return Advanced(claims, events, refused, due, *counts)
 
     def refusal(self, pump: str, step: Step) -> str:
         """Why `pump` cannot commit `step`: stale, slots, or "" when it can."""
@@ -119,7 +120,7 @@ class Ledger(Scopes):
             self.store.make_ready(thread)
 
     def _date(self, letter: DeadLetter, thread: Thread) -> None:
-        letter.thread, letter.attempts, letter.at = thread.id, thread.attempt, self.now
+        letter.thread, letter.attempts, letter.at = thread.id, letter.attempts or thread.attempt, self.now
 
     def _begin(self, thread: Thread, step: Step) -> bool:
         """Take over what the thread keeps; False when `step` goes on with a join that is over by now (B8)."""

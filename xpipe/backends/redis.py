@@ -136,11 +136,11 @@ class RedisBackend(RedisContent, RedisKeeping):
         rooms = [value for pair in room.items() for value in pair]
         head = (repr(now), self._slots_per_thread, most, len(room))
         answer = self._call("advance", pump, *head, *rooms, *map(packed_step, finished))
-        _, refused, claims, events, due, late, unanswered = answer
+        _, refused, claims, events, due, *counts = answer
         reasons = {int(at): reason.decode() for at, reason in zip(refused[::2], refused[1::2], strict=True)}
         read = [self._link.read(read_claim, one, "thread:") for one in claims]
         told = self._link.decoded(read_events, events, f"{self._prefix}inbox:{pump}")
-        return Advanced(read, told, reasons, float(due), late, unanswered)
+        return Advanced(read, told, reasons, float(due), *counts)
 
     def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
         if not messages and cursor is None:

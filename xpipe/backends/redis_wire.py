@@ -43,7 +43,7 @@ def packed_step(step: Step) -> bytes:
             step.ends,
             step.failed,
             None if step.state is None else _raw(step.state),
-            dead and (_raw(dead.message), _raw(dead.fault), dead.told),
+            dead and (_raw(dead.message), _raw(dead.fault), dead.told, dead.attempts),
             step.due,
             step.cancels,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from xpipe.backends.sqlite_errors import closed, explained
 from xpipe.backends.sqlite_reading import Reading
 from xpipe.backends.sqlite_schema import open_file
 from xpipe.backends.sqlite_store import SQLiteStore
+from xpipe.core.errors import BackendError
 
 POLL = 0.005
 """Seconds between looks for the commits of other processes."""
@@ -29,6 +31,8 @@ class StateFile:
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._writer: sqlite3.Connection | None = None
+        self._place: tuple[int, int] | None = None
+        self._patience = busy_timeout
         self._reading: Reading
         self._told: dict[str, int] = {}
         self.store: SQLiteStore
@@ -41,6 +45,7 @@ class StateFile:
         """Open it for good, made if `create` says so. Raises BackendError."""
         with self._lock:
             self._writer, reader = open_file(self.path, create, self._busy_timeout, self._full)
+            self._place = _place(self.path)
             self._closing.clear()
             self.store = SQLiteStore(self.path, self._writer)
             self._reading = Reading(self.path, reader)
@@ -70,6 +75,7 @@ class StateFile:
         """All that is done to the store inside is committed together, or nothing of it if something is raised."""
         with self._lock:
             writer, store = self.check_open(), self.store
+            self._check_place()
             try:
                 self._begin(writer)
                 store.begin()
@@ -89,14 +95,24 @@ class StateFile:
         while True:
             try:
                 writer.execute("BEGIN IMMEDIATE")
+                self._patience = self._busy_timeout
                 return
             except sqlite3.OperationalError as error:
                 if not _is_busy(error):
                     raise
-                end = end or time.monotonic() + self._busy_timeout
+                end = end or time.monotonic() + self._patience
                 if time.monotonic() > end:
+                    self._patience = 0.0  # The next transaction need not wait for it as long again.
                     raise
             time.sleep(RETRY)
+
+    def _check_place(self) -> None:
+        """Others open what is at the path: what is committed to a file that is there no more is seen by nobody."""
+        if _place(self.path) != self._place:
+            raise BackendError(
+                f"{self.path}: the state file was removed or replaced while it was in use; "
+                "leave it where it is while anything runs, put it back if it was moved, and run again"
+            )
 
     def _undo(self, writer: sqlite3.Connection) -> None:
         self.store.drop()
@@ -139,6 +155,15 @@ class StateFile:
             raise explained(self.path, error) from None
         finally:
             self._lock.release()
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """What tells the file at `path` from any other."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

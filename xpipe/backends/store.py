@@ -269,7 +269,7 @@ class MemoryStore:
         if self.joins.get(join.terms.id) is join:
             del self.joins[join.terms.id]
         if len(self._expiries) > 2 * len(self.joins) + 100:  # Most are of joins that were over before their time.
-            self._expiries = [one for one in self._expiries if one[1] in self.joins]
+            self._expiries = [one for one in self._expiries if self._is_awaited(one)]
             heapq.heapify(self._expiries)
 
     def expired_joins(self, now: float) -> Iterable[JoinState]:
@@ -281,9 +281,14 @@ class MemoryStore:
         return min(times, default=0.0)
 
     def _next_expiry(self) -> float:
-        while self._expiries and self._expiries[0][1] not in self.joins:
+        while self._expiries and not self._is_awaited(self._expiries[0]):
             heapq.heappop(self._expiries)
         return self._expiries[0][0] if self._expiries else 0.0
+
+    def _is_awaited(self, expiry: tuple[float, str]) -> bool:
+        """Whether it is that of a join that waits, and not of an earlier one of that id."""
+        time, id = expiry
+        return id in self.joins and self.joins[id].terms.expires == time
 
     def note_end(self, conversation: Conversation) -> None:
         self._end_number += 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import islice
 from typing import IO
 
 from xpipe import inspection
@@ -23,7 +22,10 @@ MOST_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counts of a run. messages: those given to a listener, done or not; buffers: those that still wait for items."""
+    """Counts of a run. messages: those given to a listener, done or not; buffers: those that still wait for items.
+
+    conversations: those of the run, whether it has begun them, taken them over, or been sent them.
+    """
 
     hops: int
     messages: int
@@ -58,13 +60,14 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A run in figures, with the first rows of everything."""
+    """A run in figures, with the first rows of everything. lasts: its backend keeps what is unfinished."""
 
     totals: Totals
     timings: Timings
     faults: list[FaultRecord]
     overview: Overview
     unfinished: list[str]
+    lasts: bool
 
     @property
     def hops_per_second(self) -> float:
@@ -72,26 +75,32 @@ class Account:
         return self.totals.hops / self.timings.seconds if self.timings.seconds > 0 else 0.0
 
 
-def take_account(organism: Organism, harvest: Harvest, injected: int, timings: Timings) -> Account:
+def take_account(organism: Organism, harvest: Harvest, timings: Timings) -> Account:
     """The account of what `organism` has done so far."""
     since = timings.started.timestamp()
     overview = inspection.overview(organism.backend, organism.pump.id, since, MOST_ROWS)
-    running = organism.running
+    left = unfinished(organism)
     return Account(
-        totals=_totals(organism, harvest, injected, len(running), overview),
+        totals=_totals(organism, harvest, len(left), overview),
         timings=timings,
         faults=organism.stats.faults,
         overview=overview,
-        unfinished=list(islice(sorted(running), MOST_ROWS)),
+        unfinished=left[:MOST_ROWS],
+        lasts=organism.backend.capabilities.persistent,
     )
 
 
-def _totals(organism: Organism, harvest: Harvest, injected: int, unfinished: int, overview: Overview) -> Totals:
+def unfinished(organism: Organism) -> list[str]:
+    """The conversations of this run that are not over, those included that others have begun for it to serve."""
+    return [one.id for one in organism.backend.conversations(running=True, owner=organism.pump.id)]
+
+
+def _totals(organism: Organism, harvest: Harvest, unfinished: int, overview: Overview) -> Totals:
     stats, stored = organism.stats, overview.totals
     return Totals(
         hops=stats.hops,
         messages=stats.hops + stored.in_flight,
-        conversations=injected,
+        conversations=harvest.done + harvest.failed + unfinished,
         done=harvest.done,
         failed=harvest.failed,
         unfinished=unfinished,
@@ -150,6 +159,7 @@ def _fault(fault: FaultRecord) -> dict[str, object]:
         "attempt": fault.attempt,
         "retryable": fault.retryable,
         "traceback": fault.traceback,
+        "causes": fault.causes,
         "conversation": fault.conversation,
         "thread": fault.thread,
     }

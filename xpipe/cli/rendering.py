@@ -15,9 +15,16 @@ def output_lines(printer: Printer, output: dict[str, Any]) -> Iterator[str]:
     origin = visible(f"from {output['from']}  {output['type']}")
     yield f"  {printer.styled(output['conversation'], 'dim')}  {kind}  {origin}"
     payload = output["payload"]
-    if output["kind"] == "fault" and isinstance(payload, dict):
-        payload = {key: value for key, value in payload.items() if key != "traceback"}  # It is told elsewhere.
+    if output["kind"] == "fault":
+        payload = of_fault(payload)
     yield from folded(printer, payload_lines(payload), 4)
+
+
+def of_fault(payload: object) -> object:
+    """The payload of a fault without what is long there, and whole in JSON."""
+    if not isinstance(payload, dict):
+        return payload
+    return {key: value for key, value in payload.items() if key not in ("traceback", "causes")}
 
 
 def folded(printer: Printer, lines: Iterable[str], indent: int) -> Iterator[str]:

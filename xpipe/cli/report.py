@@ -128,7 +128,7 @@ def _states(totals: Totals) -> str:
 
 def _whose(totals: Totals) -> str:
     """A run does hops of conversations that others have begun, too."""
-    return " of its own" if totals.hops and not totals.conversations else ""
+    return " of its own" if totals.hops and not (totals.conversations or totals.unfinished) else ""
 
 
 def _oddities(totals: Totals) -> Iterator[str]:

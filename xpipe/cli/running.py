@@ -162,8 +162,9 @@ class Running:
             self._error = error
         finally:
             self._interrupts.first = None
+            await self._organism.release()
             try:
-                self._settle(session, Timings(started, time.monotonic() - clock))
+                self._settle(Timings(started, time.monotonic() - clock))
             except BackendError as error:  # What was printed is printed, though nobody can tell what is left.
                 self._error = self._error or error
             await self._organism.halt()
@@ -181,8 +182,8 @@ class Running:
         named = [(path, source_name(path)) for path in self._plan.inputs]
         return [Input(path, name, backend.cursor(name) if self._plan.resume and name else None) for path, name in named]
 
-    def _settle(self, session: Session, timings: Timings) -> None:
-        self._account = take_account(self._organism, self._harvest, session.injected, timings)
+    def _settle(self, timings: Timings) -> None:
+        self._account = take_account(self._organism, self._harvest, timings)
         if self._plan.json:
             self._document = spool()
             write_document(self._document, self._account, self._harvest, self._organism)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from xpipe.assembly import Organism
+from xpipe.cli.account import unfinished
 from xpipe.cli.feed import Feed
 from xpipe.cli.sources import Gate, Given, weight
 from xpipe.core.errors import PayloadError
@@ -26,10 +27,11 @@ class Reason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a session ended; `signal` is the number of the signal that ended it."""
+    """How a session ended; `signal` is the number of the signal that ended it. more: not all was taken in."""
 
     reason: Reason
     signal: int = 0
+    more: bool = False
 
 
 @dataclass(slots=True)
@@ -53,14 +55,14 @@ class Valve:
 
 
 class Session:
-    """Runs a started organism on what `items` gives. `injected` counts the conversations begun."""
+    """Runs a started organism on what `items` gives."""
 
     def __init__(self, organism: Organism, items: Iterator[Given], bounds: Bounds, valve: Valve) -> None:
-        self.injected = 0
         self._organism = organism
         self._items = items
         self._bounds = bounds
         self._valve = valve
+        self._reading = True
         self._serving = False
         self._gate = Gate(organism.intake)
         self._loop = asyncio.get_running_loop()
@@ -80,11 +82,11 @@ class Session:
             return End(Reason.FINISHED)
         work.cancel()
         await asyncio.wait({work})
-        end = End(Reason.TIMED_OUT)
+        end = End(Reason.TIMED_OUT, more=self._reading)
         if self._signal.done():
             await self._organism.drain(self._bounds.grace)
-            end = End(Reason.SIGNAL, self._signal.result())
-        return End(Reason.FINISHED) if self._serving and not self._organism.unfinished else end
+            end = End(Reason.SIGNAL, self._signal.result(), self._reading)
+        return End(Reason.FINISHED) if self._serving and not unfinished(self._organism) else end
 
     def _note_signal(self, number: int) -> None:
         if not self._signal.done():
@@ -97,6 +99,7 @@ class Session:
                 await self._inject(batch)
         finally:
             feed.close()
+        self._reading = False
         if self._bounds.serves:
             self._serving = True
             await self._organism.serve()
@@ -113,7 +116,6 @@ class Session:
         """Inject what comes from one source, in one commit with its cursor."""
         made = [self._gate.injection(one) for one in group]
         ids = await self._organism.inject_all([injection for injection, _ in made], group[-1].cursor)
-        self.injected += len(ids)
         for id, (injection, error) in zip(ids, made, strict=True):
             if error is not None:
                 self._note_rejection(id, injection, error)

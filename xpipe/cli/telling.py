@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -42,7 +43,8 @@ def finish(plan: Plan, stdout: Descriptor, result: Result) -> int:
             result.stream.close()
         if result.account is not None:
             _print(plan, stdout, result, result.account)
-        result.told = not (result.stream.outlet.broken if result.stream is not None else stdout.broken)
+        broken = result.stream.outlet.broken if result.stream is not None else stdout.broken
+        result.told = result.account is not None and not broken
     except XpipeError as error:
         result.error = result.error or error
     for line in _remarks(plan, result):
@@ -89,19 +91,42 @@ def _remarks(plan: Plan, result: Result) -> Iterator[str]:
     if result.harvest.unwritable:
         answers = counted(result.harvest.unwritable, "answer")
         yield f"xpipe: {answers} could not be written; a fault stands in the place of each and says why"
-    if result.account is not None and result.end.reason is not Reason.FINISHED:
+    if result.account is not None and (result.end.reason is not Reason.FINISHED or _ended_early(result)):
         yield _unfinished(plan, result.end, result.account)
     if result.error is not None:
         yield explain(result.error)
 
 
+def _ended_early(result: Result) -> bool:
+    return result.error is not None and result.account is not None and result.account.totals.unfinished > 0
+
+
 def _unfinished(plan: Plan, end: End, account: Account) -> str:
-    timeout = format_duration(plan.timeout or 0.0)
-    why = f"not finished within {timeout}" if end.reason is Reason.TIMED_OUT else "interrupted"
     count = account.totals.unfinished
-    if not count:
-        more = ", and more was to come" if end.reason is Reason.TIMED_OUT else ""
-        return f"xpipe: {why}{more}; every conversation that was begun is finished"
     ids = ", ".join(account.unfinished)
-    more = f" and {count - len(account.unfinished)} more" if count > len(account.unfinished) else ""
-    return f"xpipe: {why}; {counted(count, 'conversation')} unfinished: {ids}{more}"
+    others = f" and {count - len(account.unfinished)} more" if count > len(account.unfinished) else ""
+    left = f"{counted(count, 'conversation')} unfinished: {ids}{others}"
+    begun = left if count else "every conversation that was begun is finished"
+    more = ", and more was to come" if end.more else ""
+    return f"xpipe: {_why(plan, end)}{more}; {begun}{_how_to_go_on(plan, end, account)}"
+
+
+def _why(plan: Plan, end: End) -> str:
+    match end.reason:
+        case Reason.SIGNAL:
+            return "interrupted"
+        case Reason.TIMED_OUT:
+            return f"not finished within {format_duration(plan.timeout or 0.0)}"
+        case Reason.FINISHED:
+            return "not finished"
+
+
+def _how_to_go_on(plan: Plan, end: End, account: Account) -> str:
+    """How to finish what is left; stdin cannot be read again."""
+    files = [path for path in plan.inputs if path != "-"] if end.more else []
+    if not (account.totals.unfinished or files):
+        return ""
+    if not account.lasts:
+        return "; its backend keeps nothing of that" if account.totals.unfinished else ""
+    inputs = (word for path in files for word in ("--input", path))
+    return f"; go on with: {shlex.join(['xpipe', 'run', str(plan.file), '--resume', *inputs])}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from xpipe.cli.console import Printer
 from xpipe.cli.looking import ago
-from xpipe.cli.rendering import folded
+from xpipe.cli.rendering import folded, of_fault
 from xpipe.cli.text import counted, number, payload_lines, size, visible
 from xpipe.cli.thread_tables import last_message
 from xpipe.inspection.slots import SlotView
@@ -59,11 +59,5 @@ class ThreadView:
         if slot.problem:
             yield from folded(self._printer, [visible(slot.problem)], 3)
         elif slot.payload is not None:
-            yield from folded(self._printer, payload_lines(_without_traceback(slot)), 3)
-
-
-def _without_traceback(slot: SlotView) -> object:
-    """The payload; of a fault without its traceback, which is one long line there and whole in JSON."""
-    if "fault" in slot.kind and isinstance(slot.payload, dict):
-        return {key: value for key, value in slot.payload.items() if key != "traceback"}
-    return slot.payload
+            payload = of_fault(slot.payload) if "fault" in slot.kind else slot.payload
+            yield from folded(self._printer, payload_lines(payload), 3)

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, data_of, is_unknown
-from xpipe.core.durations import parse_duration
+from xpipe.core.durations import LONGEST_DURATION, parse_duration
 
-LONGEST_DURATION = 36_500 * 86_400.0
 SHORTEST_TTL = 30
 """In seconds. What is alive is renewed every few seconds, and must not expire before."""
 LARGEST_NUMBER = 2**53

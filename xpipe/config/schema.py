@@ -104,8 +104,8 @@ LIMITS = Section(
         Key("depth", _ONE, "Segments of a call chain."),
         Key("payload_bytes", SIZE, "Size of one encoded payload."),
         Key("slots_per_thread", _ONE, "Recorded messages of a thread."),
-        Key("fan_out", _ONE, "Items of a Buffer."),
-        Key("in_flight", _ONE, "Messages under way before sources wait."),
+        Key("fan_out", _ONE, "Items of a Buffer, or calls that a handler makes at once."),
+        Key("in_flight", _ONE, "Messages under way before sources and items of Buffers wait."),
         Key("conversation_duration", DURATION, "How long a conversation may take; 0 for no bound, as if left out."),
     ),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xpipe.config.kinds import Kind, Mismatch
 from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, is_empty, is_unknown
 from xpipe.config.reporting import Report
+from xpipe.config.scalars import resolve
 from xpipe.config.schema import SECTIONS, Key, Section
 from xpipe.config.wording import did_you_mean, found, quote
 
@@ -160,7 +161,19 @@ def _report_mismatch(kind: Kind, key: Key, name: str, mismatch: Mismatch, report
     code = "wrong-type" if mismatch.wrong_type else "wrong-value"
     expected = mismatch.expected or kind.expected
     message = f"{name} must be {expected}, not {found(mismatch.node, key.secret)}."
-    report.add(mismatch.node, code, message, mismatch.hint or _nearest_choice(kind, mismatch.node))
+    hint = mismatch.hint or _without_quotes(kind, mismatch.node) or _nearest_choice(kind, mismatch.node)
+    report.add(mismatch.node, code, message, hint)
+
+
+def _without_quotes(kind: Kind, node: Node) -> str:
+    """The hint for a quoted value that would do if it were not quoted. A variable may need its quotes."""
+    if not isinstance(node, ScalarNode) or node.plain or node.varied:
+        return ""
+    try:
+        kind.read(replace(node, value=resolve(node.text), plain=True))
+    except Mismatch:
+        return ""
+    return "Remove the quotes."
 
 
 def _nearest_choice(kind: Kind, node: Node) -> str:

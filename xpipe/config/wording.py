@@ -34,7 +34,7 @@ def found(node: Node, secret: bool = False) -> str:
     if isinstance(node, MapNode):
         return "a mapping"
     if isinstance(node, ListNode):
-        return "a list"
+        return "a list" if node.items else "an empty list"
     kind = _kind(node.value)
     if secret or node.value is None:
         return kind

@@ -7,7 +7,7 @@ a tag may follow it after a `~` to tell instances apart: `greeter~2`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 _INITIATOR = 3
 """How many segments the chain of an initiator has."""
@@ -51,21 +51,38 @@ def prune(chain: str) -> tuple[str, str]:
     return head, unescape(segment)
 
 
+def try_segment(index: int, number: int) -> str:
+    """The index segment of the try `number` of a step that may be tried again."""
+    return instance(str(index), number)
+
+
+def is_try(segment: str) -> bool:
+    """Whether an index segment is that of a step that may be tried again."""
+    return "~" in segment
+
+
+def callers(chain: str, primitives: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Who called the thread of `chain`, who called that one, and so on up to the initiator.
+
+    The name of each; and for `primitives`, whose calls take two segments, the index segment of the call, "" for others.
+    """
+    segments = chain.split(".")
+    while len(segments) > _INITIATOR:
+        segments.pop()
+        is_indexed = len(segments) > _INITIATOR + 1 and _untagged(segments[-2]) in primitives
+        index = segments.pop() if is_indexed else ""
+        yield _untagged(segments[-1]), index
+
+
 def outer_caller(chain: str, primitives: Collection[str]) -> str:
-    """The name of the innermost caller above `chain` that is none of `primitives`, whose calls take two segments."""
-    return _untagged(_outer_call(chain, primitives)[-1])
+    """The name of the innermost caller above `chain` that is none of `primitives`."""
+    return next(name for name, index in callers(chain, primitives) if not index)
 
 
 def is_asked_from_outside(chain: str, primitives: Collection[str]) -> bool:
     """Whether that caller is an initiator."""
-    return len(_outer_call(chain, primitives)) == _INITIATOR
-
-
-def _outer_call(chain: str, primitives: Collection[str]) -> list[str]:
-    segments = chain.split(".")[:-1]
-    while len(segments) > _INITIATOR + 1 and _untagged(segments[-2]) in primitives:
-        del segments[-2:]
-    return segments
+    *between, _ = callers(chain, primitives)
+    return all(index for _, index in between)
 
 
 def _untagged(segment: str) -> str:

@@ -133,6 +133,8 @@ class PayloadTypes:
             return mark(payload, _as_packed) if mark else payload
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise PayloadError(f"{name}: {error}") from None
+        except MemoryError:
+            raise  # It says nothing about the payload.
         except Exception as error:  # A user's __post_init__ may raise anything.
             raise PayloadError(f"{name}: {type(error).__name__}: {error}") from None
 
@@ -237,18 +239,25 @@ def _map_results(complete: BufferComplete, convert: _Convert) -> BufferComplete:
     return dataclasses.replace(complete, results=results)
 
 
+def _replace_results(complete: BufferComplete, convert: _Convert) -> BufferComplete:
+    """As `_map_results`, but in place: for what has just been decoded. There may be very many results."""
+    for one in complete.results:
+        one.result = convert(one.result)
+    return complete
+
+
 def _map_final(complete: SequenceComplete, convert: _Convert) -> SequenceComplete:
     return dataclasses.replace(complete, result=convert(complete.result))
 
 
-_MARK: Mapping[type, Callable[[Any, _Convert], Any]] = {
+_PACK: Mapping[type, Callable[[Any, _Convert], Any]] = {
     BufferStart: _map_items,
     Items: _map_items,
     SequenceStart: _map_first,
     BufferComplete: _map_results,
     SequenceComplete: _map_final,
 }
-_PACK = _UNPACK = _MARK
+_MARK = _UNPACK = {**_PACK, BufferComplete: _replace_results}
 
 
 def _unique_names(classes: Iterable[type]) -> Iterator[tuple[type, str]]:

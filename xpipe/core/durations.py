@@ -6,6 +6,7 @@ import math
 import re
 
 DAY = 86_400.0
+LONGEST_DURATION = 36_500 * DAY
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
 _PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*", re.ASCII)
 

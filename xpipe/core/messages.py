@@ -170,15 +170,15 @@ UNREADABLE = "it is damaged, or another version of xpipe wrote it"
 class DeadLetter(msgspec.Struct, array_like=True, gc=False):
     """A message given up on, with the fault that is its cause. `told` is whether somebody received that fault.
 
-    The backend adds: the thread it was for; how often it was tried; when it was given up, in seconds since the epoch;
-    its number, which rises.
+    attempts: how often it was tried; in a step 0 stands for as often as the message that it finishes. The backend adds:
+    the thread; when it was given up, in seconds since the epoch; its number, which rises.
     """
 
     message: bytes
     fault: bytes
     told: bool
     thread: str = ""
-    attempts: int = 1
+    attempts: int = 0
     at: float = 0.0
     number: int = 0
 

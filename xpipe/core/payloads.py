@@ -42,7 +42,8 @@ class HandlerMetadata:
     """What a handler may know about the message it handles. The ids are opaque.
 
     from_id: the immediate caller, or the responder when the message is a reply; attempt counts from 1;
-    message_id is the same in every attempt, so that outside effects can be made idempotent.
+    message_id is the same in every attempt, so that outside effects can be made idempotent, and in every request that
+    the retry of a Sequence's step makes.
     """
 
     thread_id: str
@@ -63,7 +64,11 @@ class HandlerMetadata:
 
 @dataclass
 class Fault:
-    """A failure as a message. `origin` is the listener where it happened, `hop` its place on the path of messages."""
+    """A failure as a message. `origin` is the listener where it happened, `hop` its place on the path of messages.
+
+    causes: the names of the classes of the exception that a handler raised, with their modules and without, its own
+    class first; none for other failures.
+    """
 
     code: str
     text: str
@@ -72,6 +77,7 @@ class Fault:
     attempt: int = 1
     retryable: bool = False
     traceback: str = ""
+    causes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -113,7 +119,7 @@ class Items:
     items_from: str = ""
 
 
-@dataclass
+@dataclass(slots=True)
 class BufferItemResult:
     """The outcome of item `index` at `listener`: `result` is the payload of its answer, else `code` and `error` say
     what failed. The code `timeout` is also that of an item under way when the Buffer's time was up, `cancelled` that of
@@ -184,10 +190,7 @@ class BufferError(Fault):
 
 @dataclass
 class SequenceStep:
-    """A step of a Sequence. timeout: seconds from its call to its answer, 0 for no bound; retry: None for no retry.
-
-    A fault that travels tells the name of its exception's own class only: `retry` does not know those it derives from.
-    """
+    """A step of a Sequence. timeout: seconds from its call to its answer, 0 for no bound; retry: None for no retry."""
 
     listener: str
     timeout: float = 0.0

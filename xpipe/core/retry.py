@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import SupportsFloat
+
+from xpipe.core.durations import LONGEST_DURATION
 
 RETRIED = ("exception", "timeout", "worker_lost", "no_thread")
 """The codes of the faults that may pass if the same message is tried again."""
@@ -49,11 +54,27 @@ class Retry(Exception):
     """Raised by a handler: try this message again, after `after` seconds, or when the listener's policy says.
 
     Counts against its max_attempts (10 without a policy); then the fault `retries_exhausted` tells `reason`.
+    Raises TypeError or ValueError when `after` is no pause of up to 36,500 days.
     """
 
-    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+    def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
         super().__init__(reason or "the handler asked to be tried again")
-        self.after = after
+        self.after = None if after is None else pause_of(after)
+
+
+def pause_of(after: object) -> float:
+    """The seconds that the `after` of a Retry means. Raises TypeError and ValueError."""
+    if isinstance(after, timedelta):
+        after = after.total_seconds()
+    if isinstance(after, bool) or not isinstance(after, SupportsFloat):
+        raise TypeError(f"the after of a Retry is a {type(after).__name__}; give a number of seconds, or a timedelta")
+    try:
+        seconds = float(after)
+    except OverflowError:
+        seconds = math.inf
+    if not 0 <= seconds <= LONGEST_DURATION:
+        raise ValueError("the after of a Retry is not from 0 to 36,500 days; give the seconds until the next attempt")
+    return seconds
 
 
 class Reject(Exception):

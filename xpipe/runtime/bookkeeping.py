@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from xpipe.core.codec import PayloadTypes
-from xpipe.core.messages import Step, decode_message
+from xpipe.core.messages import FAULT, Step, decode_message
 from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced
 from xpipe.runtime.hop import Hop
@@ -16,15 +16,26 @@ log = logging.getLogger("xpipe.pump")
 
 
 class Bookkeeping:
-    """Keeps `stats`."""
+    """Keeps `stats`, and how many messages are in flight: what the backend has last said and what was sent since."""
 
-    def __init__(self, types: PayloadTypes) -> None:
+    def __init__(self, types: PayloadTypes, most_in_flight: int) -> None:
         self.stats = Stats()
         self._types = types
+        self._most_in_flight = most_in_flight
+        self._in_flight = 0
 
-    def count(self, advanced: Advanced, steps: Sequence[Step], hops: Sequence[Hop]) -> None:
-        """What `advanced` says of the `steps` of `hops`."""
+    def room(self) -> int:
+        """How many more messages may be in flight; below 0 when there are too many."""
+        return self._most_in_flight - self._in_flight
+
+    def note_sends(self, step: Step) -> None:
+        """`step` is going to be committed."""
+        self._in_flight += len(step.sends)
+
+    def count(self, advanced: Advanced, steps: Sequence[Step], hops: Sequence[Hop], left: Sequence[Step]) -> None:
+        """What `advanced` says of the `steps` of `hops`; `left` are those that are still to be committed."""
         stats = self.stats
+        self._in_flight = advanced.in_flight + sum(len(step.sends) for step in left)
         stats.late += advanced.late
         stats.unanswered += advanced.unanswered
         for position, (step, hop) in enumerate(zip(steps, hops, strict=True)):
@@ -40,14 +51,21 @@ class Bookkeeping:
             stats.of(hop.claim.listener).done += 1
 
     def note_failure(self, hop: Hop, step: Step) -> None:
-        """Note the fault that `step` carries, if it began here."""
-        if step.dead is not None:
-            self.note(hop, self._types.decode("Fault", step.dead.fault))
+        """Note the fault that `step` ends its thread with, if it does and the fault began here."""
+        fault = self._fault_of(step) if step.failed and hop.message.kind != FAULT else None
+        if fault is not None and fault.origin == hop.claim.listener:
+            self.note(hop, fault)
 
-    def note_own_fault(self, hop: Hop, step: Step) -> None:
-        """Note the fault that a handler ended its thread with by answering (R13)."""
-        if step.dead is None and step.answer is not None:
-            self.note(hop, self._types.decode("Fault", decode_message(step.answer.message).payload))
+    def note_fault(self, hop: Hop, step: Step) -> None:
+        """Note the fault that `step` ends its thread with."""
+        fault = self._fault_of(step)
+        if fault is not None:
+            self.note(hop, fault)
+
+    def _fault_of(self, step: Step) -> Fault | None:
+        data = step.dead.fault if step.dead else step.answer and decode_message(step.answer.message).payload
+        fault: Fault | None = self._types.decode("Fault", data) if data else None
+        return fault
 
     def note(self, hop: Hop, fault: Fault) -> None:
         """Note `fault`, which ended `hop`."""
@@ -63,5 +81,6 @@ class Bookkeeping:
                 fault.attempt,
                 fault.retryable,
                 fault.traceback,
+                fault.causes,
             )
         )

@@ -54,6 +54,16 @@ class Dispatcher:
         """From now on a handler that ends has been cancelled by the pump: its message stays unfinished."""
         self._closing = True
 
+    def pause(self) -> None:
+        """Leave what waits for a worker process to wait."""
+        if self._pool is not None:
+            self._pool.pause()
+
+    @property
+    def put_off(self) -> int:
+        """How many messages are not going to be begun after `pause`."""
+        return self._pool.put_off if self._pool is not None else 0
+
     async def close(self) -> None:
         """End the worker processes and idle threads."""
         self._threads.close()

@@ -77,17 +77,24 @@ class Skipped(msgspec.Struct, array_like=True, tag="skipped", tag_field="frame")
     place: int
 
 
+class FrameTooLarge(OverflowError):
+    """More than the 4 bytes of a frame's length can count."""
+
+
 ToWorker = Setup | Task | History
 FromWorker = Ready | Broken | Result | Skipped | History
 
+MAX_FRAME = 0xFFFFFFFF
 _encoder = msgspec.msgpack.Encoder()
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 
 
 def frame(content: ToWorker | FromWorker) -> bytes:
-    """`content` as one frame: its length in 4 bytes, then its MessagePack. Raises OverflowError beyond 4 GiB."""
+    """`content` as one frame: its length in 4 bytes, then its MessagePack. Raises FrameTooLarge."""
     data = _encoder.encode(content)
+    if len(data) > MAX_FRAME:
+        raise FrameTooLarge
     return len(data).to_bytes(4, "big") + data
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import count
 
 from xpipe.core.codec import PayloadTypes
-from xpipe.core.messages import decode_message
+from xpipe.core.messages import REQUEST, Message, decode_message, readable
 from xpipe.core.payloads import Slot
 
 
@@ -17,6 +18,18 @@ def up_to(slots: Iterable[bytes], message: str) -> list[bytes]:
         if decode_message(data).id == message:
             break
     return found
+
+
+def find_request(read_slot: Callable[[str, int], bytes | None], thread: str, call: str) -> Message | None:
+    """The request in `thread` that opened `call`; None when it cannot be read any more."""
+    for at in count():
+        slot = read_slot(thread, at)
+        if slot is None:
+            return None
+        message = readable(slot)
+        if message is not None and message.kind == REQUEST and message.call == call:
+            return message
+    return None
 
 
 def read_slots(slots: Iterable[bytes], types: PayloadTypes) -> list[Slot]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpipe.core.messages import Claim, Message
+from xpipe.core.messages import Claim, Message, Step
 from xpipe.core.organism import Listener
 from xpipe.runtime.responses import Failure
 
@@ -28,3 +28,7 @@ class Hop:
         self.number = 0
         self.task: Any = None
         self.timer: Any = None
+
+    def back(self) -> Step:
+        """The step that hands the message back: the attempt does not count."""
+        return Step(self.claim.thread, self.claim.fence, again=self.claim.attempt)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +27,17 @@ class Line:
         # wait for its end, so an error of it is no news to anybody.
         answer.add_done_callback(_take_note)
         return await asyncio.shield(answer)
+
+    async def unbroken(self, work: Coroutine[Any, Any, R]) -> R:
+        """What `work` returns or raises, made of calls. Whoever is cancelled meanwhile waits for its end first."""
+        if self._thread is None:
+            return await work  # It never waits.
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            raise
 
     def close(self) -> None:
         """Let the thread end after the calls that were made."""

@@ -52,6 +52,7 @@ class Outcomes:
         for message in outputs:
             self._tell(output_of(message, self._types))
         if one.ended:
+            self._tell(Ending(one.id, one.state))
             self.delivery.end(one.id)
 
     def catch_up(self, one: ConversationRecord, outputs: list[Message]) -> None:

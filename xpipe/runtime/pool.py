@@ -101,6 +101,7 @@ class Pool:
         self._failed_starts = 0
         self._proven = False
         self._closed = False
+        self._paused = False
         self.restarts = 0
 
     def start(self) -> None:
@@ -154,6 +155,17 @@ class Pool:
             seat.timed_out = number
             seat.process.kill()
 
+    def pause(self) -> None:
+        """Begin no more tasks; those that no worker has begun wait here."""
+        self._paused = True
+        for seat in list(self._seats):
+            self._take_back(seat)
+
+    @property
+    def put_off(self) -> int:
+        """How many tasks are not going to begin after `pause`."""
+        return len(self._waiting) if self._paused else 0
+
     def drop_waiting(self) -> None:
         """Forget the tasks that have not been given to a worker."""
         self._waiting.clear()
@@ -196,7 +208,7 @@ class Pool:
         return max(MIN_QUEUE, min(MAX_QUEUE, int(QUEUE_SECONDS / (pace + 1e-6))))
 
     def _hand_out(self) -> None:
-        while self._waiting:
+        while self._waiting and not self._paused:
             depth = self._depth(self._waiting[0].task.listener)
             seat = min(self._open_seats(), key=lambda seat: len(seat.given), default=None)
             if seat is None or len(seat.given) >= depth:

@@ -8,13 +8,13 @@ rest: a handler that does not wait costs no task, one that does holds up nobody.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from xpipe.core.codec import PayloadTypes
-from xpipe.core.errors import PayloadError
+from xpipe.core.errors import BackendError, PayloadError
 from xpipe.core.messages import DAMAGED, REVOKED, Cursor, Event, Injection, Step, claimed_message
 from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced, SharedBackend
@@ -36,6 +36,8 @@ CONCURRENCY = 1_000
 MAX_TURN = 0.005
 """Seconds of handling after which the event loop gets a chance: timers, signals, workers."""
 MAX_IDLE_RUNNERS = 32
+PATIENCE = 1.0
+"""Seconds in which what is under way at the end may end."""
 
 
 class Pump:
@@ -48,7 +50,7 @@ class Pump:
         id: str,
         backend: SharedBackend,
         topology: Topology,
-        types: PayloadTypes,
+        books: Bookkeeping,
         router: Router,
         dispatcher: Dispatcher,
         primitives: dict[str, Primitive],
@@ -56,8 +58,8 @@ class Pump:
         on_progress: Callable[[], None],
     ) -> None:
         self.id = id
-        self._books = Bookkeeping(types)
-        self.stats = self._books.stats
+        self._books = books
+        self.stats = books.stats
         self._backend = backend
         self._topology = topology
         self._router = router
@@ -75,7 +77,7 @@ class Pump:
         self._awake = 0
         self._claiming = True
         self._closed = False
-        self._advancing = False
+        self._advancing: asyncio.Task[None] | None = None
         self.line = Line(backend.capabilities.blocking)
         self._news = True
         self._timer: asyncio.TimerHandle | None = None
@@ -87,6 +89,11 @@ class Pump:
     def under_way(self) -> int:
         """Messages this pump has claimed and not finished."""
         return sum(self._running.values())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a handler runs, or what one has come to is being committed."""
+        return self._advancing is not None or self.under_way > self._dispatcher.put_off
 
     @property
     def running(self) -> dict[str, int]:
@@ -122,12 +129,17 @@ class Pump:
             runner.add_done_callback(self._runner_ended)
 
     def stop_claiming(self) -> None:
-        """Take no further messages; those under way go on."""
+        """Take no further messages, and begin none that wait for a worker process; handlers that run go on."""
         self._claiming = False
+        self._dispatcher.pause()
 
     async def close(self) -> None:
         """Stop at once: handlers under way are cancelled and their messages stay unfinished in the backend."""
+        if self._closed:
+            return
         self._closed = True
+        if self._advancing is not None:
+            await asyncio.wait({self._advancing}, timeout=PATIENCE)  # What it brings is to be told.
         self._dispatcher.give_up()
         self._watchdog.stop()
         if self._timer is not None:
@@ -137,8 +149,17 @@ class Pump:
             runner.cancel()
         if runners:
             # A handler may refuse to be cancelled; it is left behind.
-            await asyncio.wait(runners, timeout=1.0)
+            await asyncio.wait(runners, timeout=PATIENCE)
         await self._dispatcher.close()
+
+    async def hand_back(self) -> None:
+        """After `close`: commit what is finished, hand back what is not. If that fails, the end of the lease does."""
+        # A commit would forget how often a message was lost with its pump; such a one goes back with the lease.
+        left = [hop.back() for hop in self._claimed.values() if not hop.claim.deliveries]
+        steps, self._steps, self._claimed = self._steps + left, [], {}
+        with contextlib.suppress(BackendError):
+            advanced = await self.line.call(self._backend.advance, self.id, steps, {}, 0, time.time())
+            self._take_events(advanced)
 
     def _on_loop(self) -> str:
         """The listeners one of whose handlers may be what blocks the event loop."""
@@ -190,7 +211,7 @@ class Pump:
         return bool(self._queue) or self._may_advance()
 
     def _may_advance(self) -> bool:
-        return not self._advancing and (bool(self._steps) or self._news)
+        return self._advancing is None and (bool(self._steps) or self._news)
 
     async def _see_through(self, rest: Awaitable[None]) -> None:
         """Wait with a handler, while another runner goes on with the queue."""
@@ -236,14 +257,10 @@ class Pump:
             self._count_out(hop.claim.listener)
         room = self._room() if self._claiming and through else {}
         advanced = await self._exchange(steps, room, now)
-        self._books.count(advanced, steps, hops)
+        self._books.count(advanced, steps, hops, self._steps)
         for position, reason in advanced.refused.items():
             self._refused(hops[position], reason)
-        for event in advanced.events:
-            if event.kind == REVOKED:
-                self._revoke(event.state)
-            else:
-                self._on_event(event)
+        self._take_events(advanced)
         for claim in advanced.claims:
             hop = self._claimed[claim.thread] = Hop(claim, claimed_message(claim))
             self._queue.append(hop)
@@ -253,6 +270,13 @@ class Pump:
             self._topology.gone.clear()  # Nothing for them can still come.
         self._set_timer(advanced.due, now)
         self._on_progress()
+
+    def _take_events(self, advanced: Advanced) -> None:
+        for event in advanced.events:
+            if event.kind == REVOKED:
+                self._revoke(event.state)
+            else:
+                self._on_event(event)
 
     def _revoke(self, thread: str) -> None:
         """The message of `thread` has been cancelled: what comes of it is not wanted any more."""
@@ -270,7 +294,7 @@ class Pump:
         """One call of the backend at a time; while it blocks, other runners handle what is in the queue."""
         if not self.line.blocking:
             return self._backend.advance(self.id, steps, room, BATCH, now)
-        self._advancing = True
+        self._advancing = asyncio.current_task()
         self._awake -= 1
         if self._queue:
             self._rouse()
@@ -278,7 +302,7 @@ class Pump:
             return await self.line.call(self._backend.advance, self.id, steps, room, BATCH, now)
         finally:
             self._awake += 1
-            self._advancing = False
+            self._advancing = None
 
     def _count_in(self, listener: str) -> None:
         self._running[listener] = self._running.get(listener, 0) + 1
@@ -300,7 +324,7 @@ class Pump:
 
     def _refused(self, hop: Hop, reason: str) -> None:
         if reason == "slots":
-            text = "a thread this hop writes to has as many messages as limits.slots_per_thread allows; "
+            text = "a thread this hop writes to is full (limits.slots_per_thread, backend.max_slots_per_thread); "
             fault = self._router.fault(hop.claim, hop.message, "too_many_slots", f"{text}raise it or start another")
             self._count_in(hop.claim.listener)
             self._finish(hop, self._fail(hop, fault))
@@ -351,16 +375,17 @@ class Pump:
         if isinstance(outcome, Failure):
             self.stats.timeouts += outcome.code == "timeout"
             self.stats.workers_lost += outcome.code == "worker_lost"
-            fault = self._router.fault(hop.claim, hop.message, outcome.code, outcome.text, outcome.traceback)
-            return self._fail(hop, fault, outcome.causes, outcome.after)
+            fault = self._router.fault(
+                hop.claim, hop.message, outcome.code, outcome.text, outcome.traceback, outcome.causes
+            )
+            return self._fail(hop, fault, outcome.after)
         step = self._router.route(hop.claim, hop.message, outcome)
         if step.failed:
-            self._books.note_failure(hop, step)
-            self._books.note_own_fault(hop, step)
+            self._books.note_fault(hop, step)
         return step
 
-    def _fail(self, hop: Hop, fault: Fault, causes: Sequence[str] = (), after: float | None = None) -> Step:
-        step = self._router.route_failure(hop.claim, hop.message, fault, causes, after)
+    def _fail(self, hop: Hop, fault: Fault, after: float | None = None) -> Step:
+        step = self._router.route_failure(hop.claim, hop.message, fault, after)
         if not step.again:
             self._books.note(hop, fault)
         return step
@@ -368,6 +393,7 @@ class Pump:
     def _finish(self, hop: Hop, step: Step) -> None:
         self._claimed.pop(hop.claim.thread, None)
         self._steps.append(step)
+        self._books.note_sends(step)
         self._hops.append(hop)
         if not self._awake:
             self._rouse()

@@ -11,16 +11,18 @@ from typing import Any
 
 import msgspec
 
+from xpipe.config.spaces import plain_names
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
 from xpipe.core.payloads import HandlerResponse
-from xpipe.core.retry import ASKED_AGAIN, REJECTED, Reject, Retry
+from xpipe.core.retry import ASKED_AGAIN, REJECTED, Reject, Retry, pause_of
 
 _NOT_THEIRS = (str(Path(__file__).parent.parent), str(Path(importlib.__file__).parent), "<frozen importlib")
 """Where the frames come from that tell a user nothing: xpipe, and Python's import system."""
 MAX_TEXT = 10_000
 MAX_TRACEBACK = 20_000
 MAX_CAUSES = 40
+MAX_NAME = 500
 
 
 class Outgoing(msgspec.Struct, array_like=True, gc=False):
@@ -72,20 +74,33 @@ def _encode(types: PayloadTypes, response: HandlerResponse) -> Outgoing:
 def describe(error: BaseException) -> Failure:
     """The failure that the exception `error` of a handler is."""
     if isinstance(error, PayloadError):
-        return Failure(error.code, _printable(str(error))[:MAX_TEXT])
+        return Failure(error.code, _text(error))
     if isinstance(error, Reject):
-        return Failure(REJECTED, _printable(str(error))[:MAX_TEXT])
+        return Failure(REJECTED, _text(error))
     if isinstance(error, Retry):
-        after = error.after if isinstance(error.after, int | float) and error.after >= 0 else None
-        return Failure(ASKED_AGAIN, _printable(str(error))[:MAX_TEXT], after=after)
+        return _asked_again(error)
+    return _exception(error)
+
+
+def _asked_again(error: Retry) -> Failure:
+    try:
+        after = None if error.after is None else pause_of(error.after)
+    except Exception as wrong:  # A subclass, or whoever raised it, may have made anything of `after`.
+        wrong.__cause__ = error
+        return _exception(wrong)
+    return Failure(ASKED_AGAIN, _text(error), after=after)
+
+
+def _exception(error: BaseException) -> Failure:
+    name, text = type(error).__name__, _text(error)
     causes = list(islice(_names(type(error)), MAX_CAUSES))
-    return Failure("exception", _printable(_sentence(error)), _printable(user_traceback(error)), causes)
+    return Failure("exception", _shown(f"{name}: {text}" if text else name), user_traceback(error), causes)
 
 
 def _names(cls: type[BaseException]) -> Iterator[str]:
     for one in cls.__mro__:
         if issubclass(one, BaseException):
-            yield from (one.__name__, f"{one.__module__}.{one.__qualname__}")
+            yield from (_shown(name)[:MAX_NAME] for name in (one.__name__, f"{one.__module__}.{one.__qualname__}"))
 
 
 def _printable(text: str) -> str:
@@ -93,13 +108,16 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _sentence(error: BaseException) -> str:
-    name = type(error).__name__
+def _shown(text: str) -> str:
+    """`text` for people, as long as a text may be, with the user's modules under the names that they have in code."""
+    return _printable(plain_names(text))[:MAX_TEXT]
+
+
+def _text(error: BaseException) -> str:
     try:
-        text = str(error)
+        return _shown(str(error))
     except BaseException:  # What it raises is the user's, too.
-        text = "(its text cannot be shown)"
-    return f"{name}: {text}"[:MAX_TEXT] if text else name
+        return "(its text cannot be shown)"
 
 
 def user_traceback(error: BaseException) -> str:
@@ -107,7 +125,7 @@ def user_traceback(error: BaseException) -> str:
     try:
         summary = traceback.TracebackException.from_exception(error, limit=-30)
         _keep_user_frames(summary)
-        return "".join(summary.format())[-MAX_TRACEBACK:]
+        return _printable(plain_names("".join(summary.format())))[-MAX_TRACEBACK:]
     except Exception:
         return ""
 

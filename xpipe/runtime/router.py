@@ -127,10 +127,12 @@ class Router:
         text = f"{claim.listener} does not accept {message.type}; it accepts {self._topology.accepted(claim.listener)}"
         return self.fail(claim, message, self.fault(claim, message, "bad_payload", text))
 
-    def fault(self, claim: Claim, message: Message, code: str, text: str, traceback: str = "") -> Fault:
+    def fault(
+        self, claim: Claim, message: Message, code: str, text: str, traceback: str = "", causes: Sequence[str] = ()
+    ) -> Fault:
         """A fault that happened at the claim's listener."""
         retryable = code in RETRIED and code != "exception"
-        return Fault(code, text, claim.listener, message.hop, message.attempt, retryable, traceback)
+        return Fault(code, text, claim.listener, message.hop, message.attempt, retryable, traceback, tuple(causes))
 
     def route(self, claim: Claim, message: Message, responses: Sequence[Outgoing]) -> Step:
         """The step for the responses of a handler that ended well (R1 to R9, R12, R13)."""
@@ -144,25 +146,20 @@ class Router:
                 return self.fail(claim, message, routing.fault)
         return self._tell_refused(routing) if routing.refused else routing.step
 
-    def route_failure(
-        self, claim: Claim, message: Message, fault: Fault, causes: Sequence[str] = (), after: float | None = None
-    ) -> Step:
-        """The step for a handler that failed (R10, R11). causes: names of exception classes; after: see Failure."""
-        pause = self._pause(claim.listener, message.attempt, fault.code, causes, after)
+    def route_failure(self, claim: Claim, message: Message, fault: Fault, after: float | None = None) -> Step:
+        """The step for a handler that failed (R10, R11). after: the pause that it asked for."""
+        pause = self._pause(claim.listener, message.attempt, fault, after)
         if pause is None:
             return self.fail(claim, message, fault)
         return Step(claim.thread, claim.fence, again=message.attempt + 1, due=self._now() + pause if pause else 0.0)
 
-    def _pause(
-        self, listener: str, attempt: int, code: str, causes: Sequence[str], after: float | None
-    ) -> float | None:
+    def _pause(self, listener: str, attempt: int, fault: Fault, after: float | None) -> float | None:
         """Seconds until the next attempt, None for no further one."""
         known = self._topology.get(listener)
-        asked = code == ASKED_AGAIN
+        asked = fault.code == ASKED_AGAIN
         policy = (known and known.retry) or (ASKED if asked else WORKER_LOST)
-        if code == REJECTED or not (
-            attempt < policy.max_attempts if asked else policy.retries(attempt, (code, *causes))
-        ):
+        names = (fault.code, *fault.causes)
+        if fault.code == REJECTED or not (attempt < policy.max_attempts if asked else policy.retries(attempt, names)):
             return None
         return policy.delay(attempt, self._chance) if after is None else after
 
@@ -190,9 +187,20 @@ class Router:
         step = Step(claim.thread, claim.fence, ends=True, failed=True)
         if call:
             step.answer = Answer(call, self._reply(claim, message, call, FAULT, type, payload), fault=True)
-        if bury or not call:
+        if not call or (bury and not self.is_tried_again(claim, type)):
             step.dead = DeadLetter(encode_message(message), payload, told=bool(call))
         return step
+
+    def is_tried_again(self, claim: Claim, type: str) -> bool:
+        """Whether a fault of the claim's thread, a `type`, comes to a Sequence that may try its step again (S9)."""
+        for caller, index in chains.callers(claim.chain, self._topology.primitives):
+            if chains.is_try(index):
+                return True
+            if index and self._topology.is_sequence(caller):
+                type = "SequenceError"
+            elif index or self._topology.accepts(caller, type):
+                return False
+        return False
 
     def answer(self, claim: Claim, message: Message, type: str, payload: bytes, fault: bool = False) -> Answer:
         """The reply to the open call of the claim's thread."""
@@ -264,6 +272,7 @@ class Router:
             return
         for target in self._topology.members(to):
             routing.step.sends.append(self._send(routing, response, target))
+        routing.fault = self._too_wide(routing)
 
     def _continue(self, routing: _Routing, response: Outgoing) -> None:
         message, name = routing.message, routing.claim.listener
@@ -299,13 +308,17 @@ class Router:
         segment: str,
         index: int = -1,
         call: str = "",
+        id: str = "",
     ) -> Send:
-        """A call from the claim's thread to `target`, in the thread at `segment` (one or more joined by dots)."""
+        """A call from the claim's thread to `target`, in the thread at `segment` (one or more joined by dots).
+
+        `id` is that of the message, if it is not a new one.
+        """
         call = call or self.new_id()
         chain = f"{claim.chain}.{segment}"
         binding = Binding(chains.thread_id(self._secret, chain), chain, target, claim.listener, index)
         request = Message(
-            call, REQUEST, message.conversation, claim.listener, target, type, payload, call, message.hop + 1
+            id or call, REQUEST, message.conversation, claim.listener, target, type, payload, call, message.hop + 1
         )
         return Send(call, segment, encode_message(request), binding)
 
@@ -336,6 +349,13 @@ class Router:
             text = f"the message would be hop {message.hop + 1} of its path, over limits.hops ({limits.hops})"
             return self.fault(claim, message, "too_many_hops", f"{text}; end the loop or raise it")
         return self.too_large(claim, message, response.type, response.payload)
+
+    def _too_wide(self, routing: _Routing) -> Fault | None:
+        most = self._limits.fan_out
+        if len(routing.step.sends) <= most:
+            return None
+        text = f"one answer of the handler makes more calls than limits.fan_out ({most}) allows; split or raise it"
+        return self.fault(routing.claim, routing.message, "fan_out_too_wide", text)
 
     def too_large(self, claim: Claim, message: Message, type: str, payload: bytes) -> Fault | None:
         """The fault of a payload over `limits.payload_bytes`, if it is."""

@@ -28,6 +28,7 @@ class FaultRecord:
     attempt: int
     retryable: bool
     traceback: str
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

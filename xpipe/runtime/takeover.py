@@ -28,6 +28,11 @@ class Takeover:
         """The other pumps that are alive."""
         return living(await self._pump.line.call(self._backend.pumps)) - {self._pump.id}
 
+    def unserved(self) -> list[ConversationRecord]:
+        """The unfinished conversations that no live pump serves."""
+        alive = living(self._backend.pumps())
+        return [one for one in self._backend.conversations(running=True) if one.owner not in alive]
+
     async def own(self) -> set[str]:
         """The conversations of this pump."""
         found = self._backend.conversations

@@ -44,7 +44,9 @@ class Topology:
         return iter(self._listeners.values())
 
     def add(self, listener: Listener) -> None:
-        """Add `listener`. Raises ValueError when its name is taken."""
+        """Add `listener`. Raises ValueError when its name is taken, or no text."""
+        if not listener.name.isprintable():
+            raise ValueError(f"the name {listener.name!a} has characters that cannot be printed; take another name")
         if listener.name in self._listeners or listener.name in self._groups:
             raise ValueError(f"the listener {listener.name} exists already; unregister it or take another name")
         self._listeners[listener.name] = listener
@@ -102,6 +104,11 @@ class Topology:
     def is_fault(self, type: str) -> bool:
         """Whether the type named `type` is a kind of Fault."""
         return issubclass(self._types.class_of(type), Fault)
+
+    def is_sequence(self, name: str) -> bool:
+        """Whether `name` is a listener that runs others in order: a fault of one of them is one of its own."""
+        listener = self._listeners.get(name)
+        return name == SEQUENCE or (listener is not None and bool(listener.sequence))
 
     def may_call(self, caller: str, to: str) -> bool:
         """Whether `caller` may reach `to`: it has no peers list, or one with `to` or its group in it."""

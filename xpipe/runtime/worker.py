@@ -6,9 +6,11 @@ handlers; a second one listens to the pump, so that what it sends is taken in an
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import io
+import math
 import mmap
 import os
 import signal
@@ -16,11 +18,12 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NoReturn
 
 from xpipe.config.code import load_object
 from xpipe.core.codec import PayloadTypes
@@ -29,6 +32,7 @@ from xpipe.runtime.frames import (
     MARK_SIZE,
     Broken,
     FrameBuffer,
+    FrameTooLarge,
     FromWorker,
     History,
     Ready,
@@ -64,7 +68,7 @@ class Worker:
 
     def run(self) -> None:
         """Serve until the pump closes the connection, which ends the process."""
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=_or_end, args=[self._listen], daemon=True).start()
         try:
             self._load(self._setup.get())
         except BaseException as error:
@@ -105,17 +109,27 @@ class Worker:
         failure, responses = None, []
         try:
             handler, usage = self._handlers[task.listener]
-            payload = self._types.decode(task.type, task.payload)
+            payload = self._decode(task)
             responses = encode_responses(self._types, handler(payload, self._metadata(task, usage)))
         except BaseException as error:
             failure = describe(error)
+        write_mark(self._mark, task.number, math.inf)  # Its time is kept no more: the pump may be slow to read.
         self._finish(Result(task.number, responses, failure, time.monotonic() - started))
         write_mark(self._mark, 0, 0.0)
+        if failure is not None and MemoryError.__name__ in failure.causes:
+            os._exit(1)  # The messages to come get a process that has memory again.
+
+    def _decode(self, task: Task) -> Any:
+        """The payload of `task`. Without room for it the process ends: the message is tried again in another one."""
+        try:
+            return self._types.decode(task.type, task.payload)
+        except MemoryError:
+            _end()
 
     def _finish(self, result: Result) -> None:
         try:
             self._send(result)
-        except OverflowError:
+        except FrameTooLarge:
             text = "the responses take more than 4 GiB; send less, or a path to a file"
             self._send(Result(result.number, [], Failure("payload_too_large", text), result.seconds))
 
@@ -176,7 +190,22 @@ def main(connection: int, mark: int, pump: int) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # A worker may be killed at any time.
     os.set_inheritable(connection, False)
-    Worker(socket.socket(fileno=connection), mmap.mmap(mark, MARK_SIZE)).run()
+    _or_end(Worker(socket.socket(fileno=connection), mmap.mmap(mark, MARK_SIZE)).run)
+
+
+def _or_end(work: Callable[[], None]) -> None:
+    """Do `work`; if it fails, for want of memory, say, end the process, whatever threads the user's code has begun."""
+    try:
+        work()
+    except BaseException:
+        _end()
+
+
+def _end() -> NoReturn:
+    """End the process because of the exception that is being handled."""
+    with contextlib.suppress(BaseException):
+        traceback.print_exc()
+    os._exit(1)
 
 
 def _leave_signals_to_the_pump() -> None:

@@ -270,7 +270,7 @@ case(
 case(
     "no payload classes",
     HEAD + "    payload_class: []",
-    "5:20: error[wrong-value]: payload_class must be text or a list of at least one text, not a list.",
+    "5:20: error[wrong-value]: payload_class must be text or a list of at least one text, not an empty list.",
 )
 
 # -- YAML itself

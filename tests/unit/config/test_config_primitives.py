@@ -203,6 +203,12 @@ CASES = {
          "10:54: warning[no-effect]: cancel_rest has no effect without min_success or timeout: "
          "the outcome is open to the end. Add one of them."],
     ),
+    "a number and a flag in quotes": (
+        "{name: a, buffer: {target: analyse, min_success: '3', cancel_rest: 'true'}}",
+        ['9:54: error[wrong-value]: min_success must be a whole number or a percentage such as 90%, not "3". '
+         "Remove the quotes.",
+         '9:72: error[wrong-type]: cancel_rest must be true or false, not "true". Remove the quotes.'],
+    ),
     "a share that is a fraction": (
         "{name: a, buffer: {target: analyse, min_success: 0.9}}",
         ["9:54: error[wrong-type]: min_success must be a whole number or a percentage such as 90%, not 0.9."],

@@ -53,8 +53,15 @@ CASES = {
             '5:39: error[wrong-value]: backoff must be a duration such as 30s, not "soon".',
             "5:58: error[wrong-value]: max_backoff must be a duration such as 30s, not -1.",
             "5:70: error[wrong-value]: jitter must be a number from 0 to 1, not 1.5.",
-            "5:79: error[wrong-value]: on must be text or a list of at least one text, not a list.",
+            "5:79: error[wrong-value]: on must be text or a list of at least one text, not an empty list.",
             "5:91: error[wrong-type]: never must be a list of text, not 5. Put it in quotes.",
+        ],
+    ),
+    "quoted numbers": (
+        "{max_attempts: '3', jitter: '0.5', backoff: '2'}",
+        [
+            '5:27: error[wrong-type]: max_attempts must be a whole number of at least 1, not "3". Remove the quotes.',
+            '5:40: error[wrong-type]: jitter must be a number from 0 to 1, not "0.5". Remove the quotes.',
         ],
     ),
     "jitter that is no number": (

@@ -167,7 +167,7 @@ def test_every_class_has_an_xsd_that_compiles(cls: type) -> None:
         ),
         SequenceComplete("id", None, 2),
         SequenceComplete("id", Square(3), 2),
-        Fault("exception", "text\n", traceback="\ttrace"),
+        Fault("exception", "text\n", traceback="\ttrace", causes=("KeyError", "builtins.KeyError")),
     ],
 )
 def test_payloads_inside_the_payloads_of_xpipe_survive_both_forms(payload: Any) -> None:

@@ -37,12 +37,13 @@ local function again(given, claimed, refused, late_then, unanswered_then)
   local events = call('LRANGE', inbox, 0, tonumber(given) - 1)
   return {
     1, cmsgpack.unpack(refused), described_again, events, due(), tonumber(late_then), tonumber(unanswered_then),
+    flight_count(),
   }
 end
 
 local kept_answer = is_again and call('HMGET', last, 'given', 'claims', 'refused', 'late', 'unanswered')
 if kept_answer and kept_answer[1] then return again(unpack(kept_answer)) end
-if is_again then return {1, {}, {}, {}, due(), 0, 0} end  -- It was buried meanwhile.
+if is_again then return {1, {}, {}, {}, due(), 0, 0, flight_count()} end  -- It was buried meanwhile.
 
 local function keep_answer(given, claimed, refused)
   local flat = {}
@@ -71,5 +72,6 @@ for _, value in ipairs(told[pump] or {}) do events[#events + 1] = value end
 local changes = given > 0 or #events > 0 or #claimed > 0 or #ARGV >= first_step
 if given > 0 then write('LTRIM', inbox, given, -1) end
 if changes then keep_answer(#events, claimed, refused) end
+local in_flight = flight_count()
 flush(pump)
-return {changes and 1 or 0, refused, descriptions, events, due(), tally.late, tally.unanswered}
+return {changes and 1 or 0, refused, descriptions, events, due(), tally.late, tally.unanswered, in_flight}

@@ -117,7 +117,7 @@ local function commit(step)
   finish_message(t, step)
   if step.ends then give_up(t) end
   if begin(t, step) then send_all(t, step) end
-  if dead then give_up_on(t, dead[1], dead[2], dead[3], attempts) end
+  if dead then give_up_on(t, dead[1], dead[2], dead[3], dead[4] > 0 and dead[4] or attempts) end
   tally.committing = nil
   if t.head ~= -1 then make_ready(t) end
   add_flights(t.conversation, -1)

@@ -65,9 +65,9 @@ end
 
 local function no_answer(conversation, listener, caller, call_id, hop)
   local text = listener .. ' ended without an answer; let its handler respond'
-  local fault = '\135' .. pack('code') .. pack('no_answer') .. pack('text') .. pack(text) .. pack('origin')
+  local fault = '\136' .. pack('code') .. pack('no_answer') .. pack('text') .. pack(text) .. pack('origin')
     .. pack(listener) .. pack('hop') .. pack(hop) .. pack('attempt') .. pack(1) .. pack('retryable') .. pack(false)
-    .. pack('traceback') .. pack('')
+    .. pack('traceback') .. pack('') .. pack('causes') .. '\144'
   return fault_message(conversation, listener, caller, fault, call_id, hop)
 end
 

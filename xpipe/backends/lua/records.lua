@@ -133,6 +133,10 @@ local function add_flights(conversation, delta)
   flights[conversation] = (flights[conversation] or 0) + delta
 end
 
+local function flight_count()
+  return number_in(COUNTERS, 'in_flight') + flights_more
+end
+
 local function save_each(name, deltas)
   for conversation, delta in pairs(deltas) do
     if delta ~= 0 then write('HINCRBY', name, conversation, delta) end
@@ -150,4 +154,4 @@ local function save_counters()
 end
 
 return seen, read, write, write_all, is_moved, move, write_string, carry_out, dirty, touch, set, queues, queue, length,
-  take, clear, save_queue, next_number, add_slots, add_flights, save_counters
+  take, clear, save_queue, next_number, add_slots, add_flights, flight_count, save_counters

@@ -14,8 +14,10 @@ from xpipe.core import chains
 from xpipe.core.codec import Packed
 from xpipe.core.errors import PayloadError, WireError
 from xpipe.core.limits import Limits
-from xpipe.core.messages import Claim, Message, Step
+from xpipe.core.messages import REQUEST, Claim, Message, Step, encode_message
+from xpipe.core.payloads import Fault
 from xpipe.ports import SharedBackend
+from xpipe.runtime.history import find_request
 from xpipe.runtime.router import Router, open_call
 from xpipe.runtime.topology import SYSTEM, Topology
 from xpipe.wire.documents import Document
@@ -36,7 +38,8 @@ class Refusal(Exception):
 class Setting:
     """What primitives work with.
 
-    folder: the organism's; now: seconds since the epoch; chance: a number from 0 up to 1.
+    room: how many more messages may be in flight; folder: the organism's; now: seconds since the epoch; chance: a
+    number from 0 up to 1.
     """
 
     router: Router
@@ -44,6 +47,7 @@ class Setting:
     inbound: Inbound
     backend: SharedBackend
     limits: Limits
+    room: Callable[[], int]
     folder: str = ""
     now: Callable[[], float] = time.time
     chance: Callable[[], float] = random.random
@@ -117,6 +121,14 @@ class Primitive(ABC):
             return "unknown_target", f"{name} is not there any more"
         return "bad_payload", f"{what}; {name} accepts {self.topology.accepted(name)}"
 
+    def fail(self, claim: Claim, message: Message, call: str, fault: Fault) -> Step:
+        """The step that ends this primitive with `fault`. What may be tried again is the request that opened `call`."""
+        step = self.router.fail(claim, message, fault)
+        if step.dead is not None and message.kind != REQUEST:
+            request = find_request(self.setting.backend.buffer_get_slot, claim.thread, call)
+            step.dead.message = encode_message(request) if request else step.dead.message
+        return step
+
     def finish(self, claim: Claim, message: Message, return_to: str, tag: str, result: Any) -> Step:
         """The step that ends this primitive with the payload `result`, to its caller or to `return_to` (B7)."""
         return self.finish_packed(claim, message, return_to, tag, Packed(*self.types.encode(result)))
@@ -126,7 +138,7 @@ class Primitive(ABC):
         type, payload = result.type, result.data
         fault = self.router.too_large(claim, message, type, payload)
         if fault is not None:
-            return self.router.fail(claim, message, fault)
+            return self.fail(claim, message, tag, fault)
         step = Step(claim.thread, claim.fence, ends=True)
         if open_call(claim, message):
             if return_to and return_to != claim.caller:
@@ -134,6 +146,11 @@ class Primitive(ABC):
             else:
                 step.answer = self.router.answer(claim, message, type, payload)
         return step
+
+
+def join_id(claim: Claim, call: str) -> str:
+    """What the join of the claim's thread is called: a request that was delegated keeps the call of the one before."""
+    return f"{call}.{claim.thread[:8]}"
 
 
 def check_seconds(what: str, seconds: float, index: int = -1) -> None:

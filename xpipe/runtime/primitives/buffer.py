@@ -1,4 +1,4 @@
-"""`system.buffer`, and listeners with a `buffer`: fan-out of items, collected into one BufferComplete (B1 to B16)."""
+"""`system.buffer`, and listeners with a `buffer`: fan-out of items, collected into one BufferComplete (B1 to B18)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from xpipe.core.codec import Packed, decode_item, decode_listed
 from xpipe.core.errors import PayloadError
 from xpipe.core.messages import JOINED, MORE, Claim, Join, Message, Send, Step, encode_message
 from xpipe.core.organism import BufferOptions
-from xpipe.core.payloads import DEFAULT_IN_FLIGHT, BufferDispatched, BufferError, BufferStart, Fault
-from xpipe.runtime.primitives.base import Primitive, Refusal, Setting, check_seconds
+from xpipe.core.payloads import (
+    DEFAULT_IN_FLIGHT,
+    BufferComplete,
+    BufferDispatched,
+    BufferError,
+    BufferStart,
+    Fault,
+)
+from xpipe.runtime.primitives.base import Primitive, Refusal, Setting, check_seconds, join_id
 from xpipe.runtime.primitives.buffer_state import BufferState
 from xpipe.runtime.primitives.items import File, Source
 from xpipe.runtime.primitives.results import complete, too_few
@@ -60,13 +67,15 @@ class Buffer(Primitive):
         error = BufferError(
             refusal.code, refusal.text, claim.listener, message.hop, message.attempt, buffer_id=message.call
         )
-        return self.router.fail(claim, message, error)
+        return self.fail(claim, message, message.call, error)
 
     def _start(self, claim: Claim, message: Message, start: BufferStart) -> Step:
         state = self._checked(claim, start)
         self._check_items(state, start.items)
         source = self._sources.of(claim.thread, message.call, state, start.items)
         step = self._feed(claim, message, state, source)
+        if not state.total and start.collect:
+            return self._conclude(claim, message, state, BufferComplete(message.call, 0, 0, []))
         if not start.collect:
             dispatched = BufferDispatched(message.call, state.total)
             finish = self.finish(claim, message, start.return_to, message.call, dispatched)
@@ -80,6 +89,7 @@ class Buffer(Primitive):
         self.check_target(self.requester(claim), start.target)
         self.check_return(claim, start.return_to, "BufferComplete" if start.collect else "BufferDispatched")
         members, window = list(self.topology.members(start.target)), start.max_in_flight or DEFAULT_IN_FLIGHT
+        terms = terms if start.collect else Terms()  # Without results nothing is decided before the end.
         state = BufferState(start.target, members, start.return_to, window, start.collect, terms)
         if start.timeout and start.collect:
             state.expires = self.setting.now() + start.timeout
@@ -118,22 +128,22 @@ class Buffer(Primitive):
         try:
             return self._feed(claim, message, state, self._sources.of(claim.thread, message.call, state))
         except Refusal as refusal:
+            if self.setting.backend.join_get(join_id(claim, message.call)) is None:
+                return Step(claim.thread, claim.fence, claim.call)  # B8
             step = self._refuse(claim, message, refusal)
             step.cancels = state.collect  # Nobody waits for the others any more.
             return step
 
     def _feed(self, claim: Claim, message: Message, state: BufferState, source: Source) -> Step:
         """The step that sends the next piece of `source`."""
-        width = len(state.members)
-        first, wanted = state.sent // width, math.ceil((state.sent + state.piece) / width)
+        width, (count, low) = len(state.members), state.release(self.setting.room())
+        first, wanted = state.sent // width, math.ceil((state.sent + count) / width)
         items = source.take(first, wanted - first + 1)  # One more tells whether there will be a further piece.
         known = (first + len(items)) * width
-        if not known:
-            raise Refusal("no_items", "the Buffer has no items; send at least one")
         self._check_width(state, known)
         if len(items) <= wanted - first:
             state.total = known
-        indexes = range(state.sent, min(state.sent + state.piece, known))
+        indexes = range(state.sent, min(state.sent + count, known))
         sends = list(self._sends(claim, message, state, indexes, items))
         state.sent = indexes.stop
         state.place = source.place_of(state.sent // width)
@@ -142,7 +152,7 @@ class Buffer(Primitive):
         else:
             self._sources.keep(claim.thread, source)
         step = Step(claim.thread, claim.fence, open_call(claim, message), sends)
-        step.state, step.join = _encode(state), _join(claim, message, state)
+        step.state, step.join = _encode(state), _join(claim, message, state, low)
         return step
 
     def _sends(
@@ -170,16 +180,20 @@ class Buffer(Primitive):
 
     def _complete(self, claim: Claim, message: Message) -> Step:
         self._sources.drop(claim.thread)
+        if not claim.call:  # It could not go on, and its caller has been told (B18).
+            return Step(claim.thread, claim.fence)
         state = _decode_state(claim.state)
         replies = self.setting.backend.join_results(claim.thread)
-        found = complete(message.call, state, replies, self.types)
-        if state.terms.on_partial == "fault" and not state.terms.are_met(state.total, found.successful):
-            text = too_few(found, state.terms.min_success)
-            step = self._refuse(claim, message, Refusal("too_few_successes", text))
-        else:
-            step = self.finish(claim, message, state.return_to, message.call, found)
+        step = self._conclude(claim, message, state, complete(message.call, state, replies, self.types))
         step.cancels = state.terms.cancel_rest and None in replies
         return step
+
+    def _conclude(self, claim: Claim, message: Message, state: BufferState, found: BufferComplete) -> Step:
+        """The step that ends the Buffer with `found`, or in a fault if that is too little (B14)."""
+        if state.terms.on_partial == "fault" and not state.terms.are_met(state.total, found.successful):
+            text = too_few(found, state.terms.min_success)
+            return self._refuse(claim, message, Refusal("too_few_successes", text))
+        return self.finish(claim, message, state.return_to, message.call, found)
 
 
 class DeclaredBuffer(Buffer):
@@ -216,7 +230,7 @@ def _check_numbers(start: BufferStart, terms: Terms) -> None:
         raise Refusal("bad_payload", text)
 
 
-def _join(claim: Claim, message: Message, state: BufferState) -> Join:
+def _join(claim: Claim, message: Message, state: BufferState, low: int) -> Join:
     """What the backend is to do as results come in."""
     call = message.call
     joined = Message(
@@ -225,13 +239,13 @@ def _join(claim: Claim, message: Message, state: BufferState) -> Join:
     more = Message(f"{call}*", MORE, message.conversation, state.target, claim.listener, "", b"", call, message.hop)
     enough, spare = state.terms.bounds(state.total)
     return Join(
-        call,
+        join_id(claim, call),
         state.sent,
         encode_message(joined),
         state.collect,
         state.expires,
         more=b"" if state.is_all_sent else encode_message(more),
-        low=state.window - state.piece,
+        low=low,
         enough=enough,
         spare=spare,
     )

@@ -35,6 +35,16 @@ class BufferState(msgspec.Struct, array_like=True):
         """How many are sent at once: few enough for the rest of the window to be busy meanwhile."""
         return min(MAX_PIECE, max(1, self.window // 4))
 
+    def release(self, room: int) -> tuple[int, int]:
+        """How many are to be sent now, and how many of those under way ask for more as soon as no others are left.
+
+        With less than a piece's worth of `room`, it is what there is room for, and at least one: so it goes on (B17).
+        """
+        if room >= self.piece:
+            return self.piece, self.window - self.piece
+        count = max(1, room)
+        return count, count * 3 // 4
+
     @property
     def is_all_sent(self) -> bool:
         """Whether nothing is left to be sent."""

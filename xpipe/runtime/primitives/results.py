@@ -14,22 +14,25 @@ from xpipe.runtime.primitives.buffer_state import BufferState
 
 def complete(id: str, state: BufferState, replies: Sequence[bytes | None], types: PayloadTypes) -> BufferComplete:
     """Every item accounted for (B5), given the replies to those that were sent."""
-    read = [None if data is None else decode_message(data) for data in replies]
-    faults = sum(reply is not None and reply.kind == FAULT for reply in read)
-    successes = len(read) - read.count(None) - faults
+    found: list[BufferItemResult | None] = []
+    faults = 0
+    for index, data in enumerate(replies):  # One reply at a time is decoded: there may be very many.
+        reply = None if data is None else decode_message(data)
+        faults += reply is not None and reply.kind == FAULT
+        found.append(None if reply is None else _result(index, reply, _listener(index, state), types))
+    successes = len(replies) - replies.count(None) - faults
     certain = state.terms.are_certain(state.total, successes, faults)
     total = max(state.total, state.sent)
-    read += [None] * (total - len(read))
-    results = [_result(index, reply, state, certain, types) for index, reply in enumerate(read)]
+    found += [None] * (total - len(found))
+    results = [one or _absent(index, state, certain) for index, one in enumerate(found)]
     return BufferComplete(id, total, sum(one.success for one in results), results, state.total < 0)
 
 
-def _result(
-    index: int, reply: Message | None, state: BufferState, certain: bool, types: PayloadTypes
-) -> BufferItemResult:
-    listener = state.members[index % len(state.members)]
-    if reply is None:
-        return BufferItemResult(index, False, None, *_absence(index < state.sent, certain), listener)
+def _listener(index: int, state: BufferState) -> str:
+    return state.members[index % len(state.members)]
+
+
+def _result(index: int, reply: Message, listener: str, types: PayloadTypes) -> BufferItemResult:
     try:
         payload: Any = types.decode(reply.type, reply.payload)
     except PayloadError as error:  # It would make the whole result unreadable.
@@ -37,6 +40,10 @@ def _result(
     if reply.kind == FAULT:
         return BufferItemResult(index, False, None, payload.code, payload.text, listener)
     return BufferItemResult(index, True, Packed(reply.type, reply.payload), listener=listener)
+
+
+def _absent(index: int, state: BufferState, certain: bool) -> BufferItemResult:
+    return BufferItemResult(index, False, None, *_absence(index < state.sent, certain), _listener(index, state))
 
 
 def _absence(begun: bool, certain: bool) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""`system.sequence`, and listeners with a `sequence`: each step on the answer of the one before (S1 to S8)."""
+"""`system.sequence`, and listeners with a `sequence`: each step on the answer of the one before (S1 to S9)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,36 @@ import msgspec
 from xpipe.core import chains
 from xpipe.core.codec import Packed
 from xpipe.core.errors import PayloadError
-from xpipe.core.messages import FAULT, JOINED, REQUEST, Claim, Join, Message, Step, decode_message, encode_message
+from xpipe.core.messages import (
+    FAULT,
+    JOINED,
+    REQUEST,
+    Claim,
+    DeadLetter,
+    Join,
+    Message,
+    Send,
+    Step,
+    decode_message,
+    encode_message,
+)
 from xpipe.core.payloads import Fault, SequenceComplete, SequenceError, SequenceStart, SequenceStep
-from xpipe.runtime.primitives.base import Primitive, Refusal, Setting, check_seconds
+from xpipe.runtime.primitives.base import Primitive, Refusal, Setting, check_seconds, join_id
 from xpipe.runtime.router import open_call
 
 
 class _State(msgspec.Struct, array_like=True):
-    """How far a Sequence is. tries: of the step `index` so far; given: its payload, if it may be tried again."""
+    """How far a Sequence is.
+
+    tries: of the step `index` so far; request: the id of its message, the same in every try; given: its payload, if it
+    may be tried again.
+    """
 
     steps: list[SequenceStep]
     return_to: str
     index: int = -1
     tries: int = 0
+    request: str = ""
     given: Packed | None = None
 
     @property
@@ -74,11 +91,12 @@ class Sequence(Primitive):
             fault.attempt,
             fault.retryable,
             fault.traceback,
+            fault.causes,
             sequence_id=open_call(claim, message),
             step=step,
             index=index,
         )
-        return self.router.fail(claim, message, error)
+        return self.fail(claim, message, claim.call, error)
 
     def _start(self, claim: Claim, message: Message, start: SequenceStart) -> Step:
         steps = [SequenceStep(one) if isinstance(one, str) else one for one in start.steps]
@@ -96,7 +114,8 @@ class Sequence(Primitive):
     def _hear(self, claim: Claim, message: Message, state: _State) -> Step:
         """The step that follows from how the one under way ended."""
         if message.kind == JOINED:
-            [data] = self.setting.backend.join_results(claim.thread)
+            # None are left when the thread has been cancelled meanwhile; then whatever follows is refused.
+            data = next(iter(self.setting.backend.join_results(claim.thread)), None)
             if data is None:
                 return self._time_out(claim, message, state)
             reply = decode_message(data)
@@ -116,7 +135,7 @@ class Sequence(Primitive):
 
     def _advance(self, claim: Claim, message: Message, state: _State, payload: Any, what: str) -> Step:
         """The step that calls the next one with `payload`."""
-        state.index, state.tries = state.index + 1, 0
+        state.index, state.tries, state.request = state.index + 1, 0, self.router.new_id()
         target = state.step.listener
         try:
             packed = self.pack(payload, target, (target,), what, state.index)
@@ -127,11 +146,9 @@ class Sequence(Primitive):
 
     def _call(self, claim: Claim, message: Message, state: _State, payload: Packed) -> Step:
         state.tries += 1
-        target, timeout = state.step.listener, state.step.timeout
-        name = chains.escape(target) if state.tries == 1 else chains.instance(target, state.tries)
-        segment, index = f"{state.index}.{name}", 0 if timeout else -1
-        send = self.router.request(claim, message, target, payload.type, payload.data, segment, index)
-        step = Step(claim.thread, claim.fence, open_call(claim, message), [send], state=_encode(state))
+        timeout = state.step.timeout
+        step = Step(claim.thread, claim.fence, open_call(claim, message), state=_encode(state))
+        step.sends = [self._request(claim, message, state, payload)]
         step.ends = True  # What was waited for so far; a join would take the answer for its own.
         if timeout:
             step.join = self._join(claim, message, state, self.setting.now() + timeout)
@@ -139,9 +156,25 @@ class Sequence(Primitive):
             step.no_answer = True
         return step
 
+    def _request(self, claim: Claim, message: Message, state: _State, payload: Packed) -> Send:
+        """The step under way, to be begun by a call of its own in each try."""
+        step = state.step
+        index = chains.try_segment(state.index, state.tries) if step.retry else str(state.index)
+        return self.router.request(
+            claim,
+            message,
+            step.listener,
+            payload.type,
+            payload.data,
+            f"{index}.{chains.escape(step.listener)}",
+            0 if step.timeout else -1,
+            state.request if state.tries == 1 else "",
+            state.request,
+        )
+
     def _join(self, claim: Claim, message: Message, state: _State, expires: float) -> Join:
         call, sender, hop = open_call(claim, message), state.step.listener, message.hop + 2
-        id = f"{call}.{state.index}.{state.tries}"
+        id = f"{join_id(claim, call)}.{state.index}.{state.tries}"
         joined = Message(f"{id}+", JOINED, message.conversation, sender, claim.listener, "", b"", call, hop)
         return Join(id, 1, encode_message(joined), expires=expires)
 
@@ -165,7 +198,12 @@ class Sequence(Primitive):
         if step.retry is not None and step.retry.retries(state.tries, _names(fault)):
             due = self.setting.now() + step.retry.delay(state.tries, self.setting.chance)
             return Step(claim.thread, claim.fence, again=message.attempt + 1, due=due)
-        return self._fail(claim, message, fault, step.listener, state.index)
+        failed = self._fail(claim, message, fault, step.listener, state.index)
+        if state.given is not None and not self.router.is_tried_again(claim, "SequenceError"):
+            request = self._request(claim, message, state, state.given)
+            told = failed.answer is not None
+            failed.dead = DeadLetter(request.message, message.payload, told, attempts=state.tries)  # S9
+        return failed
 
 
 class DeclaredSequence(Sequence):
@@ -187,8 +225,8 @@ class DeclaredSequence(Sequence):
 
 
 def _names(fault: Fault) -> tuple[str, ...]:
-    """What a RetryPolicy may call `fault`: its code, and the class of the exception that its text begins with."""
-    return (fault.code, fault.text.partition(":")[0]) if fault.code == "exception" else (fault.code,)
+    """What a RetryPolicy may call `fault`."""
+    return (fault.code, *fault.causes)
 
 
 def _check_numbers(step: SequenceStep, index: int) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
 
 import msgspec
 
 from xpipe.core.codec import decode_listed
-from xpipe.core.messages import REQUEST, readable
+from xpipe.runtime.history import find_request
 from xpipe.runtime.primitives.base import Refusal
 from xpipe.runtime.primitives.buffer_state import BufferState
 from xpipe.runtime.primitives.items import FiledItems, ListedItems, Source
@@ -52,11 +51,7 @@ class Sources:
 
     def _load(self, thread: str, call: str) -> Sequence[msgspec.Raw]:
         """The items in the request that opened `call`."""
-        for at in count():
-            slot = self._read_slot(thread, at)
-            if slot is None:
-                break
-            message = readable(slot)
-            if message is not None and message.kind == REQUEST and message.call == call:
-                return decode_listed(message.type, message.payload).items
-        raise Refusal("damaged_message", "the message that holds the items of the Buffer cannot be read any more")
+        message = find_request(self._read_slot, thread, call)
+        if message is None:
+            raise Refusal("damaged_message", "the message that holds the items of the Buffer cannot be read any more")
+        return decode_listed(message.type, message.payload).items
