@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis_server
@@ -17,7 +18,12 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
-@pytest.fixture(params=sorted(KINDS))
+def default_and_slow(default: str, *others: str) -> list[Any]:
+    """Parameters of which all but the first belong to the slow tests: a command starts a process for each."""
+    return [default, *(pytest.param(one, marks=pytest.mark.slow) for one in others)]
+
+
+@pytest.fixture(params=default_and_slow("sqlite", *sorted(KINDS.keys() - {"sqlite"})))
 def stored(bench: Bench, request: pytest.FixtureRequest) -> Stored:
     """An organism whose state stays, in each of the backends where it does."""
     if request.param == "redis" and redis_server.binary() is None:
@@ -25,7 +31,7 @@ def stored(bench: Bench, request: pytest.FixtureRequest) -> Stored:
     return KINDS[request.param](bench)
 
 
-@pytest.fixture(params=["sqlite", "redis", "manager"])
+@pytest.fixture(params=default_and_slow("sqlite", "redis", "manager"))
 def shared(request: pytest.FixtureRequest) -> str:
     """The section of a backend that several processes share."""
     if request.param == "manager":

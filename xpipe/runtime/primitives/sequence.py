@@ -32,16 +32,16 @@ from xpipe.runtime.router import open_call
 class _State(msgspec.Struct, array_like=True):
     """How far a Sequence is.
 
-    tries: of the step `index` so far; request: the id of its message, the same in every try; given: its payload, if it
-    may be tried again.
+    tries: of the step `index` so far; given: its payload, if it may be tried again; request: the id of its message, the
+    same in every try.
     """
 
     steps: list[SequenceStep]
     return_to: str
     index: int = -1
     tries: int = 0
-    request: str = ""
     given: Packed | None = None
+    request: str = ""
 
     @property
     def step(self) -> SequenceStep:
