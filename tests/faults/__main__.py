@@ -1,4 +1,4 @@
-"""Kills runs hundreds of times: python -m tests.faults --kills 200 [--backend sqlite|redis] [--seed N]"""
+"""Kills runs hundreds of times: python -m tests.faults --kills 200 [--backend sqlite|redis] [--point NAME]"""
 
 from __future__ import annotations
 

@@ -73,11 +73,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="kills at each point, and at random times")
     parser.add_argument("--backend", choices=list(BACKENDS), action="append", help="only this one")
+    parser.add_argument("--point", action="append", help="only at this one, by its name in the table")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file that the result is written to")
     given = parser.parse_args(arguments)
     began = time.monotonic()
-    series = all_series(given.backend or list(BACKENDS))
+    series = [one for one in all_series(given.backend or list(BACKENDS)) if one.name in (given.point or [one.name])]
+    if not series:
+        parser.error("no such point; the names stand in the table of the results")
     spawner = Spawner(ENVIRONMENT)
     for kills in [*range(ROUND, given.kills, ROUND), given.kills]:
         run_all(series, kills, given.seed, spawner)

@@ -67,7 +67,7 @@ class Spawner:
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._lock = threading.Lock()
         self._forks: dict[int, Fork] = {}
-        self._answers: list[int] = []
+        self._begun: list[Fork] = []
         self._answered = threading.Condition()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -78,8 +78,8 @@ class Spawner:
         with self._lock, self._answered:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
-            assert self._answered.wait_for(lambda: self._answers, 60), "the spawner does not answer"
-            return self._forks[self._answers.pop()]
+            assert self._answered.wait_for(lambda: self._begun, 60), "the spawner does not answer"
+            return self._begun.pop()  # It may have ended by now.
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -87,8 +87,8 @@ class Spawner:
             pid, code = json.loads(line)
             with self._answered:
                 if code == READY:
-                    self._forks[pid] = Fork(pid)
-                    self._answers.append(pid)
+                    fork = self._forks[pid] = Fork(pid)
+                    self._begun.append(fork)
                     self._answered.notify()
                 else:
                     self._forks.pop(pid).end(code)
