@@ -127,9 +127,9 @@ class Handlers:
         return asyncio.get_running_loop().time()
 
     def _is_early(self, plan: Plan, metadata: HandlerMetadata) -> bool:
-        """Whether this call is one of the first that ask for `plan`."""
+        """Whether this call is one of the first that ask for `plan`; each has a thread of its own."""
         asked = self._asked.setdefault(plan.id, set())
-        asked.add(metadata.message_id)
+        asked.add(metadata.thread_id)
         return len(asked) <= plan.fails
 
     async def _too_late(self) -> Any:
