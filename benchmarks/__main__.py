@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import scale, workers
+from benchmarks import scale, startup, workers
 from benchmarks.errors import Failed
 from benchmarks.machine import machine, versions
 from benchmarks.options import Options, Size
@@ -30,7 +30,7 @@ class Case(Protocol):
         """Measure; each table as it is ready. Raises Failed."""
 
 
-CASES: dict[str, Case] = {"scale": scale, "workers": workers}
+CASES: dict[str, Case] = {"scale": scale, "startup": startup, "workers": workers}
 
 
 def main(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -32,9 +33,10 @@ def run_xpipe(*arguments: str) -> Ran:
     return run(sys.executable, "-m", "xpipe", *arguments)
 
 
-def run(*command: str) -> Ran:
-    """Run `command` to its end. Raises Failed when its exit code is not 0."""
+def run(*command: str, variables: Mapping[str, str] | None = None) -> Ran:
+    """Run `command` to its end, with `variables` besides those of this process. Raises Failed unless it ends with 0."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XPIPE_")}
+    environment |= variables or {}
     with tempfile.TemporaryDirectory() as folder, open(f"{folder}/stderr", "w+b") as stderr:
         note = Path(folder, "note")
         launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(note), *command]

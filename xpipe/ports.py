@@ -250,6 +250,10 @@ class SharedBackend(Protocol):
     def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
         """The threads of one conversation or of all, without the root pair, oldest first or `newest` first."""
 
+    def hops(self, conversation: str, start: int = 0) -> Iterator[bytes]:
+        """What became of the messages of `conversation`: encoded HopRecords in the order of their commits, without the
+        first `start` ones; nothing for an unknown conversation."""
+
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         """Up to `most` threads whose id begins with `prefix`."""
 
@@ -285,6 +289,9 @@ class SharedBackend(Protocol):
     ) -> Iterator[ConversationRecord]:
         """All conversations, or only those that run, that `owner` owns, that run or have outputs that nobody has
         printed; oldest first."""
+
+    def conversation(self, id: str) -> ConversationRecord | None:
+        """The conversation `id`, if there is one."""
 
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         """`pump` owns `conversation` from now on; how it is then. None if it is unknown, or not that of `owner` now."""

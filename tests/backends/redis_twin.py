@@ -87,6 +87,7 @@ class Twins(InMemoryBackend):
         for conversation in self._store.conversations:
             self.both("threads", conversation)
             self.both("threads", conversation, newest=True)
+            self.both("hops", conversation)
 
     def compare_prefixes(self, prefix: str) -> None:
         ours, theirs = (sorted(one.find_threads(prefix, 1_000), key=repr) for one in (super(), self.redis))

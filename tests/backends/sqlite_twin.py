@@ -23,6 +23,7 @@ def seen(backend: SharedBackend) -> dict[str, Any]:
         "newest": list(backend.threads(newest=True)),
         "found": {start: by_id(backend.find_threads(start, 1_000)) for start in "0123456789abcdef"},
         "slots": [backend.buffer_get_thread(one.thread) for one in threads],
+        "hops": [list(backend.hops(one.id)) for one in conversations],
         "results": [backend.join_results(one.thread) for one in threads],
         "listed": sorted(backend.buffer_list_threads()),
         "registry": sorted(backend.registry_list_all()),

@@ -19,11 +19,13 @@ from xpipe.core.messages import (
     Claim,
     Cursor,
     DeadLetter,
+    HopRecord,
     Injection,
     Join,
     PumpRecord,
     Send,
     Step,
+    encode_hop,
     readable,
 )
 
@@ -106,6 +108,7 @@ class Life:
 
     def step(self, claim: Claim) -> Step:
         step = self.plain_step(claim)
+        step.hop = self.random.choice([b"", encode_hop(HopRecord("m", "a", self.number(), 0.0, 0.0, ""))])
         step.cancels = not (step.again or step.join) and self.random.random() < 0.1
         return step
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -18,7 +19,20 @@ from sqlite_twin import CURSORS, Pair, Twin
 
 from xpipe.backends import sqlite_cache, sqlite_joins
 from xpipe.core.limits import Limits
-from xpipe.core.messages import Answer, Claim, Cursor, DeadLetter, Injection, Join, PumpRecord, Send, Step, readable
+from xpipe.core.messages import (
+    Answer,
+    Claim,
+    Cursor,
+    DeadLetter,
+    HopRecord,
+    Injection,
+    Join,
+    PumpRecord,
+    Send,
+    Step,
+    encode_hop,
+    readable,
+)
 
 PUMPS = [PUMP, "pump-2", "pump-3"]
 NAMES = ("a", "b", "c", "buffer")
@@ -28,7 +42,8 @@ JUNK = b"\xc1junk"
 
 @pytest.fixture(autouse=True)
 def same_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets, "token_bytes", lambda count: b"s" * count)
+    for module, name in ((secrets, "token_bytes"), (os, "urandom")):
+        monkeypatch.setattr(module, name, lambda count: b"s" * count)
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +115,7 @@ class Errands:
 
     def step(self, claim: Claim) -> Step:
         step = self.plain_step(claim)
+        step.hop = self.random.choice([b"", encode_hop(HopRecord("m", "a", self.random.randrange(99), 0.0, 0.0, ""))])
         step.cancels = not (step.again or step.join) and self.random.random() < 0.1
         return step
 

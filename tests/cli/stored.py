@@ -16,6 +16,13 @@ SQLITE = "backend: {type: sqlite, path: state/bench.db}\n"
 STATE_FILE = "state/bench.db"
 
 
+def rows(stdout: bytes) -> list[dict[str, Any]]:
+    """The rows in JSON Lines, without the schema_version that each of them has."""
+    found = [json.loads(line) for line in stdout.splitlines()]
+    assert {row.pop("schema_version") for row in found} <= {1}
+    return found
+
+
 @dataclass
 class Stored:
     """An organism in `bench` that keeps its state in the backend `settings`; `options` say where without its file."""
@@ -54,7 +61,7 @@ class Stored:
 
     def jsonl(self, command: str, *arguments: str) -> list[dict[str, Any]]:
         """The rows that the command prints."""
-        return [json.loads(line) for line in self.look(command, *arguments, "--jsonl").stdout.splitlines()]
+        return rows(self.look(command, *arguments, "--jsonl").stdout)
 
     def kill_a_run(self, name: str, *sends: str, outputs: int = 0) -> None:
         """Start a run with `sends`; kill it when the handler told the name `name` runs and `outputs` wait in vain."""

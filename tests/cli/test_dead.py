@@ -6,16 +6,13 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from cli.bench import Bench
 from cli.given_up import BROKEN, MOODY_ONE, dead, listed, make, numbers
-from cli.stored import Stored, in_sqlite
+from cli.stored import Stored, in_sqlite, rows
 from cli.test_terminal import Terminal
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_list_shows_what_was_given_up_on_and_why(stored: Stored) -> None:
@@ -39,8 +36,7 @@ def test_the_list_shows_what_was_given_up_on_and_why(stored: Stored) -> None:
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", row["given_up"])
     assert (row["fault"]["code"], row["fault"]["origin"]) == ("exception", "broken")
     assert row["fault"]["traceback"].startswith("Traceback (most recent call last):\n")
-    lines = dead(stored, "list", "--jsonl").stdout.splitlines()
-    assert [json.loads(line) for line in lines] == listed(stored)
+    assert rows(dead(stored, "list", "--jsonl").stdout) == listed(stored)
 
 
 def test_filters_choose_by_listener_code_and_age_and_a_limit_shows_the_newest(stored: Stored) -> None:
@@ -197,25 +193,6 @@ def test_the_users_code_is_not_run_and_what_is_not_needed_is_not_imported(bench:
         unwanted = {"redis", "rich", "lxml", "multiprocessing", "xpipe.assembly", "xpipe.runtime.pump"}
         assert not unwanted & set(looked.stderr.split())
     assert not (bench.folder / "ran").exists()
-
-
-def test_the_examples_of_the_readme_do_what_they_say(bench: Bench) -> None:
-    stored = in_sqlite(bench)
-    stored.organism("broken", "sleeper")
-    stored.run(BROKEN)
-    stored.kill_a_run("asleep", 'sleeper={"text": "asleep", "seconds": 600}')
-    [sleeper] = stored.jsonl("threads", "--listener", "sleeper")
-    section = README.read_text("utf-8").partition("### Looking in, tidying up")[2].partition("## ")[0]
-    examples = re.findall(r"^xpipe ((?:dead|cancel) [^#\n]*)", section, re.MULTILINE)
-    assert [words.split()[:2] for words in examples] == [
-        ["cancel", "organism.yaml"],
-        *(["dead", command] for command in ("list", "show", "retry", "drop")),
-    ]
-    for example in examples:
-        words = example.replace("3f2a", sleeper["conversation"][:20]).split()
-        assert bench.run(*words).returncode == 0, example
-    assert listed(stored) == []
-    assert stored.jsonl("outputs", sleeper["conversation"])[0]["payload"]["code"] == "cancelled"
 
 
 def test_without_a_command_it_shows_help(bench: Bench) -> None:

@@ -1,11 +1,18 @@
-"""`xpipe run` ends with the code of the table in README, and says why in one sentence on stderr."""
+"""`xpipe run` ends with the code of the table in README, and says why in one sentence on stderr.
+
+130 and 143 are provoked in test_signals.py.
+"""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import pytest
 
 from cli.bench import Bench
 from xpipe.cli.errors import exit_code, exit_code_of_signal, explain
+from xpipe.core import errors
 from xpipe.core.errors import BackendError, ConfigError, PayloadError, PoolError, UsageError
 from xpipe.core.findings import Finding
 
@@ -34,7 +41,9 @@ def test_a_bug_shows_its_traceback_and_asks_to_be_reported() -> None:
 def test_findings_are_counted() -> None:
     findings = [Finding("o.yaml", 3, 1, "key-unknown", "There is no peer.", "Did you mean peers?")]
     assert explain(ConfigError(findings)).splitlines() == [
-        "o.yaml:3:1: error[key-unknown]: There is no peer. Did you mean peers?",
+        "o.yaml:3:1: error[key-unknown]: There is no peer.",
+        "    hint: Did you mean peers?",
+        "",
         "xpipe: 1 error in o.yaml; nothing was done",
     ]
 
@@ -139,10 +148,16 @@ def test_3_when_the_organism_is_not_there(bench: Bench) -> None:
 def test_3_with_every_finding_when_the_organism_is_invalid(bench: Bench) -> None:
     run = bench.run("run", bench.organism("echo", "nobody", extra="mesages: []\n"))
     assert (run.returncode, run.stdout) == (3, b"")
-    *findings, count = run.stderr.decode().splitlines()
+    *findings, count = run.stderr.decode().rstrip("\n").split("\n\n")
     assert len(findings) == 2
-    assert all(": error[" in finding for finding in findings)
+    assert all(": error[" in finding and " | " in finding for finding in findings)
     assert count == f"xpipe: 2 errors in {bench.folder}/organism.yaml; nothing was done"
+
+
+def test_2_when_only_what_set_says_is_wrong(bench: Bench) -> None:
+    run = bench.run("run", bench.organism("echo"), "--set", "limits.hops=many")
+    assert (run.returncode, run.stdout) == (2, b"")
+    assert run.stderr.startswith(b"--set limits.hops=many: error[wrong-type]: ")
 
 
 def test_4_when_the_backend_is_not_there(bench: Bench) -> None:
@@ -193,3 +208,33 @@ def test_1_when_workers_cannot_load_the_handlers(bench: Bench) -> None:
     assert b"a worker process cannot load the handlers: " in run.stderr
     assert b"\n    raise RuntimeError('not in a worker')\n" in run.stderr
     assert b"1 unfinished" in run.stdout
+
+
+BUG = """
+import sys
+
+
+class Bug:
+    def find_spec(self, name, path=None, target=None):
+        if name == "xpipe.cli.running":
+            raise ZeroDivisionError("by zero")
+
+
+sys.meta_path.insert(0, Bug())
+"""
+
+
+def test_70_for_a_bug_with_its_traceback_and_a_request_to_report_it(bench: Bench) -> None:
+    (bench.folder / "sitecustomize.py").write_text(BUG)
+    run = bench.run("run", bench.organism("echo"), "--send", "echo={}", PYTHONPATH=str(bench.folder))
+    assert (run.returncode, run.stdout) == (70, b"")
+    *trace, last = run.stderr.decode().splitlines()
+    assert "ZeroDivisionError: by zero" in trace
+    assert last.startswith("xpipe: this is a bug in xpipe (ZeroDivisionError); please report it")
+
+
+def test_the_table_in_readme_has_every_code_there_is() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("## Exit codes")[2].partition("\n\nFaults")[0]
+    told = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in row.split(",")}
+    assert told == {value for name, value in vars(errors).items() if name.startswith("EXIT_")}

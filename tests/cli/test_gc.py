@@ -29,7 +29,7 @@ def test_all_that_is_over_goes_and_the_root_stays(stored: Stored) -> None:
     found = stored.json("gc", *ALL)
 
     assert found["collected"] == {
-        "conversations": {"done": 1, "failed": 1},
+        "conversations": {"cancelled": 0, "done": 1, "failed": 1},
         "threads": len(ran["threads"]),
         "slots": sum(one["slots"] for one in ran["threads"]),
         "bytes": sum(one["bytes"] for one in ran["threads"]),

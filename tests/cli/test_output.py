@@ -13,6 +13,7 @@ import pytest
 from lxml import etree
 
 from cli.bench import Bench
+from cli.stored import rows
 from xpipe.cli.harvest import Harvest
 from xpipe.cli.outlet import Descriptor
 from xpipe.cli.run import Plan
@@ -130,7 +131,7 @@ def test_an_answer_that_xml_cannot_carry_is_a_fault_in_its_place(bench: Bench) -
 
 def test_json_and_out_give_both(bench: Bench) -> None:
     run = bench.run("run", bench.organism("echo"), "--send", 'echo={"text": "x"}', "--json", "--out", "out.jsonl")
-    assert json.loads(run.stdout)["outputs"] == [json.loads((bench.folder / "out.jsonl").read_text())]
+    assert json.loads(run.stdout)["outputs"] == rows((bench.folder / "out.jsonl").read_bytes())
 
 
 def test_an_existing_file_is_replaced_whole_and_keeps_its_mode(bench: Bench) -> None:
@@ -213,8 +214,8 @@ def test_closed_standard_streams_are_no_error(bench: Bench, closing: str, listen
 
 def test_outputs_that_could_not_be_shown_do_not_count_as_printed() -> None:
     plan = Plan(
-        Path("organism.yaml"), messages=True, resume=False, serve=False, inputs=(), sends=(), workers=None,
-        timeout=None, grace=5.0, json=False, out=None, format=None,
+        Path("organism.yaml"), overrides=(), messages=True, resume=False, serve=False, inputs=(), sends=(),
+        workers=None, timeout=None, grace=5.0, json=False, out=None, format=None,
     )  # fmt: skip
     gone = BackendError("the backend is gone")
     result = Result(End(Reason.FINISHED), gone, None, Harvest(PayloadTypes([]), True, None), None, None)

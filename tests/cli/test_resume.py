@@ -148,7 +148,7 @@ def test_resume_shows_an_answer_that_is_only_still_to_be_printed(bench: Bench) -
 
     shown = resumed.stdout.decode()
     assert "text: said" in shown
-    assert "2 conversations (1 done, 1 failed), 0 hops in" in shown
+    assert "2 conversations (1 done, 1 cancelled), 0 hops in" in shown
 
 
 def test_resume_prints_nothing_where_nothing_is_to_be_resumed(bench: Bench) -> None:

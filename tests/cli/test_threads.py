@@ -249,7 +249,6 @@ def test_a_table_fits_the_terminal(bench: Bench, columns: int, whole: bool) -> N
         (["--limit", "many"], "--limit 'many' is no number of rows"),
         (["--older-than", "soon"], "--older-than: 'soon' is not a duration"),
         (["--json", "--jsonl"], "leave one of them out"),
-        (["--tree", "--json"], "--tree draws for people"),
     ],
 )
 def test_2_for_wrong_options(bench: Bench, arguments: list[str], sentence: str) -> None:

@@ -36,10 +36,12 @@ class Talk:
     id: str
     owner: str
     calls: list[Call] = field(default_factory=list)
+    hops: list[bytes] = field(default_factory=list)
     in_flight: int = 0
     outputs: int = 0
     delivered: int = 0
     faulted: bool = False
+    cancelled: bool = False
     ended: float = 0.0
     retried_from: str = ""
 
@@ -54,7 +56,7 @@ class Talk:
     def state(self) -> str:
         if not self.ended:
             return "running"
-        return "failed" if self.faulted else "done"
+        return "cancelled" if self.cancelled else "failed" if self.faulted else "done"
 
     @property
     def threads(self) -> int:
@@ -155,6 +157,7 @@ class Model:
         talk.in_flight = 0
         for call in waiting:
             self._reply(call, FAULT)
+        talk.cancelled = True
         self._end(talk)
         return True
 

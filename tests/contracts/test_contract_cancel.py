@@ -23,7 +23,7 @@ def test_a_cancelled_conversation_ends_with_a_fault_and_nothing_under_way(drive:
     assert cancel(drive, id) is True
 
     assert drive.advance().claims == []
-    assert drive.record(id).state == "failed"
+    assert drive.record(id).state == "cancelled"
     assert (drive.record(id).ended, drive.record(id).outputs) == (drive.now, 1)
     assert [event.kind for event in drive.events] == ["output", "ended"]
     assert [kind(drive.events[0].message), payload(drive.events[0].message)] == ["fault", FAULT_BYTES]
@@ -83,7 +83,7 @@ def test_who_has_been_answered_gets_no_fault(drive: Driver) -> None:
 
     assert cancel(drive, id) is True
 
-    assert (drive.record(id).state, drive.record(id).outputs) == ("done", 2)
+    assert (drive.record(id).state, drive.record(id).outputs) == ("cancelled", 2)
     assert [event.kind for event in drive.advance().events] == ["ended"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from xpipe.core.errors import LimitError
-from xpipe.core.messages import Claim, Cursor, Injection, PumpRecord, Step, decode_message
+from xpipe.core.messages import Claim, Cursor, HopRecord, Injection, PumpRecord, Step, decode_message, encode_hop
 from xpipe.ports import JoinRecord, Load, SharedBackend
 
 MAX_THREADS = 6
@@ -152,6 +152,8 @@ class Conversations(Machine):
         pump, claim, call = self.held.pop(at % len(self.held))
         call.holder = ""
         step = self.step(claim, call, how)
+        step.hop = encode_hop(HopRecord("m", "a", len(call.talk.hops), 0.0, 0.0, ""))
+        call.talk.hops.append(step.hop)
         assert self.advance(pump, step).refused == {}
         self.finished.append((pump, step))
 
@@ -277,6 +279,7 @@ class Conversations(Machine):
             (one.id, one.owner, one.state, one.ended, one.outputs, one.delivered, one.threads, one.retried_from)
             for one in model.talks.values()
         ]
+        assert {id: list(backend.hops(id)) for id in model.talks} == {id: one.hops for id, one in model.talks.items()}
 
     def check_totals(self) -> None:
         totals, model = self.backend.totals(), self.model

@@ -111,5 +111,6 @@ def test_a_buffer_ends_in_time_in_another_run_when_its_own_is_killed(world: Worl
 def told_by(world: World, run: Run) -> list[dict[str, Any]]:
     """The payloads of what `run` prints, once it has printed something."""
     out = world.folder / f"out-{run.number}.jsonl"
+    until_true(lambda: run.has_begun, 60.0)
     until_true(lambda: out.read_bytes().endswith(b"\n"), 60.0)
     return [json.loads(line)["payload"] for line in out.read_bytes().splitlines()]

@@ -94,7 +94,7 @@ class Rig:
         self.types = PayloadTypes([Ping, Pong, Other, *accepted])
         self.topology = Topology([*system_listeners(), *listeners], self.types)
         numbers = count(1)
-        self.router = Router(self.topology, self.types, self.limits, secret, lambda: f"m{next(numbers)}")
+        self.router = Router(self.topology, self.types, self.limits, secret, lambda: f"m{next(numbers)}", lambda: 0.0)
 
     def claim(self, listener: str = "a", **options: Any) -> Claim:
         """A claim of the thread of `listener`, called by a thread of `boss`."""

@@ -22,7 +22,7 @@ def test_the_cases_are_listed_with_what_they_are() -> None:
     listed = python("-m", "benchmarks", "--list")
 
     assert listed.returncode == 0
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["scale", "workers"]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["scale", "startup", "workers"]
     assert all(len(line.split()) > 3 for line in listed.stdout.splitlines())
 
 
@@ -30,7 +30,7 @@ def test_an_unknown_case_is_a_usage_error_that_names_those_there_are() -> None:
     refused = python("-m", "benchmarks", "speed")
 
     assert refused.returncode == 2
-    assert "no such case: speed; there are scale, workers" in refused.stderr
+    assert "no such case: speed; there are scale, startup, workers" in refused.stderr
 
 
 def test_the_peak_memory_of_a_child_is_its_own_and_not_that_of_who_measures() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from xpipe.backends.claims import claim_ready
-from xpipe.backends.records import Conversation, JoinState, Thread
+from xpipe.backends.records import CANCELLED, FAILED, Conversation, JoinState, Thread
 from xpipe.backends.scopes import Scopes
 from xpipe.backends.store import Store
 from xpipe.core import chains
 from xpipe.core.messages import (
     DEAD,
-    FAULT,
     OUTPUT,
     REQUEST,
     Answer,
@@ -24,6 +24,7 @@ from xpipe.core.messages import (
     Step,
     decode_message,
     encode_message,
+    fault_message,
 )
 from xpipe.ports import Advanced
 
@@ -35,9 +36,13 @@ class Ledger(Scopes):
         super().__init__(store)
         self.secret = secret
         self.root = chains.root(organism)
-        self.root_id = chains.thread_id(secret, self.root)
         self.slots_per_thread = slots_per_thread
         self.max_threads = max_threads
+
+    @cached_property
+    def root_id(self) -> str:
+        """The thread id of the root."""
+        return chains.thread_id(self.secret, self.root)
 
     def exchange(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
         """What `SharedBackend.advance` does, on the records."""
@@ -87,6 +92,8 @@ class Ledger(Scopes):
         thread.touched = self.now
         if step.dead is not None:
             self._date(step.dead, thread)
+        if step.hop:
+            self.store.note_hop(thread.conversation, step.hop)
         if step.again:
             self._try_again(thread, step)
             return
@@ -214,7 +221,7 @@ class Ledger(Scopes):
 
     def _output(self, initiator: Thread, data: bytes, fault: bool) -> None:
         conversation = initiator.conversation
-        conversation.faulted = conversation.faulted or fault
+        conversation.verdict = FAILED if fault else conversation.verdict
         conversation.outputs += 1
         initiator.touched = self.now
         self.store.record(initiator, data)
@@ -330,20 +337,28 @@ class Ledger(Scopes):
         self._cancel_below(initiator)
         for call in waiting:
             self._output_fault(initiator, fault, call)  # C1
+        conversation.verdict = CANCELLED
         self._end(conversation)
         return True
 
     def _output_fault(self, initiator: Thread, fault: bytes, call: str) -> None:
         id, name = initiator.id, initiator.listener
-        self._output(
-            initiator, encode_message(Message(f"{call}!", FAULT, id, "system", name, "Fault", fault, call, 0)), True
-        )
+        self._output(initiator, fault_message(id, "system", name, fault, call, 0, self.now), True)
 
     def _request_all(self, initiator: Thread, injection: Injection) -> None:
         for index, to in enumerate(injection.to):
             call = f"{initiator.id}.{index}" if index else initiator.id
             message = Message(
-                call, REQUEST, initiator.id, initiator.listener, to, injection.type, injection.payload, call, 1
+                call,
+                REQUEST,
+                initiator.id,
+                initiator.listener,
+                to,
+                injection.type,
+                injection.payload,
+                call,
+                1,
+                at=self.now,
             )
             chain = chains.extend(initiator.chain, to)
             binding = Binding(chains.thread_id(self.secret, chain), chain, to, initiator.listener)

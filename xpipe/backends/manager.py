@@ -253,6 +253,9 @@ class ManagerBackend:
     def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
         return self._pages(Port.threads, conversation, newest)
 
+    def hops(self, conversation: str, start: int = 0) -> Iterator[bytes]:
+        return self._pages(Port.hops, conversation, start)
+
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         return list(self._pages(Port.find_threads, prefix, most))
 
@@ -292,6 +295,9 @@ class ManagerBackend:
         self, running: bool = False, owner: str | None = None, unsettled: bool = False
     ) -> Iterator[ConversationRecord]:
         return self._pages(Port.conversations, running, owner, unsettled)
+
+    def conversation(self, id: str) -> ConversationRecord | None:
+        return self._call(Port.conversation, id)
 
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         return self._call(Port.adopt, pump, conversation, owner)

@@ -143,6 +143,11 @@ class InMemoryBackend(MemoryContent):
         counts = one.outputs, one.delivered, len(one.threads)
         return ConversationRecord(one.id, chain, one.state, one.owner, *times, *counts, one.retried_from)
 
+    def conversation(self, id: str) -> ConversationRecord | None:
+        with self._lock:
+            found = self._store.conversations.get(id)
+            return self._conversation(found) if found else None
+
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         with self._lock:
             found = self._store.conversations.get(conversation)

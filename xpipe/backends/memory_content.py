@@ -12,7 +12,7 @@ from xpipe.backends.records import JoinState, Thread
 from xpipe.backends.store import MemoryStore
 from xpipe.core import chains
 from xpipe.core.errors import BackendError, LimitError
-from xpipe.core.messages import UNREADABLE, Join, damaged_letter, readable, tombstone
+from xpipe.core.messages import LOST_HOP, UNREADABLE, Join, damaged_letter, readable, readable_hop, tombstone
 from xpipe.ports import Damage, JoinRecord, RegistryRecord, ThreadRecord
 
 
@@ -130,6 +130,12 @@ class MemoryContent:
         for thread in reversed(found) if newest else found:
             yield _record(thread)
 
+    def hops(self, conversation: str, start: int = 0) -> Iterator[bytes]:
+        with self._lock:
+            known = self._store.conversations.get(conversation)
+            found = list(known.hops[start:]) if known else []
+        yield from found
+
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         with self._lock:
             found = (thread for id, thread in self._store.threads.items() if id.startswith(prefix))
@@ -210,6 +216,19 @@ class MemoryContent:
             with self._lock:
                 found = self._damages_of(id, set_aside)
             yield from found
+        for id in list(self._store.conversations):
+            with self._lock:
+                found = self._damaged_hops(id, set_aside)
+            yield from found
+
+    def _damaged_hops(self, id: str, set_aside: bool) -> list[Damage]:
+        conversation = self._store.conversations.get(id)
+        hops = conversation.hops if conversation else []
+        broken = [at for at, data in enumerate(hops) if readable_hop(data) is None]
+        for at in broken if set_aside else ():
+            self._store.bury(damaged_letter(hops[at], f"hop {at} of the conversation {id}", id, time.time()))
+            hops[at] = LOST_HOP
+        return [Damage(f"hop {at} of the conversation {id}", UNREADABLE, set_aside) for at in broken]
 
     def _damages_of(self, id: str, set_aside: bool) -> list[Damage]:
         thread = self._store.threads.get(id)

@@ -6,6 +6,10 @@ from collections.abc import MutableSequence
 
 from xpipe.core.messages import Join
 
+VERDICTS = ("done", "failed", "cancelled")
+"""How a conversation may end: nothing else, a fault reached its initiator, or somebody cancelled it."""
+DONE, FAILED, CANCELLED = range(3)
+
 
 class JoinState:
     """The results of a Buffer so far, by index. `thread` is told when all are there; None for a join without one.
@@ -157,10 +161,22 @@ class Conversation:
     """All threads that grew from one injected message. Its outputs are the first slots of its initiator.
 
     owner: the pump that is told of its events, "" for none; delivered: how many of its outputs have been printed;
-    ended: when, in seconds since the epoch, 0.0 while it runs; retried_from: see ConversationRecord.
+    ended: when, in seconds since the epoch, 0.0 while it runs; verdict: which of VERDICTS it ends with; retried_from:
+    see ConversationRecord. hops: encoded HopRecords in the order of their commits.
     """
 
-    __slots__ = ("delivered", "ended", "faulted", "id", "outputs", "owner", "retried_from", "started", "threads")
+    __slots__ = (
+        "delivered",
+        "ended",
+        "hops",
+        "id",
+        "outputs",
+        "owner",
+        "retried_from",
+        "started",
+        "threads",
+        "verdict",
+    )
 
     def __init__(self, id: str, owner: str, started: float, retried_from: str = "") -> None:
         self.id = id
@@ -169,16 +185,15 @@ class Conversation:
         self.retried_from = retried_from
         self.ended = 0.0
         self.delivered = 0
-        self.faulted = False
+        self.verdict = DONE
         self.outputs = 0
         self.threads: MutableSequence[str] = []
+        self.hops: MutableSequence[bytes] = []
 
     @property
     def state(self) -> str:
-        """running, done or failed."""
-        if not self.ended:
-            return "running"
-        return "failed" if self.faulted else "done"
+        """running, or one of VERDICTS."""
+        return VERDICTS[self.verdict] if self.ended else "running"
 
     @property
     def settled(self) -> bool:

@@ -33,7 +33,7 @@ from xpipe.backends.redis_wire import (
 )
 from xpipe.core import chains
 from xpipe.core.durations import DAY
-from xpipe.core.errors import BackendError
+from xpipe.core.errors import BackendError, EmptyBackendError
 from xpipe.core.messages import (
     REQUEST,
     ConversationRecord,
@@ -48,7 +48,7 @@ from xpipe.ports import Advanced, Capabilities, Load, Orphan
 
 log = logging.getLogger("xpipe.redis")
 
-LAYOUT = 3
+LAYOUT = 4
 _encode = msgspec.msgpack.Encoder().encode
 _decode_pump = msgspec.msgpack.Decoder(PumpRecord).decode
 _decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
@@ -91,7 +91,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         self._link.root_id = ""
         found = self._link.run("open", LAYOUT, root, secret, chains.thread_id(secret, root))
         if not found:
-            raise BackendError(f"{self._link.place}: there is no organism; run one first, or correct the prefix")
+            raise EmptyBackendError(f"{self._link.place}: there is no organism; run one first, or correct the prefix")
         layout, there, self._secret, root_id, ttl = found
         if layout > LAYOUT:
             raise BackendError(f"{self._link.place}: a newer xpipe wrote this (layout {layout}); upgrade xpipe")
@@ -145,7 +145,7 @@ class RedisBackend(RedisContent, RedisKeeping):
     def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
         if not messages and cursor is None:
             return []
-        starts = self._starts(messages)
+        starts = self._starts(messages, now)
         read = (cursor.name, _encode(cursor)) if cursor else ("", "")
         self._call("inject", pump, repr(now), self._slots_per_thread, *read, "", *map(packed_start, starts))
         return [start[0] for start in starts]
@@ -154,7 +154,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         letter = letter_field(number)
         if not self._link.send("HEXISTS", f"{self._prefix}dead", letter):
             return None  # Before a number is reserved for it.
-        [start] = self._starts([injection])
+        [start] = self._starts([injection], now)
         answer = self._call("inject", pump, repr(now), self._slots_per_thread, "", "", letter, packed_start(start))
         return start[0] if answer[0] else None
 
@@ -163,26 +163,26 @@ class RedisBackend(RedisContent, RedisKeeping):
         data = self._link.send("HGET", key, name)
         return None if data is None else self._link.decoded(_decode_cursor, data, key)
 
-    def _starts(self, messages: Sequence[Injection]) -> list[Start]:
+    def _starts(self, messages: Sequence[Injection], now: float) -> list[Start]:
         numbers = self._reserve(Counter(one.source for one in messages))
-        return [self._start(one, next(numbers[one.source])) for one in messages]
+        return [self._start(one, next(numbers[one.source]), now) for one in messages]
 
     def _reserve(self, wanted: Mapping[str, int]) -> dict[str, count[int]]:
         name = f"{self._prefix}numbers"
         last = {source: self._link.send("HINCRBY", name, source, number) for source, number in wanted.items()}
         return {source: count(int(last[source]) - number + 1) for source, number in wanted.items()}
 
-    def _start(self, injection: Injection, number: int) -> Start:
+    def _start(self, injection: Injection, number: int, now: float) -> Start:
         initiator = f"{injection.source}-{number}"
         chain = chains.extend(self._root, initiator)
         id = chains.thread_id(self._secret, chain)
-        requests = [self._request(injection, id, initiator, chain, at) for at in range(len(injection.to))]
+        requests = [self._request(injection, id, initiator, chain, at, now) for at in range(len(injection.to))]
         return id, chain, initiator, injection.fault, requests, injection.retried_from
 
-    def _request(self, injection: Injection, id: str, initiator: str, chain: str, at: int) -> Request:
+    def _request(self, injection: Injection, id: str, initiator: str, chain: str, at: int, now: float) -> Request:
         to = injection.to[at]
         call = f"{id}.{at}" if at else id
-        message = Message(call, REQUEST, id, initiator, to, injection.type, injection.payload, call, 1)
+        message = Message(call, REQUEST, id, initiator, to, injection.type, injection.payload, call, 1, at=now)
         below = chains.extend(chain, to)
         return call, to, encode_message(message), chains.thread_id(self._secret, below), below
 

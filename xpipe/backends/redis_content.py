@@ -154,6 +154,12 @@ class RedisContent:
         for row in pages(self._link, "threads_page", conversation or "", int(newest)):
             yield self._thread(row)
 
+    def hops(self, conversation: str, start: int = 0) -> Iterator[bytes]:
+        name = self._key("hops", conversation)
+        while page := self._link.send("LRANGE", name, start, start + PAGE - 1):
+            yield from page
+            start += len(page)
+
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         exact = self._threads_of([prefix]) if prefix else []
         if exact and len(prefix) >= len(self._link.root_id):  # No other id is longer, if not from outside.
@@ -177,6 +183,10 @@ class RedisContent:
         index = "running" if running else "conversations"
         for row in pages(self._link, "conversations_page", index, int(owner is not None), owner or "", int(unsettled)):
             yield self._link.read(read_conversation, row, f"{index} ", "registry ", "conversation:")
+
+    def conversation(self, id: str) -> ConversationRecord | None:
+        row = self._link.run("conversation_row", encoded(id))
+        return self._link.read(read_conversation, row, "registry ", "conversation:") if row else None
 
     def totals(self) -> BackendTotals:
         threads, talks, active, flight, slots, joins, dead, _ = self._link.run("totals")

@@ -11,7 +11,17 @@ import msgspec
 from xpipe.backends.redis_link import Link
 from xpipe.backends.redis_paging import hash_items, pages
 from xpipe.backends.redis_wire import encoded, is_text, read_events, shown
-from xpipe.core.messages import UNREADABLE, Cursor, DeadLetter, PumpRecord, damaged_letter, readable, tombstone
+from xpipe.core.messages import (
+    LOST_HOP,
+    UNREADABLE,
+    Cursor,
+    DeadLetter,
+    PumpRecord,
+    damaged_letter,
+    readable,
+    readable_hop,
+    tombstone,
+)
 from xpipe.ports import Damage
 
 ROWS = 200
@@ -63,6 +73,7 @@ class Damages:
         for key, id, _, data in pages(self._link, "damaged_page", "joins", first="0", last=b"0"):
             yield from self._entry("handmade", id, data, shown(key))
         yield from self._slots()
+        yield from self._hops()
 
     def _indexes(self) -> Iterator[Damage]:
         counted = [damage for index in _COUNTED for damage in self._index(index)]
@@ -119,6 +130,24 @@ class Damages:
                 found = enumerate(slots) if slots is not None else self._slots_of(id)
                 broken = ((at, data) for at, data in found if at not in unread and readable(data) is None)
                 yield from self._damages_of(id, broken)
+
+    def _hops(self) -> Iterator[Damage]:
+        for id in pages(self._link, "hops_page"):
+            first, name = 0, encoded(f"{self._prefix}hops:") + id
+            while page := self._link.send("LRANGE", name, first, first + ROWS - 1):
+                for at, data in enumerate(page, first):
+                    if readable_hop(data) is None:
+                        yield from self._damaged_hop(id, at, data)
+                first += len(page)
+
+    def _damaged_hop(self, conversation: bytes, at: int, data: bytes) -> Iterator[Damage]:
+        key = f"{self._prefix}hops:{shown(conversation)} {at}"
+        if self._set_aside:
+            letter = damaged_letter(data, key, shown(conversation), time.time())
+            instead = LOST_HOP, letter.fault, repr(letter.at)
+            if not self._link.run("set_hop_aside", conversation, at, data, *instead, again=False):
+                return  # Somebody else has done it.
+        yield Damage(key, UNREADABLE, self._set_aside)
 
     def _slots_of(self, thread: bytes) -> Iterator[tuple[int, bytes]]:
         """The slots of a thread that has too many bytes for one call."""

@@ -46,6 +46,7 @@ def packed_step(step: Step) -> bytes:
             dead and (_raw(dead.message), _raw(dead.fault), dead.told, dead.attempts),
             step.due,
             step.cancels,
+            _raw(step.hop),
         )
     )
 

@@ -51,7 +51,7 @@ class Scopes(ABC):
         if parent.join is not None or parent.no_answer:
             last = readable(thread.slots[-1])
             hop = last.hop if last else 0
-            message = no_answer(thread.conversation.id, thread.listener, parent.listener, call, hop)
+            message = no_answer(thread.conversation.id, thread.listener, parent.listener, call, hop, self.now)
             self._answer(thread, Answer(call, message, fault=True))
         elif parent.open is not None:
             parent.open.pop(call, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,13 +12,13 @@ from typing import Any
 
 from xpipe.backends.claims import release
 from xpipe.backends.ledger import Ledger
-from xpipe.backends.sqlite_damages import broken
+from xpipe.backends.sqlite_damages import broken, broken_hops
 from xpipe.backends.sqlite_file import StateFile
 from xpipe.backends.sqlite_orphans import KINDS, Kind, find
 from xpipe.backends.sqlite_reading import Reading
 from xpipe.backends.sqlite_verify import problems
 from xpipe.core import chains
-from xpipe.core.errors import BackendError, LimitError
+from xpipe.core.errors import BackendError, EmptyBackendError, LimitError
 from xpipe.core.messages import (
     UNREADABLE,
     ConversationRecord,
@@ -77,11 +77,11 @@ class SQLiteBackend:
         found = self._read.identity()
         if found is None:
             if organism is None:
-                raise BackendError(f"{self._path}: it holds no organism yet; run one with this backend first")
+                raise EmptyBackendError(f"{self._path}: it holds no organism yet; run one with this backend first")
             with self._transaction() as store:
                 found = self._read.identity()
                 if found is None:
-                    found = (organism, secrets.token_bytes(32))
+                    found = (organism, os.urandom(32))
                     store.set_identity(*found)
         self._check(organism, chains.root(found[0]))
         return found
@@ -278,6 +278,9 @@ class SQLiteBackend:
     def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
         return self._read.threads(conversation, newest)
 
+    def hops(self, conversation: str, start: int = 0) -> Iterator[bytes]:
+        return self._read.hops(conversation, start)
+
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         return self._read.find_threads(prefix, most)
 
@@ -285,6 +288,9 @@ class SQLiteBackend:
         self, running: bool = False, owner: str | None = None, unsettled: bool = False
     ) -> Iterator[ConversationRecord]:
         return self._read.conversations(running, owner, unsettled)
+
+    def conversation(self, id: str) -> ConversationRecord | None:
+        return self._read.conversation(id)
 
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         with self._transaction() as store:
@@ -350,6 +356,14 @@ class SQLiteBackend:
                 yield Damage(f"the record of the thread {thread}", UNREADABLE, False)
             elif not set_aside or self._set_aside(thread, at):
                 yield Damage(f"slot {at} of the thread {thread}", UNREADABLE, set_aside)
+        for conversation, at, number in broken_hops(self._read):
+            key = f"hop {at} of the conversation {conversation}"
+            if not set_aside or self._set_hop_aside(conversation, number, key):
+                yield Damage(key, UNREADABLE, set_aside)
+
+    def _set_hop_aside(self, conversation: str, number: int, key: str) -> bool:
+        with self._transaction() as store:
+            return store.set_hop_aside(conversation, number, key, time.time())
 
     def _set_aside(self, thread: str, at: int) -> bool:
         with self._transaction() as store:

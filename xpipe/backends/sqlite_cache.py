@@ -32,11 +32,11 @@ SELECT_THREAD = f"SELECT {FIXED}, {MOVING} FROM threads"
 SELECT_SLOT = "SELECT CAST(data AS BLOB) FROM slots WHERE thread = ? AND at = ?"
 _INSERT_THREAD = f"INSERT INTO threads ({FIXED}, {MOVING}) VALUES ({_MARKS})"
 _UPDATE_THREAD = f"UPDATE threads SET {' = ?, '.join(MOVING.split(', '))} = ? WHERE n = ?"
-_CONVERSATION = "n, id, started, retried_from, owner, ended, outputs, delivered, faulted, finish"
+_CONVERSATION = "n, id, started, retried_from, owner, ended, outputs, delivered, verdict, finish"
 _SELECT_CONVERSATION = f"SELECT {_CONVERSATION} FROM conversations WHERE n = ?"
 _INSERT_CONVERSATION = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE_CONVERSATION = (
-    "UPDATE conversations SET owner = ?, ended = ?, outputs = ?, delivered = ?, faulted = ?, finish = ? WHERE n = ?"
+    "UPDATE conversations SET owner = ?, ended = ?, outputs = ?, delivered = ?, verdict = ?, finish = ? WHERE n = ?"
 )
 
 
@@ -65,6 +65,7 @@ class Records:
         self._talks: dict[int, StoredConversation] = {}
         self._absent: set[str] = set()
         self._new_slots: list[Row] = []
+        self._new_hops: list[Row] = []
 
     def _forget_fresh(self) -> None:
         self._fresh, self._fresh_bytes = {}, 0
@@ -72,6 +73,7 @@ class Records:
     def _flush_records(self) -> None:
         self._flush_threads()
         self._flush_slots()
+        self._flush_hops()
         self._flush_conversations()
         self._joins.flush()
 
@@ -211,6 +213,15 @@ class Records:
         if self._new_slots:
             self._database.executemany("INSERT INTO slots VALUES (?, ?, ?)", self._new_slots)
             self._new_slots = []
+
+    def note_hop(self, conversation: Conversation, data: bytes) -> None:
+        assert isinstance(conversation, StoredConversation)
+        self._new_hops.append((conversation.n, self._next_number(), data))
+
+    def _flush_hops(self) -> None:
+        if self._new_hops:
+            self._database.executemany("INSERT INTO hops VALUES (?, ?, ?)", self._new_hops)
+            self._new_hops = []
 
     def add_conversation(self, id: str, owner: str, started: float, retried_from: str = "") -> Conversation:
         conversation = StoredConversation(self._next_number(), id, owner, started, retried_from)

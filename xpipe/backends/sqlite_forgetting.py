@@ -38,6 +38,7 @@ def forget(database: sqlite3.Connection, counters: Counters, conversation: int) 
     if counters.bindings:
         gone = database.executemany("DELETE FROM bindings WHERE chain = ?", [row[3:] for row in threads])
         counters.bindings -= gone.rowcount
+    database.execute("DELETE FROM hops WHERE conversation = ?", (conversation,))
     database.execute("DELETE FROM conversations WHERE n = ?", (conversation,))
     counters.conversations -= 1
     counters.threads -= len(threads)

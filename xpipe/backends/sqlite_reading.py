@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from xpipe.backends.records import VERDICTS
 from xpipe.backends.sqlite_errors import closed, explained
 from xpipe.backends.sqlite_records import SELECT_PUMPS, Row, pump_of
 from xpipe.core.messages import ConversationRecord, Cursor, DeadLetter, PumpRecord, readable
@@ -24,7 +25,7 @@ _THREADS = """
 """
 _FOUND = f"{_THREADS} t.id >= CAST(? AS TEXT) AND t.id < CAST(? AS TEXT) ORDER BY t.id LIMIT ?"
 _CONVERSATIONS = """
-    SELECT c.n, c.id, t.chain, c.finish IS NULL, c.faulted, c.owner, c.started, c.ended, c.outputs, c.delivered,
+    SELECT c.n, c.id, t.chain, c.finish IS NULL, c.verdict, c.owner, c.started, c.ended, c.outputs, c.delivered,
            (SELECT count(*) FROM threads m WHERE m.conversation = c.n), c.retried_from
     FROM conversations c JOIN threads t ON t.n = c.n
     WHERE {page}
@@ -127,6 +128,15 @@ class Reading:
             return iter(())
         return self.pages(f"{sql} AND t.conversation = ?", found[0][0], key="t.n", newest=newest)
 
+    def hops(self, conversation: str, start: int) -> Iterator[bytes]:
+        """The encoded HopRecords of `conversation` from the one numbered `start`."""
+        found = self.read("SELECT n FROM threads WHERE id = ? AND parent IS NULL", conversation)
+        sql = "SELECT n, CAST(data AS BLOB) FROM hops WHERE conversation = ? AND n > ? ORDER BY n LIMIT ? OFFSET ?"
+        after, skipped = 0, start
+        while found and (rows := self.read(sql, found[0][0], after, PAGE, skipped)):
+            yield from (data for _, data in rows)
+            after, skipped = rows[-1][0], 0
+
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         start = prefix.encode(errors="surrogatepass")
         end = start + b"\xff"  # Behind all that begins with it: no text has that byte.
@@ -144,8 +154,11 @@ class Reading:
         sql = f"{_CONVERSATIONS} AND c.finish IS NULL" if running else _CONVERSATIONS
         sql = f"{sql} AND (c.finish IS NULL OR c.delivered < c.outputs)" if unsettled else sql
         sql, owners = (sql, ()) if owner is None else (f"{sql} AND c.owner = ?", (owner,))
-        for _, id, chain, runs, faulted, *rest in self.pages(sql, *owners, key="c.n"):
-            yield ConversationRecord(id, chain, "running" if runs else "failed" if faulted else "done", *rest)
+        yield from map(_conversation, self.pages(sql, *owners, key="c.n"))
+
+    def conversation(self, id: str) -> ConversationRecord | None:
+        rows = self.read(_CONVERSATIONS.format(page="t.id = ?"), id)
+        return _conversation(rows[0]) if rows else None
 
     def entries(self) -> Iterator[RegistryRecord]:
         """Everything registered but the root."""
@@ -199,3 +212,8 @@ class Reading:
         rows = self.read("SELECT chain FROM threads WHERE id = ?", uuid)
         rows = rows or self.read("SELECT chain FROM bindings WHERE uuid = ?", uuid)
         return rows[0][0] if rows else None
+
+
+def _conversation(row: Row) -> ConversationRecord:
+    _, id, chain, runs, verdict, *rest = row
+    return ConversationRecord(id, chain, "running" if runs else VERDICTS[verdict], *rest)

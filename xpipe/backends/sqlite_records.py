@@ -161,12 +161,11 @@ class StoredConversation(Conversation):
         self.saved: Row | None = None
 
     def moving(self) -> Row:
-        return (self.owner, self.ended, self.outputs, self.delivered, self.faulted, self.finish)
+        return (self.owner, self.ended, self.outputs, self.delivered, self.verdict, self.finish)
 
     def move(self, row: Row) -> None:
         self.saved = row
-        self.owner, self.ended, self.outputs, self.delivered, faulted, self.finish = row
-        self.faulted = bool(faulted)
+        self.owner, self.ended, self.outputs, self.delivered, self.verdict, self.finish = row
 
 
 class StoredJoin(JoinState):

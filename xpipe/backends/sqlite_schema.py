@@ -12,11 +12,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from xpipe.backends.sqlite_errors import explained
-from xpipe.core.errors import BackendError
+from xpipe.core.errors import BackendError, EmptyBackendError
 from xpipe.core.messages import readable
 
 APPLICATION_ID = 0x78706970
-VERSION = 3
+VERSION = 4
 POLL = 0.005
 
 # Threads go by number inside the file: small keys, in the order of creation. A conversation has the number of its
@@ -35,7 +35,7 @@ CREATE TABLE conversations (
     id TEXT NOT NULL,
     started REAL NOT NULL,
     owner TEXT NOT NULL, ended REAL NOT NULL, outputs INTEGER NOT NULL, delivered INTEGER NOT NULL,
-    faulted INTEGER NOT NULL, finish INTEGER, retried_from TEXT NOT NULL
+    verdict INTEGER NOT NULL, finish INTEGER, retried_from TEXT NOT NULL
 );
 CREATE INDEX conversations_finish ON conversations (finish);
 CREATE INDEX conversations_unsettled ON conversations (n) WHERE finish IS NULL OR delivered < outputs;
@@ -56,6 +56,7 @@ CREATE INDEX threads_ready ON threads (listener, ready) WHERE ready IS NOT NULL;
 CREATE INDEX threads_due ON threads (due) WHERE due > 0;
 CREATE INDEX threads_owner ON threads (owner) WHERE owner <> '';
 CREATE TABLE slots (thread INTEGER, at INTEGER, data BLOB NOT NULL, PRIMARY KEY (thread, at)) WITHOUT ROWID;
+CREATE TABLE hops (conversation INTEGER, n INTEGER, data BLOB NOT NULL, PRIMARY KEY (conversation, n)) WITHOUT ROWID;
 CREATE TABLE loose (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, slots INTEGER NOT NULL, bytes INTEGER NOT NULL);
 CREATE TABLE bindings (n INTEGER PRIMARY KEY, chain TEXT NOT NULL UNIQUE, uuid TEXT NOT NULL UNIQUE);
 CREATE TABLE lanes (listener TEXT PRIMARY KEY, turn INTEGER NOT NULL, ready INTEGER NOT NULL) WITHOUT ROWID;
@@ -96,7 +97,9 @@ def open_file(path: Path, create: bool, timeout: float, full: bool) -> tuple[sql
     try:
         if not _is_prepared(path, timeout):
             if not create:
-                raise BackendError(f"{path}: there is no state of an organism yet; run one with this backend first")
+                raise EmptyBackendError(
+                    f"{path}: there is no state of an organism yet; run one with this backend first"
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             with _alone(path, timeout):
                 if not _is_prepared(path, timeout):

@@ -26,6 +26,7 @@ from xpipe.backends.sqlite_records import (
 )
 from xpipe.backends.store import MAX_DEAD_LETTERS
 from xpipe.core.messages import (
+    LOST_HOP,
     ConversationRecord,
     Cursor,
     DeadLetter,
@@ -33,6 +34,7 @@ from xpipe.core.messages import (
     PumpRecord,
     damaged_letter,
     readable,
+    readable_hop,
     tombstone,
 )
 from xpipe.ports import Orphan
@@ -220,6 +222,17 @@ class SQLiteStore(Records):
         self._database.execute(_REPLACE_SLOT, (tombstone(id), thread.n, at))
         [thread.slots.bytes] = self._database.execute(_BYTES, (thread.n,)).fetchone()
         self._forget_fresh()
+        return True
+
+    def set_hop_aside(self, id: str, number: int, key: str, now: float) -> bool:
+        """Make a dead letter of the hop `number`, which cannot be read; False if it is not there or can be read."""
+        row = self._database.execute(
+            "SELECT conversation, CAST(data AS BLOB) FROM hops WHERE n = ?", (number,)
+        ).fetchone()
+        if row is None or readable_hop(row[1]) is not None:
+            return False
+        self.bury(damaged_letter(row[1], key, id, now))
+        self._database.execute("UPDATE hops SET data = ? WHERE conversation = ? AND n = ?", (LOST_HOP, row[0], number))
         return True
 
     # -- what is kept under an id that no thread may have: slots and bindings

@@ -62,6 +62,9 @@ _RULES = {
     "{1} results belong to no join": """
         SELECT NULL, count(*) FROM results WHERE joined NOT IN (SELECT n FROM joins) HAVING count(*) > 0
     """,
+    "{1} hops belong to no conversation": """
+        SELECT NULL, count(*) FROM hops WHERE conversation NOT IN (SELECT n FROM conversations) HAVING count(*) > 0
+    """,
     "{1} events are for pumps that are not known": """
         SELECT NULL, count(*) FROM events WHERE pump NOT IN (SELECT id FROM pumps) HAVING count(*) > 0
     """,

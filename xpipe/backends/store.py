@@ -50,6 +50,9 @@ class Store(Protocol):
     def record(self, thread: Thread, data: bytes) -> None:
         """Append a slot to `thread`."""
 
+    def note_hop(self, conversation: Conversation, data: bytes) -> None:
+        """Append to the hops of `conversation`."""
+
     def next_number(self, source: str) -> int:
         """The number of the next initiator of `source`, from 1."""
 
@@ -184,6 +187,9 @@ class MemoryStore:
     def record(self, thread: Thread, data: bytes) -> None:
         thread.slots.append(data)
         self.slot_count += 1
+
+    def note_hop(self, conversation: Conversation, data: bytes) -> None:
+        conversation.hops.append(data)
 
     def next_number(self, source: str) -> int:
         number = self._numbers[source] = self._numbers.get(source, 0) + 1

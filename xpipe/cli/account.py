@@ -5,49 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from xpipe import inspection
 from xpipe.assembly import Organism
-from xpipe.cli.formats import encode_json
+from xpipe.cli.formats import SCHEMA_VERSION, encode_json
 from xpipe.cli.harvest import Harvest
-from xpipe.cli.rows import thread_row
-from xpipe.inspection import Overview
+from xpipe.cli.rows import fault_row, thread_row
+from xpipe.cli.totals import Totals
+from xpipe.inspection import glance
+from xpipe.inspection.glance import Overview
 from xpipe.runtime.stats import FaultRecord
 
-SCHEMA_VERSION = 1
+if TYPE_CHECKING:
+    from xpipe.cli.documents import FaultItem, TimingsRow
+
 MOST_ROWS = 20
 """Rows of a table for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Counts of a run. messages: those given to a listener, done or not; buffers: those that still wait for items.
-
-    conversations: those of the run, whether it has begun them, taken them over, or been sent them.
-    """
-
-    hops: int
-    messages: int
-    conversations: int
-    done: int
-    failed: int
-    unfinished: int
-    outputs: int
-    fault_outputs: int
-    faults: int
-    retries: int
-    late: int
-    dropped: int
-    unanswered: int
-    timeouts: int
-    workers_lost: int
-    in_flight: int
-    threads: int
-    slots: int
-    buffers: int
-    dead_letters: int
-    unheard: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +51,7 @@ class Account:
 def take_account(organism: Organism, harvest: Harvest, timings: Timings) -> Account:
     """The account of what `organism` has done so far."""
     since = timings.started.timestamp()
-    overview = inspection.overview(organism.backend, organism.pump.id, since, MOST_ROWS)
+    overview = glance.overview(organism.backend, organism.pump.id, since, MOST_ROWS)
     left = unfinished(organism)
     return Account(
         totals=_totals(organism, harvest, len(left), overview),
@@ -100,9 +73,10 @@ def _totals(organism: Organism, harvest: Harvest, unfinished: int, overview: Ove
     return Totals(
         hops=stats.hops,
         messages=stats.hops + stored.in_flight,
-        conversations=harvest.done + harvest.failed + unfinished,
+        conversations=harvest.done + harvest.failed + harvest.cancelled + unfinished,
         done=harvest.done,
         failed=harvest.failed,
+        cancelled=harvest.cancelled,
         unfinished=unfinished,
         outputs=harvest.outputs,
         fault_outputs=harvest.fault_outputs,
@@ -128,8 +102,8 @@ def write_document(to: IO[bytes], account: Account, harvest: Harvest, organism: 
     _write_list(to, "outputs", (line.rstrip(b"\n") for line in harvest.lines()))
     _write_list(to, "faults", (encode_json(_fault(fault)) for fault in account.faults))
     backend, pump = organism.backend, organism.pump.id
-    _write_list(to, "threads", (encode_json(thread_row(thread)) for thread in inspection.threads(backend, pump)))
-    _write_list(to, "registry", (encode_json(asdict(entry)) for entry in inspection.registry(backend, pump)))
+    _write_list(to, "threads", (encode_json(thread_row(thread)) for thread in glance.threads(backend, pump)))
+    _write_list(to, "registry", (encode_json(asdict(entry)) for entry in glance.registry(backend, pump)))
     to.write(b'"totals": ' + encode_json(asdict(account.totals)) + b",\n")
     to.write(b'"timings": ' + encode_json(_timings(account)) + b"\n}\n")
 
@@ -150,22 +124,11 @@ def _separated(items: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\n"
 
 
-def _fault(fault: FaultRecord) -> dict[str, object]:
-    return {
-        "code": fault.code,
-        "text": fault.text,
-        "origin": fault.origin,
-        "hop": fault.hop,
-        "attempt": fault.attempt,
-        "retryable": fault.retryable,
-        "traceback": fault.traceback,
-        "causes": fault.causes,
-        "conversation": fault.conversation,
-        "thread": fault.thread,
-    }
+def _fault(fault: FaultRecord) -> FaultItem:
+    return {**fault_row(fault), "conversation": fault.conversation, "thread": fault.thread}
 
 
-def _timings(account: Account) -> dict[str, object]:
+def _timings(account: Account) -> TimingsRow:
     started = account.timings.started.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {
         "started": started,

@@ -3,42 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
 
-from xpipe.cli import cancel, dead, gc, outputs, registry, threads
-from xpipe.cli.errors import exit_code, explain, tell
-from xpipe.cli.leaving import leave_soon, silence_stdout
-from xpipe.cli.run import EXAMPLES, run
-from xpipe.cli.send import EXAMPLES as SEND_EXAMPLES
-from xpipe.cli.send import send
+from xpipe.cli.commands import Entry, Group, make_group, show_help
+from xpipe.cli.errors import exit_code, explain
+from xpipe.cli.leaving import flush, silence_stdout
+from xpipe.cli.voice import tell, voice
 from xpipe.core.errors import EXIT_OK, EXIT_USAGE
 
-_SETTINGS = {"help_option_names": ["-h", "--help"]}
 _ClickUsageError: Any = typer.BadParameter.__bases__[0]
 """Typer brings its own click; this is the one it raises."""
+_WRITING = "Writing an organism"
+_RUNNING = "Running it"
 _INSIDE = "Looking into a backend, and tidying up"
 
-app = typer.Typer(
-    name="xpipe",
-    help="Run an organism: message handlers declared in one organism.yaml.",
-    context_settings=_SETTINGS,
-    add_completion=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
+EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe run organism.yaml
+
+  xpipe run organism.yaml --send 'greeter={"name": "Ada"}'
+
+  xpipe threads organism.yaml"""
+
+COMMANDS = {
+    "init": Entry("xpipe.cli.init", "init", _WRITING),
+    "check": Entry("xpipe.cli.check", "check", _WRITING),
+    "lint": Entry("xpipe.cli.check", "check", _WRITING, alias_of="check"),
+    "config": Entry("xpipe.cli.config", "config", _WRITING),
+    "graph": Entry("xpipe.cli.graph", "graph", _WRITING),
+    "schema": Entry("xpipe.cli.schema", "schema", _WRITING),
+    "run": Entry("xpipe.cli.run", "run", _RUNNING),
+    "send": Entry("xpipe.cli.send", "send", _RUNNING),
+    "threads": Entry("xpipe.cli.threads", "threads", _INSIDE),
+    "inspect-threads": Entry("xpipe.cli.threads", "threads", _INSIDE, alias_of="threads"),
+    "registry": Entry("xpipe.cli.registry", "registry", _INSIDE),
+    "dump-registry": Entry("xpipe.cli.registry", "registry", _INSIDE, alias_of="registry"),
+    "outputs": Entry("xpipe.cli.outputs", "outputs", _INSIDE),
+    "cancel": Entry("xpipe.cli.cancel", "cancel", _INSIDE),
+    "trace": Entry("xpipe.cli.trace", "trace", _INSIDE),
+    "dead": Entry("xpipe.cli.dead", "GROUP", _INSIDE),
+    "gc": Entry("xpipe.cli.gc", "gc", _INSIDE),
+}
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
         from xpipe.version import __version__
 
-        typer.echo(f"xpipe {__version__}")
-        raise typer.Exit
+        raise typer.Exit(flush(f"xpipe {__version__}\n"))
 
 
-@app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
     version: Annotated[
@@ -48,49 +65,19 @@ def root(
     """Run an organism: message handlers declared in one organism.yaml."""
     del version
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        raise typer.Exit(show_help(context))
 
 
-app.command("run", epilog=EXAMPLES, context_settings=_SETTINGS)(run)
-app.command("send", epilog=SEND_EXAMPLES, context_settings=_SETTINGS)(send)
-
-
-def _add(name: str, module: Any, alias: str = "") -> None:
-    command = getattr(module, name)
-    first = " ".join(command.__doc__.partition("\n\n")[0].split())
-    told = f"{first} Also called {alias}." if alias else first
-    for one, hidden in ((name, False), (alias, True)):
-        if one:
-            app.command(
-                one,
-                short_help=told,
-                epilog=module.EXAMPLES,
-                context_settings=_SETTINGS,
-                rich_help_panel=_INSIDE,
-                hidden=hidden,
-            )(command)
-
-
-_add("threads", threads, "inspect-threads")
-_add("registry", registry, "dump-registry")
-_add("outputs", outputs)
-_add("cancel", cancel)
-app.add_typer(dead.app, name="dead", rich_help_panel=_INSIDE)
-_add("gc", gc)
+XPIPE = Group(root, COMMANDS, EXAMPLES, add_completion=True)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name; its exit code."""
-    code = _outcome(arguments)
-    leave_soon(code)
-    return code
-
-
-def _outcome(arguments: Sequence[str]) -> int:
     try:
-        result = app(args=list(arguments), prog_name="xpipe", standalone_mode=False)
+        result = make_group(XPIPE, "xpipe").main(args=list(arguments), prog_name="xpipe", standalone_mode=False)
     except _ClickUsageError as error:
-        tell(_usage(error))
+        voice.json = voice.json or _asks_for_json(arguments)
+        tell(_usage(error), "error")
         return EXIT_USAGE
     except typer.Abort:
         return exit_code(KeyboardInterrupt())
@@ -98,9 +85,14 @@ def _outcome(arguments: Sequence[str]) -> int:
         silence_stdout()
         return EXIT_OK
     except (Exception, KeyboardInterrupt) as error:
-        tell(explain(error))
+        tell(explain(error), "error")
         return exit_code(error)
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line that could not be understood would have asked for records in JSON."""
+    return "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments)
 
 
 def _usage(error: Any) -> str:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xpipe.cli import looking
-from xpipe.cli.errors import explain, tell
+from xpipe.cli.errors import explain
 from xpipe.cli.location import Location, OrganismFile, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.voice import tell
 from xpipe.core.errors import EXIT_OK, EXIT_USAGE, UsageError
 
 if TYPE_CHECKING:
+    from xpipe.cli.documents import CancelRow
     from xpipe.cli.location import Place
+    from xpipe.cli.looking import Form
     from xpipe.ports import SharedBackend
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -46,6 +49,7 @@ def cancel(
     conversations: Conversations = None,
     reason: Reason = "it was asked for",
     json: looking.Json = False,
+    jsonl: looking.JsonLines = False,
 ) -> int:
     """End conversations and everything that is under way in them.
 
@@ -53,6 +57,7 @@ def cancel(
 
     Exit codes: 0 fine, 2 wrong options, or an id that is unknown or over, 3 bad organism.yaml, 4 no backend.
     """
+    form = looking.parse_form(None, json, jsonl)
     given = conversations or []
     place, ids = find_place(location, [organism, *given], len(given) + 1)
     if not ids:
@@ -61,7 +66,7 @@ def cancel(
 
     if not is_utf8(reason):
         raise UsageError("--reason is no UTF-8; correct it")
-    return _cancel(place, list(_read(ids)), reason, json)
+    return _cancel(place, list(_read(ids)), reason, form)
 
 
 def _read(ids: Sequence[str]) -> Iterator[str]:
@@ -83,7 +88,7 @@ def _from_stdin() -> list[str]:
         raise UsageError(f"- cannot be read: {error.strerror}; give ids, or have them on stdin") from None
 
 
-def _cancel(place: Place, ids: Sequence[str], reason: str, json: bool) -> int:
+def _cancel(place: Place, ids: Sequence[str], reason: str, form: Form) -> int:
     from xpipe.cli.emitting import Emitter
     from xpipe.core.messages import cancelled
 
@@ -96,14 +101,16 @@ def _cancel(place: Place, ids: Sequence[str], reason: str, json: bool) -> int:
                 _end(backend, id, fault, ended)
             except UsageError as error:
                 problems += 1
-                tell(explain(error))
-    if json:
-        rows = ({"conversation": id, "cancelled": whether} for id, whether in ended.items())
+                tell(explain(error), "error")
+    rows: Iterator[CancelRow] = ({"conversation": id, "cancelled": whether} for id, whether in ended.items())
+    if form.json:
         emitter.json({}, "conversations", rows)
+    elif form.jsonl:
+        emitter.jsonl(rows)
     else:
         emitter.lines(f"cancelled {id}" for id, whether in ended.items() if whether)
     if not ids:
-        tell("xpipe: there are no ids on stdin; nothing was cancelled")
+        tell("xpipe: there are no ids on stdin; nothing was cancelled", "warning")
     return EXIT_USAGE if problems else EXIT_OK
 
 

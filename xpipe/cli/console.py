@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xpipe.cli.text import columns as columns_of
 from xpipe.cli.text import number, visible
@@ -22,8 +21,7 @@ LEAST_COLUMN = 3
 """Characters a line that the cells of a column must have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Medium:
+class Medium(NamedTuple):
     """What a stream can show. width: columns, None when nothing needs to be folded; color: styles; live: redrawing."""
 
     width: int | None
@@ -58,8 +56,7 @@ def _width(descriptor: int, environ: Mapping[str, str]) -> int:
         return 80
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table. whole: its values are ids, which are not folded while there is any other way."""
 
     title: str
@@ -159,8 +156,7 @@ def _console(file: io.TextIOBase, color: bool, width: int, live: bool = False) -
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """Progress towards a known total."""
 
     label: str
@@ -168,8 +164,7 @@ class Bar:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(NamedTuple):
     """What a live display shows: a headline, rows of cells, bars."""
 
     headline: str

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from xpipe.cli import dead_changes, dead_options, looking
+from xpipe.cli import dead_options, looking
+from xpipe.cli.commands import Entry, Group, show_help
 from xpipe.cli.dead_options import parse_filter, parse_number
 from xpipe.cli.location import Location, OrganismFile, find_place, located
 from xpipe.core.errors import UsageError
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
     from xpipe.inspection.dead_letters import LetterFilter
     from xpipe.ports import SharedBackend
 
-_SETTINGS = {"help_option_names": ["-h", "--help"]}
-_HELP = "Look at messages that were given up on, try them again, or drop them."
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe dead list organism.yaml
+
+  xpipe dead show organism.yaml 3
+
+  xpipe dead retry organism.yaml 3 --yes"""
 
 LIST_EXAMPLES = """[bold]Examples[/bold]
 
@@ -35,14 +42,11 @@ SHOW_EXAMPLES = """[bold]Examples[/bold]
 
   xpipe dead show organism.yaml 3 --json"""
 
-app = typer.Typer(help=_HELP, context_settings=_SETTINGS, rich_markup_mode="rich")
 
-
-@app.callback(invoke_without_command=True)
 def root(context: typer.Context) -> None:
     """Look at messages that were given up on, try them again, or drop them."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        raise typer.Exit(show_help(context))
 
 
 @located
@@ -134,7 +138,10 @@ def show(
     return 0
 
 
-app.command("list", epilog=LIST_EXAMPLES, context_settings=_SETTINGS)(list_letters)
-app.command("show", epilog=SHOW_EXAMPLES, context_settings=_SETTINGS)(show)
-app.command("retry", epilog=dead_changes.RETRY_EXAMPLES, context_settings=_SETTINGS)(dead_changes.retry)
-app.command("drop", epilog=dead_changes.DROP_EXAMPLES, context_settings=_SETTINGS)(dead_changes.drop)
+COMMANDS = {
+    "list": Entry("xpipe.cli.dead", "list_letters", examples="LIST_EXAMPLES"),
+    "show": Entry("xpipe.cli.dead", "show", examples="SHOW_EXAMPLES"),
+    "retry": Entry("xpipe.cli.dead_changes", "retry", examples="RETRY_EXAMPLES"),
+    "drop": Entry("xpipe.cli.dead_changes", "drop", examples="DROP_EXAMPLES"),
+}
+GROUP = Group(root, COMMANDS, EXAMPLES)

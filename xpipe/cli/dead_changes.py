@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from xpipe.cli import dead_options, looking
 from xpipe.cli.dead_options import parse_choice, parse_filter
-from xpipe.cli.errors import tell
 from xpipe.cli.location import Location, OrganismFile, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.voice import tell
 from xpipe.core.errors import EXIT_FAULT, EXIT_OK
 
 if TYPE_CHECKING:
     from xpipe.cli.location import Place
+    from xpipe.cli.looking import Form
     from xpipe.inspection.dead_letters import LetterFilter
 
 RETRY_EXAMPLES = """[bold]Examples[/bold]
@@ -41,14 +41,13 @@ Yes = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What shall be done with which dead letters; every value is checked but that they are there."""
 
     place: Place
     which: LetterFilter
     yes: bool
-    json: bool
+    form: Form
 
 
 @located
@@ -63,6 +62,7 @@ def retry(
     newer_than: dead_options.NewerThan = None,
     yes: Yes = False,
     json: looking.Json = False,
+    jsonl: looking.JsonLines = False,
 ) -> int:
     """Try messages again that were given up on; without --yes only show which.
 
@@ -72,9 +72,10 @@ def retry(
 
     Exit codes: 0 fine, 1 one of them cannot be retried, 2 wrong options or number, 3 bad organism.yaml, 4 no backend.
     """
+    form = looking.parse_form(None, json, jsonl)
     place, rest = find_place(location, [organism, *(numbers or ())], len(numbers or ()) + 1)
     which = parse_choice(rest, parse_filter(listener, code, older_than, newer_than), all)
-    return _retry(Change(place, which, yes, json))
+    return _retry(Change(place, which, yes, form))
 
 
 @located
@@ -89,31 +90,34 @@ def drop(
     newer_than: dead_options.NewerThan = None,
     yes: Yes = False,
     json: looking.Json = False,
+    jsonl: looking.JsonLines = False,
 ) -> int:
     """Forget messages that were given up on; without --yes only show which.
 
     Exit codes: 0 fine, 2 wrong options or number, 3 bad organism.yaml, 4 no backend or nothing in it.
     """
+    form = looking.parse_form(None, json, jsonl)
     place, rest = find_place(location, [organism, *(numbers or ())], len(numbers or ()) + 1)
     which = parse_choice(rest, parse_filter(listener, code, older_than, newer_than), all)
-    return _drop(Change(place, which, yes, json))
+    return _drop(Change(place, which, yes, form))
 
 
 def _retry(change: Change) -> int:
     from xpipe.cli.dead_outcome import Outcome
-    from xpipe.cli.dead_rows import letter_key
+    from xpipe.cli.dead_rows import retry_row
     from xpipe.inspection.dead_letters import choose, is_run, retry
 
-    outcome = Outcome("retry", change.yes, change.json)
+    outcome, begun = Outcome("retry", change.yes, change.form), list[str]()
     with change.place.opened() as backend:
         for one in retry(backend, choose(backend, change.which), time.time(), dry_run=not change.yes):
-            row = letter_key(one.view) | {"retried_as": one.conversation, "problem": one.problem or None}
-            outcome.note(row, one.view, one.problem)
+            outcome.note(retry_row(one), one.view, one.problem)
+            if one.conversation:
+                begun.append(one.conversation)
         unserved = change.yes and outcome.count and not is_run(backend)
-    outcome.tell([row["retried_as"] for row in outcome.rows if row["retried_as"]])
+    outcome.tell(begun)
     if unserved:
         organism, file = change.place.organism or "the organism", change.place.file or "ORGANISM.YAML"
-        tell(f"xpipe: nobody runs {organism} now; what is retried waits for `xpipe run {file} --resume`")
+        tell(f"xpipe: nobody runs {organism} now; what is retried waits for `xpipe run {file} --resume`", "warning")
     return EXIT_FAULT if outcome.problems else EXIT_OK
 
 
@@ -123,7 +127,7 @@ def _drop(change: Change) -> int:
     from xpipe.cli.text import counted
     from xpipe.inspection.dead_letters import LetterFilter, choose, letters
 
-    outcome = Outcome("drop", change.yes, change.json)
+    outcome = Outcome("drop", change.yes, change.form)
     with change.place.opened() as backend:
         chosen = choose(backend, change.which)
         for view in letters(backend, LetterFilter(chosen)):

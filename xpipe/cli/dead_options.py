@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xpipe.cli.looking import option
-from xpipe.cli.options import parse_time
+from xpipe.cli.times import parse_time
 from xpipe.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from xpipe.cli.console import Medium, Printer
 from xpipe.cli.dead_view import LetterViews
 from xpipe.cli.emitting import Emitter
-from xpipe.cli.errors import tell
-from xpipe.cli.looking import ROWS
+from xpipe.cli.looking import ROWS, Form
 from xpipe.cli.text import counted, number, visible
+from xpipe.cli.voice import tell
 from xpipe.inspection.dead_letters import LetterView
 
 MOST_TOLD = 10
@@ -19,15 +18,15 @@ MOST_TOLD = 10
 
 
 class Outcome:
-    """Of `verb`, done only with `yes`; `json`: told as one document."""
+    """Of `verb`, done only with `yes`; told in `form`."""
 
-    def __init__(self, verb: str, yes: bool, json: bool) -> None:
+    def __init__(self, verb: str, yes: bool, form: Form) -> None:
         self._emitter = Emitter()
         self._verb = verb
         self._yes = yes
-        self._json = json
+        self._form = form
         self._first: list[LetterView] = []
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Mapping[str, object]] = []
         self.problems: list[str] = []
 
     @property
@@ -35,7 +34,7 @@ class Outcome:
         """To how many dead letters it was done, or would be."""
         return len(self.rows) - len(self.problems)
 
-    def note(self, row: dict[str, Any], view: LetterView, problem: str = "") -> None:
+    def note(self, row: Mapping[str, object], view: LetterView, problem: str = "") -> None:
         """It was done to `view`, or would be, unless there is a `problem`; `row` is what JSON has of it."""
         self.rows.append(row)
         if problem:
@@ -45,18 +44,20 @@ class Outcome:
 
     def tell(self, done: Sequence[str]) -> None:
         """Print all of it; `done` are the lines that tell people that it was done."""
-        if self._json:
+        if self._form.json:
             self._emitter.json({"dry_run": not self._yes}, "dead_letters", self.rows)
+        elif self._form.jsonl:
+            self._emitter.jsonl({"dry_run": not self._yes, **row} for row in self.rows)
         elif not self._yes:
             self._emitter.lines(self._plan())
         else:
             self._emitter.lines(done)
         for problem in self.problems[:MOST_TOLD]:
-            tell(visible(f"xpipe: {problem}"))
+            tell(visible(f"xpipe: {problem}"), "error")
         if len(self.problems) > MOST_TOLD:
-            tell(f"xpipe: and {number(len(self.problems) - MOST_TOLD)} more; --json tells of all")
+            tell(f"xpipe: and {number(len(self.problems) - MOST_TOLD)} more; --json tells of all", "error")
         if not self.rows:
-            tell("xpipe: no dead letter is like that; `xpipe dead list` shows those that there are")
+            tell("xpipe: no dead letter is like that; `xpipe dead list` shows those that there are", "warning")
         elif self.count and not self._yes:
             tell(f"xpipe: nothing was changed; add --yes to {self._verb} {counted(self.count, 'dead letter')}")
 

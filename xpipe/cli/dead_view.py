@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from xpipe.cli.console import Column, Printer
-from xpipe.cli.looking import ago, iso, shown_of
+from xpipe.cli.looking import shown_of
 from xpipe.cli.rendering import folded
 from xpipe.cli.text import counted, number, payload_lines, visible
 from xpipe.cli.thread_tables import WIDE
+from xpipe.cli.times import ago, iso
 from xpipe.inspection.dead_letters import LetterFilter, LetterView
 from xpipe.inspection.slots import SlotView, slot_view
 

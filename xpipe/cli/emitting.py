@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
-from xpipe.cli.formats import encode_json
-from xpipe.cli.looking import SCHEMA_VERSION
+from xpipe.cli.formats import SCHEMA_VERSION, encode_json
 from xpipe.cli.outlet import Descriptor, claim_stdout
 
 _CHUNK = 1 << 16
@@ -18,33 +16,33 @@ class Emitter:
     def __init__(self) -> None:
         self.stdout: Descriptor = claim_stdout()
 
-    def lines(self, lines: Iterable[str]) -> None:
-        """Write text for people."""
-        self._write(f"{line}\n".encode("utf-8", "backslashreplace") for line in lines)
+    def lines(self, lines: Iterable[str], at_once: bool = False) -> None:
+        """Write text for people; with `at_once` each line as soon as it is there."""
+        self._write((f"{line}\n".encode("utf-8", "backslashreplace") for line in lines), at_once)
 
-    def jsonl(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write each row as a line of JSON."""
-        self._write(encode_json(row) + b"\n" for row in rows)
+    def jsonl(self, rows: Iterable[Mapping[str, object]], at_once: bool = False) -> None:
+        """Write each row as a line of JSON; with `at_once` as soon as it is there."""
+        self._write((encode_json({"schema_version": SCHEMA_VERSION, **row}) + b"\n" for row in rows), at_once)
 
-    def json(self, facts: Mapping[str, Any], name: str = "", rows: Iterable[Mapping[str, Any]] = ()) -> None:
+    def json(self, facts: Mapping[str, object], name: str = "", rows: Iterable[Mapping[str, object]] = ()) -> None:
         """Write one document: `facts`, and under `name` the `rows`, one a line."""
         self._write(_document(facts, name, rows))
 
-    def _write(self, parts: Iterable[bytes]) -> None:
-        """The first part goes out as soon as it is there, the others in large pieces."""
+    def _write(self, parts: Iterable[bytes], at_once: bool = False) -> None:
+        """The first part goes out as soon as it is there, the others in large pieces, or `at_once` as well."""
         pending, most = bytearray(), 1
         for part in parts:
             pending += part
             if len(pending) >= most:
                 self.stdout.write(bytes(pending))
                 pending.clear()
-                most = _CHUNK
+                most = 1 if at_once else _CHUNK
             if self.stdout.broken:
                 return
         self.stdout.write(bytes(pending))
 
 
-def _document(facts: Mapping[str, Any], name: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+def _document(facts: Mapping[str, object], name: str, rows: Iterable[Mapping[str, object]]) -> Iterator[bytes]:
     yield b'{\n"schema_version": %d' % SCHEMA_VERSION
     for key, value in facts.items():
         yield b",\n" + encode_json(key) + b": " + encode_json(value)

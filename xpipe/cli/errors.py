@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import signal
-import sys
 import traceback
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from xpipe.cli.text import visible
+from xpipe.cli.text import counted, visible
+from xpipe.cli.voice import voice
 from xpipe.core.errors import (
     EXIT_BUG,
+    EXIT_CONFIG,
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
+    EXIT_USAGE,
     ConfigError,
     PoolError,
     XpipeError,
 )
+
+if TYPE_CHECKING:
+    from xpipe.core.findings import Finding, Severity
 
 _ISSUES = "please report it with these lines and the organism.yaml"
 
 
 def exit_code(error: BaseException) -> int:
     """The code of the table in README that `error` ends the command with."""
+    if isinstance(error, ConfigError):
+        return code_of_findings(error.findings)
     if isinstance(error, XpipeError):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     return EXIT_BUG
+
+
+def code_of_findings(findings: Sequence[Finding]) -> int:
+    """3 for a file that is wrong; 2 if nothing but options is."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    return EXIT_USAGE if errors and not any(finding.line for finding in errors) else EXIT_CONFIG
 
 
 def exit_code_of_signal(number: int) -> int:
@@ -47,17 +63,23 @@ def explain(error: BaseException) -> str:
 
 
 def _explain_findings(error: ConfigError) -> str:
-    lines = [visible(str(finding)) for finding in error.findings]
-    count = sum(finding.severity == "error" for finding in error.findings)
-    files = {finding.file for finding in error.findings}
+    shown = [finding for finding in error.findings if finding.severity != "note"]
+    files = {finding.file for finding in shown if finding.line}
     where = f" in {visible(files.pop())}" if len(files) == 1 else ""
-    return "\n".join([*lines, f"xpipe: {count} {'error' if count == 1 else 'errors'}{where}; nothing was done"])
+    return f"{told(shown)}\n\nxpipe: {summed_up(shown)}{where}; nothing was done"
 
 
-def tell(text: str) -> None:
-    """Write `text` to stderr; a closed stderr is nobody's problem."""
-    try:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):
-        return
+def summed_up(findings: Iterable[Finding]) -> str:
+    """`2 errors, 1 warning`; empty if there is nothing."""
+    counts = Counter(finding.severity for finding in findings)
+    severities: tuple[Severity, ...] = ("error", "warning", "note")
+    return ", ".join(counted(counts[one], one) for one in severities if counts[one])
+
+
+def told(findings: Sequence[Finding]) -> str:
+    """`findings` as they are told on stderr."""
+    from xpipe.cli.console import Medium, Printer
+    from xpipe.cli.findings import finding_lines
+
+    medium = Medium(None, color=False, live=False) if voice.json else Medium.of(2)
+    return "\n".join(finding_lines(Printer(medium), findings))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xpipe.cli.text import safe_json, safe_xml
 
@@ -14,8 +12,11 @@ if TYPE_CHECKING:
     from xpipe.runtime.happenings import Output
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+SCHEMA_VERSION = 1
+"""Of all that is printed for programs; it rises when something there changes its meaning or goes."""
+
+
+class Format(NamedTuple):
     """How a stream of outputs is laid out. `in_place`: every prefix of it is of use, so a file may be followed."""
 
     render: Callable[[Output, PayloadTypes], bytes]
@@ -43,11 +44,18 @@ def json_line(output: Output, types: PayloadTypes) -> bytes:
 
 def encode_json(value: object) -> bytes:
     """`value` on one line of UTF-8; what UTF-8 cannot carry is escaped."""
+    import json
+
     return safe_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
 
+def output_record(line: bytes) -> bytes:
+    """`line`, an output as JSON, as a record of a stream of them."""
+    return b'{"schema_version":%d,' % SCHEMA_VERSION + line[1:] + b"\n"
+
+
 def _line(output: Output, types: PayloadTypes) -> bytes:
-    return json_line(output, types) + b"\n"
+    return output_record(json_line(output, types))
 
 
 def _element(output: Output, types: PayloadTypes) -> bytes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from xpipe.cli import looking
 from xpipe.cli.location import Location, OrganismFile, find_place, located
@@ -24,7 +23,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
   xpipe gc --backend redis --url redis://localhost:6379/0 --verify"""
 
-STATES = ("done", "failed")
+STATES = ("done", "failed", "cancelled")
 _WHAT = "What is collected"
 
 OlderThan = Annotated[
@@ -38,7 +37,13 @@ OlderThan = Annotated[
 ]
 States = Annotated[
     list[str] | None,
-    option("--state", metavar="STATE", help="Only conversations that are done, or only failed ones.", panel=_WHAT),
+    option(
+        "--state",
+        metavar="STATE",
+        values=STATES,
+        help="Only done, failed or cancelled conversations. May be repeated.",
+        panel=_WHAT,
+    ),
 ]
 Verify = Annotated[
     bool,
@@ -49,8 +54,7 @@ Verify = Annotated[
 DryRun = Annotated[bool, option("--dry-run", help="Print what would be collected, and change nothing.", panel=_WHAT)]
 
 
-@dataclass(frozen=True, slots=True)
-class GcPlan:
+class GcPlan(NamedTuple):
     """What shall be collected; every value is checked. older_than: seconds, None for the retention of the backend."""
 
     place: Place

@@ -58,7 +58,9 @@ class Harvest:
     """Takes what happens. `keep`: the outputs can be read again with `lines`; `stream`: they go there."""
 
     def __init__(self, types: PayloadTypes, keep: bool, stream: OutputStream | None) -> None:
-        self.outputs = self.fault_outputs = self.unwritable = self.done = self.failed = self.unheard = 0
+        self.outputs = self.fault_outputs = self.unwritable = self.done = self.failed = self.cancelled = (
+            self.unheard
+        ) = 0
         self.first_unheard: list[Unheard] = []
         self._types = types
         self._kept = spool() if keep else None
@@ -71,6 +73,8 @@ class Harvest:
                 self._put(happening)
             case Ending(state="failed"):
                 self.failed += 1
+            case Ending(state="cancelled"):
+                self.cancelled += 1
             case Ending():
                 self.done += 1
             case Unheard():

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-from xpipe.cli.errors import exit_code_of_signal, tell
+from xpipe.cli.errors import exit_code_of_signal
+from xpipe.cli.voice import tell
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -49,7 +50,7 @@ class Interrupts:
         bound.daemon = True
         bound.start()
         self.abandon()
-        tell(f"xpipe: {why}: ended at once; what was running is not finished")
+        tell(f"xpipe: {why}: ended at once; what was running is not finished", "error")
         os._exit(code)
 
     def _watch(self) -> None:

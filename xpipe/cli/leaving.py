@@ -4,27 +4,65 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
+from typing import NoReturn
+
+from xpipe.core.errors import EXIT_FAULT, EXIT_OK
 
 LEAVING = 3.0
 """Seconds for the interpreter to end by itself; a thread of a handler may keep it for ever."""
 
-_begun = threading.Event()
+
+class Leaving:
+    """orderly: code of a user has run, and may have asked Python to do something at the end; begun: see leave_soon."""
+
+    orderly = False
+    begun = False
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with `code`, or with another one if not all that was printed can be written."""
+    code = flush() or code
+    if Leaving.orderly:
+        leave_soon(code)
+        sys.exit(code)
+    os._exit(code)  # To take everything down in order takes as long as to look into a backend.
 
 
 def leave_soon(code: int) -> None:
     """See to it that the process ends with `code` within LEAVING seconds from the first call."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            silence_stdout()
-    if not _begun.is_set():
-        _begun.set()
+    flush()
+    if not Leaving.begun:
+        import threading
+
+        Leaving.begun = True
         bound = threading.Timer(LEAVING, os._exit, [code])
         bound.daemon = True
         bound.start()
+
+
+def flush(last: str = "") -> int:
+    """Write `last` to stdout, and what is still to be written: 0, or the exit code if it cannot be."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.write(last)
+            sys.stdout.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError) as error:
+        silence_stdout()
+        return _explain_unwritten(error)
+    return EXIT_OK
+
+
+def _explain_unwritten(error: OSError | ValueError) -> int:
+    """Tell why stdout cannot be written; the exit code. A reader that went away is no error."""
+    if isinstance(error, BrokenPipeError):
+        return EXIT_OK
+    from xpipe.cli.voice import tell
+
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    tell(f"xpipe: cannot write stdout: {reason}; what follows is lost", "error")
+    return EXIT_FAULT
 
 
 def silence_stdout() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple, ParamSpec
 
 import typer
 
+from xpipe.cli.options import Overrides, parse_overrides
 from xpipe.core.errors import BackendError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _OPTIONS_OF = {
     "sqlite": ("path",),
     "redis": ("url", "prefix"),
 }
+_KINDS = ("manager", "sqlite", "redis")
+"""Those that can be looked into from outside."""
 _FILES = frozenset({"path", "address", "authkey_file"})
 """The options whose values may be any bytes."""
 _AUTHKEY = "XPIPE_MANAGER_AUTHKEY"
@@ -41,12 +44,21 @@ OrganismFile = Annotated[
 ]
 
 
-def _option(name: str, metavar: str, help: str, variable: str | None = None) -> Any:
-    return typer.Option(name, metavar=metavar, help=help, envvar=variable, rich_help_panel=_PANEL, show_default=False)
+def _option(name: str, metavar: str, help: str, variable: str | None = None, values: Sequence[str] = ()) -> Any:
+    return typer.Option(
+        name,
+        metavar=metavar,
+        help=help,
+        envvar=variable,
+        rich_help_panel=_PANEL,
+        show_default=False,
+        autocompletion=(lambda: list(values)) if values else None,
+    )
 
 
 Backend = Annotated[
-    str | None, _option("--backend", "manager|sqlite|redis", "The kind of backend to look into.", "XPIPE_BACKEND")
+    str | None,
+    _option("--backend", "|".join(_KINDS), "The kind of backend to look into.", "XPIPE_BACKEND", values=_KINDS),
 ]
 Url = Annotated[str | None, _option("--url", "URL", "redis: the URL of the server.", "XPIPE_REDIS_URL")]
 Prefix = Annotated[
@@ -63,12 +75,15 @@ AuthkeyFile = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
-    """The options that say where the state is, by name. typed: those of the command line, not of the environment."""
+class Location(NamedTuple):
+    """The options that say where the state is, by name. typed: those of the command line, not of the environment.
+
+    overrides: what `--set` puts into the organism.yaml.
+    """
 
     options: dict[str, str]
     typed: frozenset[str]
+    overrides: tuple[str, ...] = ()
 
 
 def located(command: Callable[Concatenate[Location, P], int]) -> Callable[..., int]:
@@ -76,7 +91,7 @@ def located(command: Callable[Concatenate[Location, P], int]) -> Callable[..., i
     given = inspect.signature(command, eval_str=True)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=None)
-        for name, kind in _PARAMETERS.items()
+        for name, kind in {"overrides": Overrides, **_PARAMETERS}.items()
     ]
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
 
@@ -85,7 +100,8 @@ def located(command: Callable[Concatenate[Location, P], int]) -> Callable[..., i
         options = {name: value for name in _PARAMETERS if isinstance(value := kwargs.pop(name), str)}
         _check_text(options)
         typed = {name for name in options if _is_typed(context, name)}
-        return command(Location(options, frozenset(typed)), *args, **kwargs)
+        overrides = parse_overrides(kwargs.pop("overrides"))  # type: ignore[arg-type]  # not one of the command's own
+        return command(Location(options, frozenset(typed), overrides), *args, **kwargs)
 
     own = list(given.parameters.values())[1:]
     signature = given.replace(parameters=[context, *own, *added])
@@ -117,8 +133,7 @@ _PARAMETERS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Which state is meant. organism: its name and file, both "" where only a backend was named."""
 
     config: BackendConfig
@@ -133,6 +148,10 @@ class Place:
         from xpipe.state.factory import attach_shared_backend
 
         backend = attach_shared_backend(self.config)
+        if "logging" in sys.modules:  # Not all that is light uses it.
+            from xpipe.cli.logs import take_in_records
+
+            take_in_records()
         try:
             backend.open(None, self.config.max_slots_per_thread)
             self._check(backend.root())
@@ -162,6 +181,8 @@ def find_place(location: Location, words: list[str | None], most: int) -> tuple[
         raise UsageError(f"unexpected argument {rest[most]!r}; with --backend the state needs no organism.yaml")
     if file is not None:
         return _place_of_file(file, location), rest
+    if location.overrides:
+        raise UsageError("--set changes what an organism.yaml says, and none is given; name one, or leave --set out")
     if "backend" not in location.options:
         before = f" before {rest[0]}" if rest else ""
         raise UsageError(f"which state is meant? give ORGANISM.YAML{before}, or --backend TYPE (or set XPIPE_BACKEND)")
@@ -183,7 +204,7 @@ def _place_of_file(file: str, location: Location) -> Place:
     from xpipe.config.loading import check_definition
     from xpipe.state.config import BackendConfig
 
-    definition, findings = check_definition(file, imports=False)
+    definition, findings = check_definition(file, imports=False, overrides=location.overrides)
     if definition is None:
         raise ConfigError(findings)
     return Place(BackendConfig.from_settings(definition.backend, definition.folder, file), definition.name, file)

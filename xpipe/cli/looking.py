@@ -1,28 +1,35 @@
-"""What the commands that look into a backend share: how many rows, in which form, and the words for times."""
+"""What the commands that look into a backend share: how many rows, and in which form."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from xpipe.cli.options import parse_time
 from xpipe.cli.text import number
+from xpipe.cli.times import parse_time
 from xpipe.core.errors import UsageError
 
-SCHEMA_VERSION = 1
 ROWS = 50
 """Shown to people, unless they ask for more."""
 
 SHOWING = "Showing"
 
 
-def option(*names: str, help: str, panel: str, metavar: str = "") -> Any:
-    """An option whose default needs no telling; without a metavar it is a flag."""
-    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, show_default=False)
+def option(*names: str, help: str, panel: str, metavar: str = "", values: Sequence[str] = ()) -> Any:
+    """An option whose default needs no telling. values: those that a shell completes, all that there are.
+
+    With neither a metavar nor values it is a flag.
+    """
+    return typer.Option(
+        *names,
+        metavar=metavar or "|".join(values),
+        help=help,
+        rich_help_panel=panel,
+        show_default=False,
+        autocompletion=(lambda: list(values)) if values else None,
+    )
 
 
 Json = Annotated[bool, option("--json", help="Print one JSON document.", panel=SHOWING)]
@@ -39,8 +46,7 @@ Limit = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """How something is shown. most: rows, None for all. With neither `json` nor `jsonl` it is for people."""
 
     most: int | None
@@ -79,18 +85,3 @@ def shown_of(shown: int, total: int, what: str) -> str:
     if shown == total:
         return f"{number(total)} {what if total == 1 else what + 's'}"
     return f"{number(shown)} of {number(total)} {what}s; --limit N or --limit all shows more"
-
-
-def ago(seconds: float) -> str:
-    """How long ago something was, in one unit: `12 s`, `3 min`, `5 h`, `2 d`."""
-    for unit, size, most in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
-        if seconds < most:
-            return f"{max(0, int(seconds)) // size} {unit}"
-    return f"{int(seconds) // 86_400} d"
-
-
-def iso(seconds: float) -> str | None:
-    """A time in ISO 8601, None for never."""
-    if seconds <= 0:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,20 +6,33 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xpipe.cli.formats import FORMATS, format_of
-from xpipe.cli.sources import Send
-from xpipe.core.durations import parse_duration
+from xpipe.cli.times import parse_time
 from xpipe.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from xpipe.cli.sources import Send
 
 _INPUT, _LIMITS, _OUTPUT = "Messages", "Running", "Results"
 # While a run lasts, fd 1 is stderr: these paths would not lead to the stdout that the user means.
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 OrganismFile = Annotated[Path, typer.Argument(metavar="ORGANISM.YAML", help="The organism to run.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Put VALUE, which is YAML, in the place of what the file says at PATH, such as "
+        "listeners.NAME.concurrency=4. May be repeated.",
+        rich_help_panel="The organism",
+        show_default=False,
+    ),
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -110,6 +123,16 @@ Json = Annotated[
         show_default=False,
     ),
 ]
+JsonLines = Annotated[
+    bool,
+    typer.Option(
+        "--jsonl",
+        metavar="",
+        help="Print the outputs, each as a JSON object on a line as it comes; the same as --format jsonl.",
+        rich_help_panel=_OUTPUT,
+        show_default=False,
+    ),
+]
 Out = Annotated[
     str | None,
     typer.Option(
@@ -127,11 +150,26 @@ FormatName = Annotated[
         "--format",
         "-f",
         metavar="xml|json|jsonl",
+        autocompletion=lambda: list(FORMATS),
         help="How outputs are written; by default as FILE's extension says, else jsonl, each as it comes.",
         rich_help_panel=_OUTPUT,
         show_default=False,
     ),
 ]
+
+
+def parse_overrides(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """What each `--set` gives, looked at as far as that goes without the file. Raises UsageError."""
+    for text in texts or ():
+        path, equals, _ = text.partition("=")
+        if not equals or not path.strip():
+            from xpipe.config.secrets import masked
+
+            hint = "write PATH=VALUE, such as --set listeners.NAME.concurrency=4"
+            raise UsageError(f"--set {masked(text)!r} does not say what goes where; {hint}")
+        if any("\ud800" <= one <= "\udfff" for one in text):
+            raise UsageError("--set: what it gives is no UTF-8; correct it")
+    return tuple(texts or ())
 
 
 def parse_workers(text: str | None) -> int | None:
@@ -141,14 +179,6 @@ def parse_workers(text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
         raise UsageError(f"--workers {text!r} is not a number of processes; give 1 or more")
     return int(text)
-
-
-def parse_time(option: str, text: str) -> float:
-    """The seconds given to `option`. Raises UsageError."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
 
 
 def parse_timeout(text: str | None) -> float | None:
@@ -197,6 +227,8 @@ def parse_sends(texts: Sequence[str], option: str = "--send ") -> list[Send]:
 
 
 def _parse_send(text: str, option: str) -> Send:
+    from xpipe.cli.sources import Send
+
     to, equals, payload = text.partition("=")
     if not equals or not to:
         example = f"""{option}'greeter={{"name": "Ada"}}'"""
@@ -245,6 +277,15 @@ def choose_format(name: str | None, out: str | None, streams: bool = False) -> s
     if name is None and out is None:
         return "jsonl" if streams else None
     return name or format_of(out or "")
+
+
+def stream_format(name: str | None, out: str | None, jsonl: bool) -> str | None:
+    """What `--format` asks for, or `--jsonl` in its place. Raises UsageError."""
+    if jsonl and out not in (None, "-"):
+        raise UsageError(f"--jsonl prints the outputs; to write them to {out}, give --format jsonl instead")
+    if jsonl and name not in (None, "jsonl"):
+        raise UsageError(f"--jsonl and --format {name} both say how outputs are printed; leave one of them out")
+    return "jsonl" if jsonl else name
 
 
 def out_file(text: str | None, organism: Path, inputs: Sequence[str]) -> str | None:

@@ -12,6 +12,7 @@ import typer
 from xpipe.cli import looking
 from xpipe.cli.location import Location, OrganismFile, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.times import ago
 
 if TYPE_CHECKING:
     from xpipe.cli.console import Printer
@@ -108,9 +109,9 @@ def _output(printer: Printer, output: OutputView, now: float) -> Iterator[str]:
     from xpipe.cli.rows import output_row
     from xpipe.cli.text import visible
 
-    first, *payload = output_lines(printer, output_row(output))
+    first, *payload = output_lines(printer, dict(output_row(output)))
     ended = output.conversation.ended
-    when = f"{looking.ago(now - ended)} ago" if ended else "still running"
+    when = f"{ago(now - ended)} ago" if ended else "still running"
     yield first
     yield "    " + printer.styled(when if output.delivered else f"{when}, not delivered", "dim")
     if output.slot.problem:

@@ -6,11 +6,11 @@ import time
 from collections import deque
 from itertools import islice
 
-from xpipe import inspection
 from xpipe.assembly import Organism
 from xpipe.cli.console import Bar, Scene
 from xpipe.cli.text import counted, number
 from xpipe.core.durations import format_duration
+from xpipe.inspection.glance import buffers
 
 MOST_LISTENERS = 8
 MOST_BARS = 4
@@ -30,10 +30,7 @@ class Progress:
     def scene(self) -> Scene:
         """What to show now."""
         stats, running = self._pump.stats, self._pump.running
-        bars = [
-            Bar("fan-out", one.present, one.total)
-            for one in islice(inspection.buffers(self._organism.backend), MOST_BARS)
-        ]
+        bars = [Bar("fan-out", one.present, one.total) for one in islice(buffers(self._organism.backend), MOST_BARS)]
         return Scene(self._headline(stats.hops, stats.fault_count), self._rows(running), bars)
 
     def _headline(self, hops: int, faults: int) -> str:

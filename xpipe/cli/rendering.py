@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from xpipe.cli.console import Printer
 from xpipe.cli.text import fold, payload_lines, visible
 
 
-def output_lines(printer: Printer, output: dict[str, Any]) -> Iterator[str]:
+def output_lines(printer: Printer, output: Mapping[str, Any]) -> Iterator[str]:
     """An output as `run --json` has it: where it came from, and its payload below."""
     kind = printer.styled(output["kind"], "red" if output["kind"] == "fault" else "green")
     origin = visible(f"from {output['from']}  {output['type']}")

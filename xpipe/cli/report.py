@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from xpipe.cli.account import MOST_ROWS, Account, Totals
+from xpipe.cli.account import MOST_ROWS, Account
 from xpipe.cli.console import Column, Printer
 from xpipe.cli.harvest import Harvest
 from xpipe.cli.rendering import folded, output_lines
 from xpipe.cli.text import counted, number, size, visible
+from xpipe.cli.totals import Totals
 from xpipe.core.durations import format_duration
-from xpipe.inspection import FanOut, Page, RegistryEntry
+from xpipe.inspection.glance import FanOut, Page, RegistryEntry
 from xpipe.ports import ThreadRecord
 from xpipe.runtime.stats import FaultRecord
 
@@ -121,9 +122,14 @@ def summary(account: Account) -> str:
 
 
 def _states(totals: Totals) -> str:
-    states = [("done", totals.done), ("failed", totals.failed), ("unfinished", totals.unfinished)]
+    states = [
+        ("done", totals.done),
+        ("failed", totals.failed),
+        ("cancelled", totals.cancelled),
+        ("unfinished", totals.unfinished),
+    ]
     told = [f"{number(count)} {name}" for name, count in states if count]
-    return f" ({', '.join(told)})" if totals.failed or totals.unfinished else ""
+    return f" ({', '.join(told)})" if totals.conversations > totals.done else ""
 
 
 def _whose(totals: Totals) -> str:

@@ -1,16 +1,22 @@
-"""Threads, slots and outputs as JSON has them."""
+"""Threads, slots, faults and outputs as JSON has them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from xpipe.cli.looking import iso
+from xpipe.cli.times import iso
+from xpipe.inspection.listing import Call
 from xpipe.inspection.outputs import OutputView
 from xpipe.inspection.slots import SlotView
 from xpipe.ports import ThreadRecord
 
+if TYPE_CHECKING:
+    from xpipe.cli.documents import CallRow, FaultRow, OutputRow, SlotRow, ThreadRow
+    from xpipe.core.payloads import Fault
+    from xpipe.runtime.stats import FaultRecord
 
-def thread_row(thread: ThreadRecord) -> dict[str, Any]:
+
+def thread_row(thread: ThreadRecord) -> ThreadRow:
     """A thread; `touched` is when something last happened in it."""
     return {
         "thread": thread.thread,
@@ -26,7 +32,12 @@ def thread_row(thread: ThreadRecord) -> dict[str, Any]:
     }
 
 
-def slot_row(slot: SlotView) -> dict[str, Any]:
+def call_row(call: Call) -> CallRow:
+    """A thread in a call tree."""
+    return {**thread_row(call.thread), "caller": call.caller, "depth": call.depth}
+
+
+def slot_row(slot: SlotView) -> SlotRow:
     """A slot; `problem` says why there is no payload, else it is null."""
     return {
         "index": slot.index,
@@ -39,7 +50,21 @@ def slot_row(slot: SlotView) -> dict[str, Any]:
     }
 
 
-def output_row(output: OutputView) -> dict[str, Any]:
+def fault_row(fault: Fault | FaultRecord) -> FaultRow:
+    """A fault."""
+    return {
+        "code": fault.code,
+        "text": fault.text,
+        "origin": fault.origin,
+        "hop": fault.hop,
+        "attempt": fault.attempt,
+        "retryable": fault.retryable,
+        "traceback": fault.traceback,
+        "causes": list(fault.causes),
+    }
+
+
+def output_row(output: OutputView) -> OutputRow:
     """An output as `run --json` has it, whether a run has printed it, and when its conversation began and ended.
 
     retried_from: the conversation whose dead letter that one has tried again, else null.

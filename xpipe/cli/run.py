@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xpipe.cli import options
+from xpipe.cli.times import parse_time
 from xpipe.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ EXAMPLES = """[bold]Examples[/bold]
 
   xpipe run organism.yaml --serve --no-messages
 
-  xpipe run organism.yaml --workers 4 --timeout 10m --json > result.json"""
+  xpipe run organism.yaml --workers 4 --timeout 10m --json > result.json
+
+  xpipe run organism.yaml --set listeners.analyse.concurrency=4 --set backend=memory"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Plan:
     """What a run shall do; every value is checked. `out` is a file, or None for stdout."""
 
     file: Path
+    overrides: tuple[str, ...]
     messages: bool
     resume: bool
     serve: bool
@@ -63,8 +67,10 @@ def run(
     timeout: options.Timeout = None,
     grace: options.Grace = "5s",
     json: options.Json = False,
+    jsonl: options.JsonLines = False,
     out: options.Out = None,
     format: options.FormatName = None,
+    overrides: options.Overrides = None,
 ) -> int:
     """Load an organism, send it messages, and show what happened.
 
@@ -73,20 +79,22 @@ def run(
     Exit codes: 0 fine, 1 a failure, 2 wrong options, 3 bad organism.yaml, 4 no backend, 5 out of time, 130/143 signal.
     """
     out = options.out_file(out, organism, input or [])
+    named = options.stream_format(format, out, jsonl)
     options.check_inputs(input or [])
     options.check_one_stdin(input or [], send or [])
     plan = Plan(
         file=organism,
+        overrides=options.parse_overrides(overrides),
         messages=messages and not resume,
         resume=resume,
         serve=serve,
         inputs=tuple(input or ()),
         workers=options.parse_workers(workers),
         timeout=options.parse_timeout(timeout),
-        grace=options.parse_time("--grace", grace),
+        grace=parse_time("--grace", grace),
         json=json,
         out=Path(out) if out not in (None, "-") else None,
-        format=options.choose_format(format, out, streams=serve and not json),
+        format=options.choose_format(named, out, streams=serve and not json),
         sends=tuple(options.parse_sends(send or [])),
     )
     return _start(plan)

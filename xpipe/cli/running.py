@@ -17,12 +17,13 @@ from typing import IO
 from xpipe.assembly import Organism
 from xpipe.cli.account import Account, Timings, take_account, write_document
 from xpipe.cli.console import Live, Medium, show_cursor
-from xpipe.cli.errors import exit_code_of_signal, tell
+from xpipe.cli.errors import exit_code_of_signal
 from xpipe.cli.formats import FORMATS
 from xpipe.cli.harvest import Harvest, OutputStream, spool
 from xpipe.cli.interrupts import Interrupts
 from xpipe.cli.leaving import leave_soon
 from xpipe.cli.loading import load_organism
+from xpipe.cli.logs import taken_in
 from xpipe.cli.outlet import Background, Descriptor, Outlet, ReplacedFile, claim_stdout, open_file
 from xpipe.cli.progress import Progress
 from xpipe.cli.run import Plan
@@ -32,6 +33,7 @@ from xpipe.cli.talk import Talk
 from xpipe.cli.telling import Result, finish
 from xpipe.cli.text import counted
 from xpipe.cli.tracking import source_name
+from xpipe.cli.voice import LEVELS, tell, voice
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.durations import format_duration
 from xpipe.core.errors import EXIT_UNFINISHED, BackendError, UsageError, XpipeError
@@ -44,10 +46,10 @@ SLACK = 2.0
 def execute(plan: Plan) -> int:
     """Run `plan` and tell what happened; the exit code."""
     stdout = claim_stdout()
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, taken_in():
         definition = load(plan)
         if not (definition.messages or plan.sends or plan.inputs or plan.resume or plan.serve):
-            tell(_nothing_to_do(definition))
+            tell(_nothing_to_do(definition), "warning")
         runner = asyncio.Runner()
         running = Running(plan, definition, stdout, interrupts)
         try:
@@ -65,7 +67,7 @@ def execute(plan: Plan) -> int:
 
 def load(plan: Plan) -> OrganismDefinition:
     """The organism of `plan`, its warnings told. Raises ConfigError."""
-    definition = load_organism(plan.file)
+    definition = load_organism(plan.file, plan.overrides)
     if not plan.messages:
         definition = replace(definition, messages=())
     if plan.workers is not None:
@@ -145,7 +147,7 @@ class Running:
         if left:
             ids = ", ".join(one.id for one in left[:5]) + (", ..." if len(left) > 5 else "")
             hint = "run with --resume to go on with them"
-            tell(f"xpipe: {counted(len(left), 'conversation')} of earlier runs unfinished: {ids}; {hint}")
+            tell(f"xpipe: {counted(len(left), 'conversation')} of earlier runs unfinished: {ids}; {hint}", "warning")
 
     async def _serve(self, started: datetime, clock: float) -> None:
         session = self._session()
@@ -191,7 +193,7 @@ class Running:
     def _caught_talk(self) -> contextlib.AbstractContextManager[object]:
         """Handlers' prints do not go through a live display, which there is on a terminal that no data goes to."""
         mixed = self._plan.data_on_stdout and Medium.of(self._stdout.number).width
-        if mixed or not Medium.of(2).live:
+        if mixed or voice.json or voice.least > LEVELS["info"] or not Medium.of(2).live:
             return contextlib.nullcontext()
         self._talk = Talk()
         return self._talk

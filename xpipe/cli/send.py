@@ -42,6 +42,14 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document: conversations, and outputs with --wait.", show_default=False),
 ]
+JsonLines = Annotated[
+    bool,
+    typer.Option(
+        "--jsonl",
+        help="Print a JSON object a line: a conversation, or with --wait an output as it comes.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +57,12 @@ class SendPlan:
     """What shall be sent; every value is checked."""
 
     file: Path
+    overrides: tuple[str, ...]
     sends: tuple[Send, ...]
     wait: bool
     timeout: float | None
     json: bool
+    jsonl: bool
 
 
 def send(
@@ -61,6 +71,8 @@ def send(
     wait: Wait = False,
     timeout: Timeout = None,
     json: Json = False,
+    jsonl: JsonLines = False,
+    overrides: options.Overrides = None,
 ) -> int:
     """Send messages to an organism that runs elsewhere, now or later.
 
@@ -72,9 +84,12 @@ def send(
     """
     if timeout is not None and not wait:
         raise UsageError("--timeout bounds the waiting; add --wait, or leave it out")
+    if json and jsonl:
+        raise UsageError("--json is one document and --jsonl one a line; leave one of them out")
     options.check_one_stdin([], messages, "")
     sends = tuple(options.parse_sends(messages, ""))
-    plan = SendPlan(organism, sends, wait, options.parse_timeout(timeout), json)
+    given = options.parse_overrides(overrides)
+    plan = SendPlan(organism, given, sends, wait, options.parse_timeout(timeout), json, jsonl)
     from xpipe.cli.sending import execute
 
     return execute(plan)

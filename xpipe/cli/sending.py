@@ -13,16 +13,17 @@ from types import FrameType
 from typing import NoReturn
 
 from xpipe.assembly.sender import Sender
-from xpipe.cli.account import SCHEMA_VERSION
 from xpipe.cli.console import Medium, Printer
-from xpipe.cli.errors import exit_code_of_signal, tell
-from xpipe.cli.formats import encode_json, json_line
+from xpipe.cli.errors import exit_code_of_signal
+from xpipe.cli.formats import SCHEMA_VERSION, encode_json, json_line, output_record
 from xpipe.cli.harvest import unwritable
 from xpipe.cli.loading import load_organism
+from xpipe.cli.logs import taken_in
 from xpipe.cli.outlet import Descriptor, claim_stdout
 from xpipe.cli.rendering import output_lines
 from xpipe.cli.send import SendPlan
 from xpipe.cli.text import counted, visible
+from xpipe.cli.voice import tell
 from xpipe.core.durations import format_duration
 from xpipe.core.errors import EXIT_FAULT, EXIT_OK, EXIT_UNFINISHED, PayloadError
 from xpipe.core.messages import Injection
@@ -35,13 +36,19 @@ SOURCE = "send"
 def execute(plan: SendPlan) -> int:
     """Send what `plan` says, and tell what came of it; the exit code."""
     stdout = claim_stdout()
-    definition = load_organism(plan.file)
+    with taken_in():
+        return _execute(plan, stdout)
+
+
+def _execute(plan: SendPlan, stdout: Descriptor) -> int:
+    definition = load_organism(plan.file, plan.overrides)
     sender = Sender(definition, plan.wait)
     injections = [_injection(sender, plan, at) for at in range(len(plan.sends))]
     deadline = time.monotonic() + plan.timeout if plan.timeout is not None else math.inf
     with sender, _orderly_end():
         if not sender.is_served():
-            tell(f"xpipe: nobody runs {definition.name} now; what is sent waits for `xpipe run {plan.file} --resume`")
+            waits = f"what is sent waits for `xpipe run {plan.file} --resume`"
+            tell(f"xpipe: nobody runs {definition.name} now; {waits}", "warning")
         if not _wait_for_room(sender, plan, deadline):
             return EXIT_UNFINISHED
         conversations = sender.inject(injections)
@@ -69,11 +76,13 @@ def _orderly_end() -> Iterator[None]:
 def _wait_for_room(sender: Sender, plan: SendPlan, deadline: float) -> bool:
     if sender.has_room():
         return True
-    tell(f"xpipe: {plan.file}: its backend is full (limits.in_flight or backend.max_threads); waiting for room")
+    full = "its backend is full (limits.in_flight or backend.max_threads)"
+    tell(f"xpipe: {plan.file}: {full}; waiting for room", "warning")
     if sender.wait_for_room(deadline):
         return True
     timeout = format_duration(plan.timeout or 0.0)
-    tell(f"xpipe: no room within {timeout}: nothing was sent; send again when runs have worked off or printed more")
+    hint = "send again when runs have worked off or printed more"
+    tell(f"xpipe: no room within {timeout}: nothing was sent; {hint}", "error")
     return False
 
 
@@ -84,8 +93,11 @@ def _injection(sender: Sender, plan: SendPlan, at: int) -> Injection:
 
 
 def _print_ids(plan: SendPlan, stdout: Descriptor, conversations: list[str]) -> None:
+    version = {"schema_version": SCHEMA_VERSION}
     if plan.json:
-        stdout.write(encode_json({"schema_version": SCHEMA_VERSION, "conversations": conversations}) + b"\n")
+        stdout.write(encode_json({**version, "conversations": conversations}) + b"\n")
+    elif plan.jsonl:
+        stdout.write(b"".join(encode_json({**version, "conversation": one}) + b"\n" for one in conversations))
     else:
         stdout.write("".join(f"{one}\n" for one in conversations).encode())
 
@@ -115,7 +127,7 @@ class Answers:
                     case Unheard():
                         self._faults += 1
                         fault = visible(f"{happening.fault.origin}: {happening.fault.code}: {happening.fault.text}")
-                        tell(f"xpipe: nobody was told of a fault in {happening.conversation}: {fault}")
+                        tell(f"xpipe: nobody was told of a fault in {happening.conversation}: {fault}", "error")
         finally:
             self._finish()
         if self._left:
@@ -132,6 +144,8 @@ class Answers:
         self._faults += output.kind == "fault"
         if self._plan.json:
             self._lines.append(line)
+        elif self._plan.jsonl:
+            self._stdout.write(output_record(line))
         else:
             printer = Printer(Medium.of(self._stdout.number))
             self._write(output_lines(printer, json.loads(line)))
@@ -148,7 +162,7 @@ class Answers:
             waited = f" within {format_duration(self._plan.timeout)}" if self._plan.timeout else ""
             ids = ", ".join(sorted(self._left))
             number = counted(len(self._left), "conversation")
-            tell(f"xpipe: {number} not finished{waited}: {ids}; see `xpipe outputs {self._plan.file}` later")
+            tell(f"xpipe: {number} not finished{waited}: {ids}; see `xpipe outputs {self._plan.file}` later", "error")
         if not self._stdout.broken:
             self._sender.confirm(dict(self._counts))
 

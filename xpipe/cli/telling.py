@@ -10,13 +10,14 @@ from typing import IO
 
 from xpipe.cli.account import Account
 from xpipe.cli.console import Medium, Printer
-from xpipe.cli.errors import exit_code, exit_code_of_signal, explain, tell
+from xpipe.cli.errors import exit_code, exit_code_of_signal, explain
 from xpipe.cli.harvest import Harvest, OutputStream
 from xpipe.cli.outlet import Descriptor
 from xpipe.cli.report import Report, summary
 from xpipe.cli.run import Plan
 from xpipe.cli.session import End, Reason
 from xpipe.cli.text import counted, visible
+from xpipe.cli.voice import tell
 from xpipe.core.durations import format_duration
 from xpipe.core.errors import EXIT_FAULT, EXIT_OK, EXIT_UNFINISHED, XpipeError
 
@@ -48,7 +49,7 @@ def finish(plan: Plan, stdout: Descriptor, result: Result) -> int:
     except XpipeError as error:
         result.error = result.error or error
     for line in _remarks(plan, result):
-        tell(line)
+        tell(line, "error")
     return verdict(result)
 
 

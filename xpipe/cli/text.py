@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -19,6 +18,11 @@ _C1 = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 def visible(text: str, keep_lines: bool = False) -> str:
     """`text` with its control characters written out: `\\x1b`; with `keep_lines` newlines stay newlines."""
     return (_HIDDEN_BUT_LINES if keep_lines else _HIDDEN).sub(_written_out, text)
+
+
+def is_hidden(text: str) -> bool:
+    """Whether `visible` would write something in `text` out, newlines aside."""
+    return _HIDDEN_BUT_LINES.search(text) is not None
 
 
 def _written_out(match: re.Match[str]) -> str:
@@ -71,6 +75,8 @@ def _is_short(value: Any) -> bool:
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
         return value
+    import json
+
     return visible(json.dumps(value, ensure_ascii=False))
 
 

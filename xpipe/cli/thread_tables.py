@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from xpipe.cli.console import Column, Printer
-from xpipe.cli.looking import ago, shown_of
+from xpipe.cli.looking import shown_of
 from xpipe.cli.text import counted, number, size
+from xpipe.cli.times import ago
 from xpipe.inspection.listing import CallTree, ThreadFilter, call_trees, newest_threads
 from xpipe.ports import SharedBackend, ThreadRecord
 

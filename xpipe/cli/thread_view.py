@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from xpipe.cli.console import Printer
-from xpipe.cli.looking import ago
 from xpipe.cli.rendering import folded, of_fault
 from xpipe.cli.text import counted, number, payload_lines, size, visible
 from xpipe.cli.thread_tables import last_message
+from xpipe.cli.times import ago
 from xpipe.inspection.slots import SlotView
 from xpipe.ports import ThreadRecord
 

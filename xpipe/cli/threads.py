@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from xpipe.cli import looking
 from xpipe.cli.location import Location, OrganismFile, find_place, located
 from xpipe.cli.looking import option
-from xpipe.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from xpipe.cli.documents import CallRow, SlotRecord, ThreadRow
     from xpipe.cli.emitting import Emitter
     from xpipe.cli.location import Place
     from xpipe.cli.looking import Form
@@ -45,7 +45,11 @@ Id = Annotated[
 States = Annotated[
     list[str] | None,
     option(
-        "--state", metavar="STATE", help="Only active, waiting, done or failed ones. May be repeated.", panel=_WHICH
+        "--state",
+        metavar="STATE",
+        values=STATES,
+        help="Only active, waiting, done or failed ones. May be repeated.",
+        panel=_WHICH,
     ),
 ]
 Listeners = Annotated[
@@ -69,8 +73,7 @@ OlderThan = Annotated[
 Tree = Annotated[bool, option("--tree", help="Draw who called whom in their conversations.", panel=looking.SHOWING)]
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """Which threads are asked for; every value is checked but the ids."""
 
     id: str | None
@@ -114,8 +117,6 @@ def threads(
     age = looking.parse_age(older_than)
     before = None if age is None else time.time() - age
     states = looking.check_states(state or [], STATES)
-    if tree and (json or jsonl):
-        raise UsageError("--tree draws for people; --json and --jsonl have the chain of each thread instead")
     place, rest = find_place(location, [organism, id], 1)
     query = Query(rest[0] if rest else None, states, frozenset(listener or ()), conversation, before, tree)
     return _show(place, query, form)
@@ -129,21 +130,32 @@ def _show(place: Place, query: Query, form: Form) -> int:
         if query.id is not None and not query.tree:
             _show_one(emitter, backend, query.id, form)
         elif form.json or form.jsonl:
-            _emit(emitter, backend, query.filter(backend), form)
+            _emit(emitter, backend, query, form)
         else:
             _draw(emitter, backend, query, form)
     return 0
 
 
-def _emit(emitter: Emitter, backend: SharedBackend, which: ThreadFilter, form: Form) -> None:
+def _emit(emitter: Emitter, backend: SharedBackend, query: Query, form: Form) -> None:
+    name, rows = ("calls", _calls(backend, query)) if query.tree else ("threads", _threads(backend, query))
+    if form.json:
+        emitter.json({}, name, islice(rows, form.most))
+    else:
+        emitter.jsonl(islice(rows, form.most))
+
+
+def _threads(backend: SharedBackend, query: Query) -> Iterator[ThreadRow]:
     from xpipe.cli.rows import thread_row
     from xpipe.inspection.listing import newest_threads
 
-    rows = map(thread_row, islice(newest_threads(backend, which), form.most))
-    if form.json:
-        emitter.json({}, "threads", rows)
-    else:
-        emitter.jsonl(rows)
+    return map(thread_row, newest_threads(backend, query.filter(backend)))
+
+
+def _calls(backend: SharedBackend, query: Query) -> Iterator[CallRow]:
+    from xpipe.cli.rows import call_row
+    from xpipe.inspection.listing import calls
+
+    return map(call_row, calls(backend, query.filter(backend)))
 
 
 def _draw(emitter: Emitter, backend: SharedBackend, query: Query, form: Form) -> None:
@@ -168,7 +180,8 @@ def _show_one(emitter: Emitter, backend: SharedBackend, prefix: str, form: Form)
     if form.json:
         emitter.json({"thread": thread_row(thread)}, "slots", map(slot_row, slots))
     elif form.jsonl:
-        emitter.jsonl({"thread": thread.thread, **slot_row(slot)} for slot in slots)
+        records: Iterator[SlotRecord] = ({"thread": thread.thread, **slot_row(slot)} for slot in slots)
+        emitter.jsonl(records)
     else:
         printer = Printer(Medium.of(emitter.stdout.number))
         emitter.lines(ThreadView(printer, thread, time.time()).lines(slots, start))

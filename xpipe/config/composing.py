@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from xpipe.config.nodes import UNKNOWN, ListNode, MapNode, Node, ScalarNode
+from xpipe.config.nodes import UNKNOWN, ListNode, MapNode, Node, ScalarNode, place_of
 from xpipe.config.reporting import Report
 from xpipe.config.scalars import resolve
 from xpipe.config.syntax import explain
@@ -24,12 +24,13 @@ _MAP_TAGS = frozenset({"!", f"{_CORE}map"})
 _NOT_PLAIN = frozenset("\"'|>")
 
 
-def compose(text: str, environ: Mapping[str, str], report: Report) -> Node | None:
-    """The root node of the only document in `text`, variables replaced; None if there is none.
+def compose(text: str, environ: Mapping[str, str] | None, report: Report) -> Node | None:
+    """The root node of the only document in `text`; None if there is none.
 
-    After a syntax error it is a mapping of what came before it. Raises Unreadable if nothing did.
+    Its variables are replaced by those of `environ`; without one they stay as they are. After a syntax error it is a
+    mapping of what came before it. Raises Unreadable if nothing did.
     """
-    composer = _Composer(Expander(environ), report)
+    composer = _Composer(None if environ is None else Expander(environ), report)
     try:
         for event in _events(text):
             composer.take(event)
@@ -60,7 +61,7 @@ class _Open:
 
 
 class _Composer:
-    def __init__(self, expander: Expander, report: Report) -> None:
+    def __init__(self, expander: Expander | None, report: Report) -> None:
         self.root: Node | None = None
         self._expander = expander
         self._report = report
@@ -116,7 +117,7 @@ class _Composer:
         self._attach(node)
 
     def _evaluate(self, node: ScalarNode) -> None:
-        node.text, errors = self._expander.expand(node.source)
+        node.text, errors = self._expander.expand(node.source) if self._expander else (node.source, [])
         for error in errors:
             self._report.add(node, error.code, error.message, error.hint)
         if errors:
@@ -204,7 +205,7 @@ class _Composer:
         if key.plain and key.source == "<<":
             self._take_merge(opened, key, node)
         elif first := mapping.entries.get(key.source):
-            where = f"line {first[0].line}, column {first[0].column}"
+            where = place_of(first[0])
             message = f"The key {quote(key.source)} stands twice in this mapping; the first one is at {where}."
             self._report.add(key, "duplicate-key", message, "Keep one of them.")
         else:
@@ -242,6 +243,7 @@ class _Composer:
 class _At:
     line: int
     column: int
+    origin: str = ""
 
 
 def _place(event: Any) -> tuple[int, int]:

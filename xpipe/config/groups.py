@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xpipe.config.names import broadcasts
-from xpipe.config.nodes import Node
+from xpipe.config.nodes import Node, line_of
 from xpipe.config.reporting import Report
 from xpipe.config.shape import Entry
 from xpipe.config.wording import quote
@@ -24,6 +24,6 @@ def check_groups(listeners: list[Entry], resolved: Mapping[int, Listener], repor
         if cls is not expected:
             message = (
                 f"The members of the broadcast group {quote(group)} must take one payload class: "
-                f"this one takes {cls.__name__}, that of line {where.line} takes {expected.__name__}."
+                f"this one takes {cls.__name__}, that of {line_of(where)} takes {expected.__name__}."
             )
             report.add(entry.place("name"), "broadcast-payload", message)

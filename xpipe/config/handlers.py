@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import functools
 import inspect
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 from xpipe.config.wording import one_line, printable
 from xpipe.core.codec import is_payload_class
+from xpipe.core.payloads import HandlerResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Complaint:
     hint: str = ""
 
 
+_LISTS = (list, tuple, collections.abc.Sequence)
 _SHAPE = "Write it as: async def handler(payload, metadata)."
 
 
@@ -98,11 +101,34 @@ def annotated_classes(handler: Callable[..., Any]) -> tuple[type, ...] | Complai
 
 def answers_nothing(handler: Callable[..., Any]) -> bool:
     """Whether the annotation of `handler` says that it returns None always, and so never answers."""
+    return annotated_responses(handler) == ()
+
+
+def annotated_responses(handler: Callable[..., Any]) -> tuple[type, ...] | None:
+    """The classes of the payloads that `handler` sends or answers, as it is annotated; None if that does not tell."""
     signature = signature_of(handler)
+    if signature is None or signature.return_annotation is inspect.Signature.empty:
+        return None
     try:
-        return signature is not None and _resolve(signature.return_annotation, handler) is type(None)
+        return tuple(dict.fromkeys(_payloads(_resolve(signature.return_annotation, handler))))
     except Exception:  # evaluating an annotation runs user code; what it means is not known then
-        return False
+        return None
+
+
+def _payloads(hint: Any) -> list[type]:
+    """The payload classes in the annotation of what a handler returns. Raises ValueError where it does not tell."""
+    found: list[type] = []
+    for member in _members(hint):
+        origin, arguments = typing.get_origin(member), typing.get_args(member)
+        if origin in _LISTS and arguments:
+            found += [cls for argument in arguments if argument is not Ellipsis for cls in _payloads(argument)]
+        elif origin is HandlerResponse:
+            found += _members(arguments[0])
+        elif member is not type(None):
+            raise ValueError(f"{member} does not tell what is answered")
+    if not all(is_payload_class(cls) for cls in found):
+        raise ValueError(f"{hint} does not tell what is answered")
+    return found
 
 
 def _resolve(annotation: object, handler: Callable[..., Any]) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, data_of, is_unknown
-from xpipe.core.durations import LONGEST_DURATION, parse_duration
+from xpipe.core.durations import LONGEST_DURATION, parse_duration, shortest_duration
 
 SHORTEST_TTL = 30
 """In seconds. What is alive is renewed every few seconds, and must not expire before."""
@@ -16,6 +16,7 @@ LARGEST_NUMBER = 2**53
 _MOST_ITEMS = 10**15 - 1
 _PERCENTAGE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", re.ASCII)
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(B|[kK]B|[kK]iB|MB|MiB|GB|GiB)", re.ASCII)
+_LARGE = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 _UNITS = {"b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
 
 
@@ -35,11 +36,15 @@ class Mismatch(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of value. `expected` completes "must be ..."; `read` gives the value of a node or raises Mismatch."""
+    """A kind of value. `expected` completes "must be ..."; `read` gives the value of a node or raises Mismatch.
+
+    schema: what a JSON Schema can tell of it; write: a value as people write it, None if that is the value itself.
+    """
 
     expected: str
     read: Callable[[Node], Any]
     schema: Mapping[str, Any] = field(default_factory=dict)
+    write: Callable[[Any], Any] | None = None
 
 
 def text_of(node: Node) -> str:
@@ -186,23 +191,49 @@ def choice(*names: str) -> Kind:
     return Kind(f"{', '.join(names[:-1])} or {names[-1]}", read, {"enum": list(names)})
 
 
-_TEXTS_SCHEMA = {"type": "array", "items": {"type": "string", "minLength": 1}}
+def _size_text(count: int) -> str | int:
+    unit = next(unit for unit, size in _LARGE.items() if not count % size)
+    return count if unit == "B" else f"{count // _LARGE[unit]}{unit}"
+
+
+def _share_value(share: str) -> str | int:
+    return share if share.endswith("%") else int(share)
+
+
+_DURATION_TEXT = {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)?\s*$"}
+_SIZE_TEXT = {"type": "string", "pattern": r"^\s*[0-9]{1,15}(\.[0-9]{1,9})?\s*(B|[kK]B|[kK]iB|MB|MiB|GB|GiB)\s*$"}
+_SHARE_TEXT = {"type": "string", "pattern": r"^\s*(0?[0-9]{1,2}(\.[0-9]{1,6})?|100(\.0{1,6})?)\s*%\s*$"}
+_FILLED = {"type": "string", "pattern": r"\S"}
+_TEXTS_SCHEMA = {"type": "array", "items": _FILLED}
+
 TEXT = Kind("text", text_of, {"type": "string"})
-FILLED_TEXT = Kind("text that is not empty", _filled_text, {"type": "string", "minLength": 1})
+FILLED_TEXT = Kind("text that is not empty", _filled_text, _FILLED)
 FLAG = Kind("true or false", _flag, {"type": "boolean"})
 TEXTS = Kind("a list of text", _texts, _TEXTS_SCHEMA)
-TEXT_OR_TEXTS = Kind(
-    "text or a list of text",
-    _text_or_texts,
-    {"oneOf": [{"type": "string", "minLength": 1}, {**_TEXTS_SCHEMA, "minItems": 1}]},
+TEXT_OR_TEXTS = Kind("text or a list of text", _text_or_texts, {"anyOf": [_FILLED, {**_TEXTS_SCHEMA, "minItems": 1}]})
+DURATION = Kind(
+    "a duration such as 30s",
+    _duration,
+    {"anyOf": [{"type": "number", "minimum": 0, "maximum": LONGEST_DURATION}, _DURATION_TEXT]},
+    shortest_duration,
 )
-DURATION = Kind("a duration such as 30s", _duration, {"type": ["number", "string"]})
-TIME_TO_LIVE = Kind("a duration such as 30s", _time_to_live, {"type": ["number", "string"]})
-SIZE = Kind("a size in bytes such as 64MiB", _size, {"type": ["integer", "string"]})
+TIME_TO_LIVE = Kind(
+    "a duration such as 30s",
+    _time_to_live,
+    {"anyOf": [{"const": 0}, {"type": "number", "minimum": SHORTEST_TTL, "maximum": LONGEST_DURATION}, _DURATION_TEXT]},
+    shortest_duration,
+)
+SIZE = Kind(
+    "a size in bytes such as 64MiB",
+    _size,
+    {"anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST_NUMBER}, _SIZE_TEXT]},
+    _size_text,
+)
 FRACTION = Kind("a number from 0 to 1", _fraction, {"type": "number", "minimum": 0, "maximum": 1})
 SHARE = Kind(
     "a whole number or a percentage such as 90%",
     _share,
-    {"oneOf": [{"type": "integer", "minimum": 0, "maximum": _MOST_ITEMS}, {"type": "string", "pattern": "%$"}]},
+    {"anyOf": [{"type": "integer", "minimum": 0, "maximum": _MOST_ITEMS}, _SHARE_TEXT]},
+    _share_value,
 )
-PAYLOAD = Kind("a mapping, or JSON or XML text", _payload, {"type": ["object", "string"]})
+PAYLOAD = Kind("a mapping, or JSON or XML text", _payload, {"anyOf": [{"type": "object"}, _FILLED]})

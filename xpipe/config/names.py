@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from xpipe.config.circles import check_circles, inner_calls
 from xpipe.config.kinds import texts_in
-from xpipe.config.nodes import ListNode, Node
+from xpipe.config.nodes import ListNode, Node, line_of, place_of
 from xpipe.config.reporting import Report
 from xpipe.config.shape import Entry
 from xpipe.config.wording import did_you_mean, quote
@@ -40,6 +40,12 @@ def group_of(name: str) -> str:
     return name.rpartition(".")[0]
 
 
+def peers_of(entry: Entry) -> list[tuple[Node, str]]:
+    """The peers that `entry` lists, each with its place."""
+    node = entry.nodes.get("peers")
+    return texts_in(node) if isinstance(node, ListNode) else []
+
+
 def broadcasts(listeners: Iterable[Entry]) -> list[tuple[str, Entry]]:
     """The broadcast listeners, each with its group's name."""
     marked = [entry for entry in listeners if entry.values.get("broadcast") and "name" in entry.values]
@@ -70,10 +76,8 @@ def _check_duplicates(listeners: list[Entry], report: Report) -> None:
             message = f"The listener name {quote(name)} is reserved: names below system belong to xpipe."
             report.add(place, "reserved-name", message)
         if name in first:
-            where = f"line {first[name].line}, column {first[name].column}"
-            report.add(
-                place, "duplicate-listener", f"The listener {quote(name)} is declared twice; the first is at {where}."
-            )
+            message = f"The listener {quote(name)} is declared twice; the first is at {place_of(first[name])}."
+            report.add(place, "duplicate-listener", message, "Rename one of them.")
         first.setdefault(name, place)
 
 
@@ -89,7 +93,7 @@ def _check_groups(listeners: list[Entry], report: Report) -> list[str]:
         name = entry.values.get("name")
         if name in members:
             where = members[name].place("name")
-            message = f"The listener {quote(name)} has the name of the broadcast group of line {where.line}."
+            message = f"The listener {quote(name)} has the name of the broadcast group of {line_of(where)}."
             report.add(entry.place("name"), "broadcast-group", message, "Rename one of them.")
     return list(members)
 
@@ -100,10 +104,17 @@ def _check_peers(entry: Entry, valid: frozenset[str], options: list[str], report
         report.add(
             entry.place("agent"), "agent-without-peers", message, "List its peers, or write peers: [].", "warning"
         )
-    node = entry.nodes.get("peers")
-    for item, peer in texts_in(node) if isinstance(node, ListNode) else ():
+    first: dict[str, Node] = {}
+    for item, peer in peers_of(entry):
         if peer not in valid:
             _report_unknown(item, "unknown-peer", f"The peer {quote(peer)} is no listener", peer, options, report)
+        elif peer in first:
+            message = f"The peer {quote(peer)} stands twice in this list; the first one is at {place_of(first[peer])}."
+            report.add(item, "duplicate-peer", message, "Keep one of them.", "warning")
+        elif peer == entry.values.get("name"):
+            message = f"The listener {quote(peer)} is a peer of its own: it reaches itself anyway."
+            report.add(item, "peer-itself", message, "Remove it.", "warning")
+        first.setdefault(peer, item)
 
 
 def _check_target(entry: Entry, key: str, valid: frozenset[str], options: list[str], report: Report) -> None:

@@ -21,7 +21,8 @@ UNKNOWN = Unknown()
 class ScalarNode:
     """One value. `source` is its text in the file, `text` that with variables replaced, `value` its YAML type.
 
-    `varied` says that the text came from variables, so it must not be shown.
+    `varied` says that the text came from variables, so it must not be shown. `origin` of this and all other nodes: the
+    option that it came from, "" for the file.
     """
 
     line: int
@@ -33,6 +34,7 @@ class ScalarNode:
     plain: bool = False
     size: int = 1
     height: int = 1
+    origin: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +46,7 @@ class ListNode:
     items: list[Node] = field(default_factory=list)
     size: int = 1
     height: int = 1
+    origin: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +62,7 @@ class MapNode:
     size: int = 1
     height: int = 1
     whole: bool = True
+    origin: str = ""
 
 
 Node: TypeAlias = ScalarNode | ListNode | MapNode
@@ -72,6 +76,16 @@ def is_empty(node: Node) -> bool:
 def is_unknown(node: Node) -> bool:
     """Whether a finding already says that the value of `node` cannot be known."""
     return isinstance(node, ScalarNode) and node.value is UNKNOWN
+
+
+def line_of(node: Node) -> str:
+    """Where `node` stands, for a sentence: `line 3`, or the option that it came from."""
+    return node.origin or f"line {node.line}"
+
+
+def place_of(node: Node) -> str:
+    """The same with the column."""
+    return node.origin or f"line {node.line}, column {node.column}"
 
 
 def data_of(node: Node) -> Any:

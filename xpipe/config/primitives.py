@@ -7,11 +7,13 @@ from itertools import pairwise
 
 from xpipe.config.circles import inner_calls
 from xpipe.config.handlers import answers_nothing
+from xpipe.config.replies import Classes, check_replies, handled_answers
 from xpipe.config.reporting import Report
 from xpipe.config.retrying import retry_policy
 from xpipe.config.shape import Entry
 from xpipe.config.wording import quote
 from xpipe.core.codec import accepts_type
+from xpipe.core.findings import Severity
 from xpipe.core.organism import BufferOptions, Listener, no_handler
 from xpipe.core.payloads import (
     BUFFER,
@@ -25,8 +27,6 @@ from xpipe.core.payloads import (
     SequenceStart,
     SequenceStep,
 )
-
-Classes = dict[str, tuple[type, ...]]
 
 
 def is_primitive(entry: Entry) -> bool:
@@ -102,7 +102,7 @@ def _step(entry: Entry) -> SequenceStep:
 def check_ways(entries: list[Entry], listeners: Mapping[int, Listener], report: Report) -> None:
     """Reports steps that cannot take what the one before answers, as far as that is known, and those without answers.
 
-    What a handler answers is not known. `listeners` is by entry id.
+    What a handler answers its annotation tells, or nobody. `listeners` is by entry id.
     """
     known = {listener.name: listener for listener in listeners.values()}
     usable = [entry for entry in entries if id(entry) in listeners and is_primitive(entry)]
@@ -114,29 +114,40 @@ def check_ways(entries: list[Entry], listeners: Mapping[int, Listener], report: 
             message = f"The handler of {quote(name)} is annotated to return None, and so never answers."
             hint = "Let it return a response, or correct the annotation."
             report.add(inner.place(key), "no-answer", message, hint, "warning")
-    answered = _answered(known.values())
+    certain, told = answered(known.values(), {}), answered(known.values(), handled_answers(known.values()))
     for entry in usable:
         for step, following in pairwise(entry.values.get("sequence", ())):
-            _check_pair(step, following, answered, known, report)
+            name = step.values.get("step", "")
+            severity: Severity = "error" if name in certain else "warning"
+            _check_pair(name, told.get(name, ()), following, known, severity, report)
+    check_replies(entries, known, told, report)
 
 
 def _check_pair(
-    step: Entry, following: Entry, answered: Classes, known: Mapping[str, Listener], report: Report
+    name: str,
+    answers: tuple[type, ...],
+    following: Entry,
+    known: Mapping[str, Listener],
+    severity: Severity,
+    report: Report,
 ) -> None:
-    name, target = step.values.get("step", ""), following.values.get("step", "")
-    answers, taker = answered.get(name), known.get(target)
+    target = following.values.get("step", "")
+    taker = known.get(target)
     if not answers or taker is None or not taker.accepts:
         return
     if not any(accepts_type(taker.accepts, cls) for cls in answers):
         takes = ", ".join(cls.__name__ for cls in taker.accepts)
         message = f"The step {quote(target)} takes {takes}, and {quote(name)} before it answers {answers[0].__name__}."
         hint = "Put a listener between them that makes one from the other."
-        report.add(following.place("step"), "step-payload", message, hint)
+        report.add(following.place("step"), "step-payload", message, hint, severity)
 
 
-def _answered(listeners: Iterable[Listener]) -> Classes:
-    """The classes that a listener answers with, where they are known. A sequence answers what its last step does."""
-    answered: Classes = {BUFFER: (BufferComplete, BufferDispatched), SEQUENCE: (SequenceComplete,)}
+def answered(listeners: Iterable[Listener], handled: Classes) -> Classes:
+    """The classes that a listener answers with, where they are known; `handled` are those of handlers.
+
+    A sequence answers what its last step does.
+    """
+    answered: Classes = {BUFFER: (BufferComplete, BufferDispatched), SEQUENCE: (SequenceComplete,), **handled}
     answered.update((one.name, (BufferComplete,)) for one in listeners if one.buffer)
     _spread({one.name: one.sequence[-1].listener for one in listeners if one.sequence}, answered)
     return answered

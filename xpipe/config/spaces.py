@@ -7,18 +7,21 @@ They see an `__import__` of their own, by which `import sibling` means the sibli
 from __future__ import annotations
 
 import builtins
-import hashlib
 import importlib
 import importlib.util
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:
+    Loader = object  # To import importlib.abc takes longer than to read an organism.yaml.
 
 PREFIX = "xpipe_organism_"
 _SPACE_NAME = re.compile(PREFIX + r"[0-9a-f]{16}\.")
@@ -150,7 +153,9 @@ def plain_names(text: str) -> str:
 
 def package_name(folder: str) -> str:
     """The name below which the modules of `folder` are registered."""
-    return PREFIX + hashlib.blake2b(os.fsencode(folder), digest_size=8).hexdigest()
+    from hashlib import blake2b
+
+    return PREFIX + blake2b(os.fsencode(folder), digest_size=8).hexdigest()
 
 
 class _OrganismLoader(SourceFileLoader):
@@ -168,7 +173,7 @@ class _OrganismLoader(SourceFileLoader):
         super().exec_module(module)
 
 
-class _OrganismFinder(MetaPathFinder):
+class _OrganismFinder:
     """Finds the modules of all spaces by their full names."""
 
     def find_spec(
@@ -180,7 +185,7 @@ class _OrganismFinder(MetaPathFinder):
         return _PLAIN_FINDER.find_submodule(fullname)
 
 
-class _PlainFinder(MetaPathFinder):
+class _PlainFinder:
     """Finds the siblings of the organism loaded last by their plain names, where nothing else has that name.
 
     For `importlib.import_module("plugin")` in user code; import statements do not come here.
@@ -219,6 +224,9 @@ class _AliasLoader(Loader):
 
     def __init__(self, actual: str) -> None:
         self._actual = actual
+
+    def create_module(self, _spec: ModuleSpec) -> ModuleType | None:
+        return None
 
     def exec_module(self, module: ModuleType) -> None:
         sys.modules[module.__name__] = importlib.import_module(self._actual)

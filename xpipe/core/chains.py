@@ -6,7 +6,6 @@ a tag may follow it after a `~` to tell instances apart: `greeter~2`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator
 
 _INITIATOR = 3
@@ -104,5 +103,7 @@ def thread_id(secret: bytes, chain: str) -> str:
 
     The same in every process that knows `secret`, and tells nothing about the chain to anyone who does not.
     """
-    digest = hashlib.blake2b(chain.encode("utf-8", "surrogatepass"), digest_size=16, key=secret).hexdigest()
+    from hashlib import blake2b  # Only here: it loads OpenSSL, and whoever just looks at chains needs none.
+
+    digest = blake2b(chain.encode("utf-8", "surrogatepass"), digest_size=16, key=secret).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"

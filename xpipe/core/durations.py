@@ -23,6 +23,16 @@ def parse_duration(value: object) -> float:
     raise ValueError(f"{value!r} is not a duration; write seconds, or a number with a unit such as 250ms, 2s, 5m or 1h")
 
 
+def shortest_duration(seconds: float) -> str:
+    """`seconds` exactly, as `parse_duration` reads it, in the largest unit that leaves a whole number: `90s`, `5m`."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        count = round(seconds / _UNITS[unit])
+        if count and count * _UNITS[unit] == seconds:
+            return f"{count}{unit}"
+    exact = f"{seconds:g}" if seconds == int(seconds) else repr(seconds)
+    return f"{seconds:.20f}s" if "e" in exact else f"{exact}s"
+
+
 def format_duration(seconds: float) -> str:
     """`seconds` for people, about three digits: `1.24 s`, `3 min 20 s`."""
     if seconds < 0.0995:

@@ -48,6 +48,10 @@ class BackendError(XpipeError):
     exit_code = EXIT_BACKEND
 
 
+class EmptyBackendError(BackendError):
+    """The backend is reached, and no organism has been there yet."""
+
+
 class LimitError(XpipeError):
     """What is asked for would pass a limit, or take what is taken."""
 

@@ -23,7 +23,8 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     kind: a request opens a call; a self message continues its own thread; a response or fault replies to a call;
     joined tells a Buffer that all its items are accounted for, more that it is to send further ones; damaged stands for
     a message that cannot be read. `call` is the id of the request that opened the call this message belongs to.
-    `sender` and `to` are listener names; `hop` counts messages along the causal path.
+    `sender` and `to` are listener names; `hop` counts messages along the causal path; `at`: when it was sent, in
+    seconds since the epoch.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     hop: int
     attempt: int = 1
     version: int = VERSION
+    at: float = 0.0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -45,12 +47,15 @@ encode_message = _encoder.encode
 decode_message = _decoder.decode
 
 
-def no_answer(conversation: str, listener: str, caller: str, call: str, hop: int) -> bytes:
+def no_answer(conversation: str, listener: str, caller: str, call: str, hop: int, at: float) -> bytes:
     """The encoded fault message of a call to `listener` that ended without an answer."""
     fault = Fault("no_answer", f"{listener} ended without an answer; let its handler respond", listener, hop)
-    return encode_message(
-        Message(f"{call}!", FAULT, conversation, listener, caller, "Fault", _encoder.encode(fault), call, hop)
-    )
+    return fault_message(conversation, listener, caller, _encoder.encode(fault), call, hop, at)
+
+
+def fault_message(conversation: str, sender: str, to: str, fault: bytes, call: str, hop: int, at: float) -> bytes:
+    """The encoded message that ends `call` with the encoded `fault`, made by the backend itself."""
+    return encode_message(Message(f"{call}!", FAULT, conversation, sender, to, "Fault", fault, call, hop, at=at))
 
 
 def end_fault(code: str, text: str) -> bytes:
@@ -107,6 +112,41 @@ def claimed_message(claim: Claim) -> Message:
 def tombstone(thread: str) -> bytes:
     """What stands in `thread` in the place of a message that was set aside."""
     return encode_message(Message("", DAMAGED, "", "", "", "", b"", thread, 0))
+
+
+class HopRecord(msgspec.Struct, array_like=True, gc=False):
+    """What became of one attempt to handle a message; kept with its conversation, for people.
+
+    message: its id; began, ended: in seconds since the epoch, 0.0 for began when no handler ran; process: host:pid;
+    outcome: the code of its fault, "" when it went well; again: when the next attempt was due, 0.0 for none; answered:
+    it ended the call that its thread was asked by, with a response or that fault.
+    """
+
+    message: str
+    listener: str
+    attempt: int
+    began: float
+    ended: float
+    process: str
+    outcome: str = ""
+    again: float = 0.0
+    answered: bool = False
+
+
+encode_hop = _encoder.encode
+_decode_hop = msgspec.msgpack.Decoder(HopRecord).decode
+
+
+def readable_hop(data: bytes) -> HopRecord | None:
+    """The record stored as `data`; None when it is damaged."""
+    try:
+        return _decode_hop(data)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+        return None
+
+
+LOST_HOP = encode_hop(HopRecord("", "", 1, 0.0, 0.0, "", DAMAGED))
+"""What stands in the place of a record that was set aside."""
 
 
 class Binding(msgspec.Struct, array_like=True, gc=False):
@@ -192,12 +232,13 @@ def damaged_letter(data: bytes, key: str, thread: str, at: float) -> DeadLetter:
 class Step(msgspec.Struct, array_like=True, gc=False):
     """All that one hop changes, committed together or not at all.
 
-    thread, fence: the claim it finishes. call: the thread's open call afterwards. again: the number of another attempt
-    at the same message, not before `due` in seconds since the epoch, then nothing else is set. cancels: whatever is
-    under way below the thread is given up first. own: messages to the thread itself. delegate: a request made as if
-    by the thread's parent, taking over the thread's open call. ends: the thread gives up what it waits for: its open
-    calls and its join are closed, later replies to them are late. state: what a primitive keeps. no_answer: a call of
-    this thread that ends without an answer is told of by a fault. dropped: answers that nobody waited for.
+    thread, fence: the claim it finishes. call: the thread's open call afterwards. again: the number of another
+    attempt at the same message, not before `due` in seconds since the epoch, then nothing else but `hop` is set.
+    cancels: whatever is under way below the thread is given up first. hop: an encoded HopRecord, kept in any case.
+    own: messages to the thread itself. delegate: a request made as if by the thread's parent, taking over the
+    thread's open call. ends: the thread gives up what it waits for: its open calls and its join are closed, later
+    replies to them are late. state: what a primitive keeps. no_answer: a call of this thread that ends without an
+    answer is told of by a fault. dropped: answers that nobody waited for.
     """
 
     thread: str
@@ -217,6 +258,7 @@ class Step(msgspec.Struct, array_like=True, gc=False):
     dropped: int = 0
     due: float = 0.0
     cancels: bool = False
+    hop: bytes = b""
 
 
 class Injection(msgspec.Struct, array_like=True, gc=False):
@@ -251,9 +293,9 @@ REVOKED = "revoked"
 class Event(msgspec.Struct, array_like=True, gc=False):
     """Told to the pump that owns `conversation`.
 
-    kind output: `message` reached the initiator; ended: the conversation is over in `state` done or failed; dead:
-    `message` became a dead letter, caused by the encoded Fault `cause`, that nobody was told of. kind revoked is told
-    to the pump that has claimed a message of the thread `state`: the message is cancelled.
+    kind output: `message` reached the initiator; ended: the conversation is over in `state` done, failed or
+    cancelled; dead: `message` became a dead letter, caused by the encoded Fault `cause`, that nobody was told of. kind
+    revoked is told to the pump that has claimed a message of the thread `state`: the message is cancelled.
     """
 
     conversation: str
@@ -279,7 +321,7 @@ class PumpRecord(msgspec.Struct, array_like=True, gc=False):
 
 
 class ConversationRecord(msgspec.Struct, array_like=True, gc=False):
-    """A conversation as others see it. state: running, done or failed; times are in seconds since the epoch.
+    """A conversation as others see it. state: running, done, failed or cancelled; times are in seconds since the epoch.
 
     owner: the pump that is told of it, "" for none; delivered: how many of its outputs have been printed;
     retried_from: the conversation whose dead letter it tries again, "" for none.

@@ -28,7 +28,7 @@ class Terms:
     """
 
     before: float
-    states: frozenset[str] = frozenset(("done", "failed"))
+    states: frozenset[str] = frozenset(("done", "failed", "cancelled"))
     dry_run: bool = False
 
 

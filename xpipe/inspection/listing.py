@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from xpipe.core import chains
 from xpipe.ports import SharedBackend, ThreadRecord
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadFilter:
+class ThreadFilter(NamedTuple):
     """Which threads are meant; empty for all. before: nothing has happened in them since, in seconds of the epoch."""
 
     states: frozenset[str] = frozenset()
@@ -42,8 +42,15 @@ class CallTree:
     calls: list[CallTree] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Forest:
+class Call(NamedTuple):
+    """A thread of a call tree: the id of the thread that called it, None for a root, and how deep it is in the tree."""
+
+    thread: ThreadRecord
+    caller: str | None
+    depth: int
+
+
+class Forest(NamedTuple):
     """The call trees of conversations. more: threads were left out."""
 
     trees: Sequence[CallTree]
@@ -68,14 +75,34 @@ def call_trees(backend: SharedBackend, which: ThreadFilter, most: int | None) ->
         seen.add(thread.conversation)
         found = list(islice(backend.threads(thread.conversation), None if left is None else left + 1))
         shown = found[:left]
-        trees += _grow(shown)
+        trees += grow(shown)
         if len(found) > len(shown):
             return Forest(trees, more=True)
         left = None if left is None else left - len(shown)
     return Forest(trees, more=False)
 
 
-def _grow(threads: Sequence[ThreadRecord]) -> list[CallTree]:
+def calls(backend: SharedBackend, which: ThreadFilter) -> Iterator[Call]:
+    """The threads of each conversation that has a thread that `which` takes, callers before those they called.
+
+    Holds no more than one conversation.
+    """
+    seen: set[str] = set()
+    for thread in newest_threads(backend, which):
+        if thread.conversation not in seen:
+            seen.add(thread.conversation)
+            yield from _walk(grow(list(backend.threads(thread.conversation))))
+
+
+def _walk(trees: list[CallTree]) -> Iterator[Call]:
+    stack: list[tuple[CallTree, str | None, int]] = [(tree, None, 0) for tree in reversed(trees)]
+    while stack:
+        tree, caller, depth = stack.pop()
+        yield Call(tree.thread, caller, depth)
+        stack += [(call, tree.thread.thread, depth + 1) for call in reversed(tree.calls)]
+
+
+def grow(threads: Sequence[ThreadRecord]) -> list[CallTree]:
     """The trees of `threads`, callers before those they called; one whose caller is not among them is a root."""
     nodes: dict[str, CallTree] = {}
     roots: list[CallTree] = []

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+from xpipe.core import chains
 from xpipe.core.errors import UsageError
 from xpipe.inspection.plain import is_utf8
 from xpipe.ports import SharedBackend, ThreadRecord
 
 CANDIDATES = 10
+_INITIATOR = re.compile(r"[^.]+-[1-9][0-9]*", re.ASCII)
 _MOST = 200
 
 
@@ -24,8 +27,10 @@ def find_thread(backend: SharedBackend, prefix: str) -> ThreadRecord:
 def find_conversation(backend: SharedBackend, prefix: str) -> str:
     """The id of the conversation that `prefix` begins, or that the only thread belongs to whose id it begins.
 
-    Raises UsageError when there is none, or more than one.
+    The name of its initiator, such as cli-1, will do as well. Raises UsageError when there is none, or more than one.
     """
+    if _INITIATOR.fullmatch(prefix) and (id := backend.registry_get_uuid(chains.extend(backend.root(), prefix))):
+        return id
     found = _find(backend, prefix, _MOST)
     own = [one.conversation for one in found if one.thread == one.conversation]
     candidates = list(dict.fromkeys(own or [one.conversation for one in found]))

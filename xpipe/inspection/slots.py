@@ -43,11 +43,12 @@ def slot_view(index: int, data: bytes) -> SlotView:
     message = readable(data)
     if message is None:
         return SlotView(index, DAMAGED, "", "", "", None, UNREADABLE)
-    payload, problem = _payload(message)
+    payload, problem = payload_of(message)
     return SlotView(index, message.kind, message.sender, message.to, message.type, payload, problem)
 
 
-def _payload(message: Message) -> tuple[Any, str]:
+def payload_of(message: Message) -> tuple[Any, str]:
+    """The payload of `message` as plain data, and why there is none, "" if there is."""
     if message.kind == DAMAGED:
         return None, SET_ASIDE
     try:

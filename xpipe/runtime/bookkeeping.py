@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from logging import DEBUG, WARNING
 
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.messages import FAULT, Step, decode_message
 from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced
+from xpipe.runtime.current import current
 from xpipe.runtime.hop import Hop
 from xpipe.runtime.stats import FaultRecord, Stats
 
@@ -38,12 +40,16 @@ class Bookkeeping:
         self._in_flight = advanced.in_flight + sum(len(step.sends) for step in left)
         stats.late += advanced.late
         stats.unanswered += advanced.unanswered
+        told = log.isEnabledFor(DEBUG)
         for position, (step, hop) in enumerate(zip(steps, hops, strict=True)):
             if position in advanced.refused:
                 continue
+            if told:
+                tell_step(hop, step)
             if step.dropped:
                 stats.dropped += step.dropped
-                log.warning("%s answered a call that has its answer; the second one is dropped", hop.claim.listener)
+                name = hop.claim.listener
+                tell_of(hop, WARNING, "%s answered a call that has its answer; the second one is dropped", name)
             if step.again:
                 stats.retries += 1
                 continue
@@ -52,8 +58,11 @@ class Bookkeeping:
 
     def note_failure(self, hop: Hop, step: Step) -> None:
         """Note the fault that `step` ends its thread with, if it does and the fault began here."""
-        fault = self._fault_of(step) if step.failed and hop.message.kind != FAULT else None
-        if fault is not None and fault.origin == hop.claim.listener:
+        fault = self._fault_of(step) if step.failed else None
+        if fault is None:
+            return
+        hop.code = fault.code
+        if hop.message.kind != FAULT and fault.origin == hop.claim.listener:
             self.note(hop, fault)
 
     def note_fault(self, hop: Hop, step: Step) -> None:
@@ -69,6 +78,7 @@ class Bookkeeping:
 
     def note(self, hop: Hop, fault: Fault) -> None:
         """Note `fault`, which ended `hop`."""
+        hop.code = fault.code
         self.stats.of(hop.claim.listener).faults += 1
         self.stats.note(
             FaultRecord(
@@ -84,3 +94,29 @@ class Bookkeeping:
                 fault.causes,
             )
         )
+
+
+def tell_claim(hop: Hop) -> None:
+    """Tell in the log that `hop` begins."""
+    message = hop.message
+    tell_of(hop, DEBUG, "claimed a %s %s from %s", message.kind, message.type, message.sender)
+
+
+def tell_step(hop: Hop, step: Step) -> None:
+    """Tell in the log how `hop` has ended."""
+    if step.again:
+        tell_of(hop, DEBUG, "failed with %s; attempt %d follows", hop.code or "a fault", step.again)
+    elif hop.code:
+        tell_of(hop, DEBUG, "ended with the fault %s", hop.code)
+    else:
+        answered = "answered" if step.answer is not None else "no answer"
+        tell_of(hop, DEBUG, "done: %s, messages sent: %d", answered, len(step.sends) + len(step.own))
+
+
+def tell_of(hop: Hop, level: int, text: str, *values: object) -> None:
+    """Write a record for the hop that it is about, wherever this runs."""
+    token = current.set(hop)
+    try:
+        log.log(level, text, *values)
+    finally:
+        current.reset(token)

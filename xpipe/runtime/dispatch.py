@@ -15,6 +15,7 @@ from xpipe.core.organism import Listener
 from xpipe.core.payloads import HandlerMetadata, Slot
 from xpipe.ports import SharedBackend
 from xpipe.runtime import coroutines
+from xpipe.runtime.current import current
 from xpipe.runtime.frames import Result, Task
 from xpipe.runtime.history import read_slots, up_to
 from xpipe.runtime.hop import Hop
@@ -101,8 +102,9 @@ class Dispatcher:
         metadata = self._metadata(hop)
         if listener.asynchronous:
             return self._run_on_loop(hop, listener, partial(listener.handler, payload, metadata), settle)
-        call = partial(self._call, listener.handler, payload, metadata)
+        call = partial(self._call, hop, listener.handler, payload, metadata)
         if listener.inline:
+            hop.started = time.monotonic()
             settle(hop, call())
         elif self._threads.exhausted:
             settle(hop, _no_thread(self._threads.abandoned))
@@ -127,16 +129,20 @@ class Dispatcher:
     def _history(self, thread: str, message: str) -> Sequence[Slot]:
         return read_slots(up_to(self._backend.buffer_get_thread(thread), message), self._types)
 
-    def _call(self, handler: Callable[..., Any], payload: Any, metadata: HandlerMetadata) -> Outcome:
+    def _call(self, hop: Hop, handler: Callable[..., Any], payload: Any, metadata: HandlerMetadata) -> Outcome:
+        token = current.set(hop)
         try:
             return encode_responses(self._types, handler(payload, metadata))
         except BaseException as error:
             return describe(error)
+        finally:
+            current.reset(token)
 
     def _run_on_loop(
         self, hop: Hop, listener: Listener, call: Callable[[], Coroutine[Any, Any, Any]], settle: Settle
     ) -> Awaitable[None] | None:
         context = copy_context()
+        context.run(current.set, hop)
         hop.started = time.monotonic()
         try:
             coroutine = call()
@@ -248,16 +254,18 @@ class Dispatcher:
             message.id,
             message.conversation,
             message.attempt,
+            message.hop,
         )
 
         def done(result: Result) -> None:
+            hop.started, hop.worker = time.monotonic() - result.seconds, pooled.pid
             _settle_once(hop, result.failure or result.responses, settle)
 
-        pool.submit(
-            PoolTask(
-                task, listener.timeout, done, lambda: up_to(self._backend.buffer_get_thread(claim.thread), message.id)
-            )
-        )
+        def history() -> list[bytes]:
+            return up_to(self._backend.buffer_get_thread(claim.thread), message.id)
+
+        pooled = PoolTask(task, listener.timeout, done, history)
+        pool.submit(pooled)
 
 
 def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:

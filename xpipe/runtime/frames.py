@@ -9,7 +9,9 @@ from mmap import mmap
 import msgspec
 
 from xpipe.core.organism import CodeRef
+from xpipe.runtime.current import Where
 from xpipe.runtime.responses import Failure, Outgoing
+from xpipe.runtime.speech import Logged, Said
 
 
 class WorkerListener(msgspec.Struct, array_like=True):
@@ -21,11 +23,16 @@ class WorkerListener(msgspec.Struct, array_like=True):
 
 
 class Setup(msgspec.Struct, array_like=True, tag="setup", tag_field="frame"):
-    """The first frame to a worker: where code is found, the payload types in the pump's order, the listeners."""
+    """The first frame to a worker: where code is found, the payload types in the pump's order, the listeners.
+
+    prints: what handlers print is sent to the pump, too; level: the least that a record of `logging` has to be.
+    """
 
     path: list[str]
     types: list[CodeRef]
     listeners: list[WorkerListener]
+    prints: bool
+    level: int
 
 
 class Task(msgspec.Struct, array_like=True, tag="task", tag_field="frame"):
@@ -41,7 +48,12 @@ class Task(msgspec.Struct, array_like=True, tag="task", tag_field="frame"):
     message: str
     conversation: str
     attempt: int
+    hop: int
     place: int = 0
+
+    def where(self) -> Where:
+        """The hop that this is."""
+        return Where(self.conversation, self.thread, self.listener, self.hop, self.attempt)
 
 
 class History(msgspec.Struct, array_like=True, tag="history", tag_field="frame"):
@@ -82,7 +94,7 @@ class FrameTooLarge(OverflowError):
 
 
 ToWorker = Setup | Task | History
-FromWorker = Ready | Broken | Result | Skipped | History
+FromWorker = Ready | Broken | Result | Skipped | History | Said | Logged
 
 MAX_FRAME = 0xFFFFFFFF
 _encoder = msgspec.msgpack.Encoder()

@@ -24,7 +24,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a conversation, in state done or failed."""
+    """The end of a conversation, in state done, failed or cancelled."""
 
     conversation: str
     state: str

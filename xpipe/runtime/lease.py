@@ -59,6 +59,7 @@ class Lease:
         """Enroll, bury those that died, and keep on doing so where there may be others."""
         self._record.expires = time.time() + SECONDS
         self._backend.enroll(self._record)
+        log.debug("took the lease %s for %g s", self._record.id, SECONDS)
         bury_the_dead(self._backend, self._record.id)
         self._renewing.start()
         if self._backend.capabilities.cross_process:
@@ -70,6 +71,7 @@ class Lease:
         if self._renewing.is_alive():
             self._renewing.join(2.0)  # It would enroll again; the one that listens ends with its last wait.
         self._backend.retire(self._record.id)
+        log.debug("gave back the lease %s", self._record.id)
 
     def _renew_for_ever(self) -> None:
         renewed = time.monotonic()
@@ -78,10 +80,12 @@ class Lease:
                 if not self._backend.renew(self._record.id, time.time() + SECONDS):
                     self._begin_anew()
                 renewed = time.monotonic()
+                log.debug("renewed the lease %s", self._record.id)
                 bury_the_dead(self._backend, self._record.id)
                 self._on_news()  # Also for what others have left to be done at a certain time.
                 self._forget_what_is_old()
             except BackendError as error:
+                log.debug("the lease %s is not renewed: %s", self._record.id, error)
                 if time.monotonic() - renewed > SECONDS:
                     self._on_lost(error)
                     return
@@ -131,7 +135,10 @@ def pump_record(id: str, serves: bool = False) -> PumpRecord:
 def bury_the_dead(backend: SharedBackend, own: str) -> int:
     """Free what pumps that are gone had claimed; how many messages."""
     dead = [pump for pump in backend.pumps() if pump.id != own and not is_alive(pump)]
-    return sum(backend.bury_pump(pump.id) for pump in dead)
+    freed = sum(backend.bury_pump(pump.id) for pump in dead)
+    if dead:
+        log.debug("buried pumps that are gone: %d, messages freed: %d", len(dead), freed)
+    return freed
 
 
 def living(pumps: Iterable[PumpRecord]) -> set[str]:

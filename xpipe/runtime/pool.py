@@ -7,6 +7,7 @@ long task is taken back as soon as another worker has nothing to do, whatever th
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections import Counter, deque
@@ -15,6 +16,7 @@ from itertools import count
 
 from xpipe.core.errors import PoolError
 from xpipe.core.organism import CodeRef
+from xpipe.runtime import speech
 from xpipe.runtime.frames import (
     Broken,
     FromWorker,
@@ -28,6 +30,7 @@ from xpipe.runtime.frames import (
 )
 from xpipe.runtime.process import WorkerProcess
 from xpipe.runtime.responses import Failure
+from xpipe.runtime.speech import Logged, Said
 
 QUEUE_SECONDS = 0.02
 """How much work, by the listener's recent pace, a worker has waiting for it."""
@@ -40,9 +43,12 @@ _PACE_WEIGHT = 0.2
 
 
 class PoolTask:
-    """A task under way. `done` gets its result once; `timeout` is in seconds from the start of its handler."""
+    """A task under way. `done` gets its result once; `timeout` is in seconds from the start of its handler.
 
-    __slots__ = ("done", "read_history", "task", "timeout")
+    pid: the worker it was given to last, 0 for none.
+    """
+
+    __slots__ = ("done", "pid", "read_history", "task", "timeout")
 
     def __init__(
         self,
@@ -55,6 +61,7 @@ class PoolTask:
         self.timeout = timeout
         self.done = done
         self.read_history = read_history
+        self.pid = 0
 
 
 class _Seat:
@@ -91,7 +98,8 @@ class Pool:
         self._loop = loop
         self.size = size
         self._max_tasks = max_tasks
-        self._setup = Setup(list(sys.path), list(types), list(listeners))
+        level = logging.getLogger().getEffectiveLevel()
+        self._setup = Setup(list(sys.path), list(types), list(listeners), speech.is_taken_over(), level)
         self._on_broken = on_broken
         self._numbers = count(1)
         self._waiting: deque[PoolTask] = deque()
@@ -114,6 +122,11 @@ class Pool:
             for seat in self._seats:
                 seat.process.close()
             raise
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether a worker has been ready: the system has room for it, and it can load the handlers."""
+        return self._proven
 
     def pids(self) -> list[int]:
         """The process ids of the workers."""
@@ -231,6 +244,7 @@ class Pool:
             self._loop.call_soon(self._done, task, _failed(task, "payload_too_large", text))
             return
         seat.given[task.task.number] = task
+        task.pid = seat.process.pid
         seat.handed += 1
         if task.timeout is not None:
             self._set_timer(seat, task.timeout)
@@ -255,6 +269,8 @@ class Pool:
                 self._hand_out()
                 if not seat.given:
                     self._idle(seat)
+            case Said() | Logged():
+                speech.repeat(content)
             case Broken():
                 self._break(f"a worker process cannot load the handlers: {content.text}")
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -18,7 +20,8 @@ from xpipe.core.errors import BackendError, PayloadError
 from xpipe.core.messages import DAMAGED, REVOKED, Cursor, Event, Injection, Step, claimed_message
 from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced, SharedBackend
-from xpipe.runtime.bookkeeping import Bookkeeping
+from xpipe.runtime import speech
+from xpipe.runtime.bookkeeping import Bookkeeping, tell_claim
 from xpipe.runtime.dispatch import Dispatcher
 from xpipe.runtime.hop import Hop
 from xpipe.runtime.line import Line
@@ -82,6 +85,7 @@ class Pump:
         self._news = True
         self._timer: asyncio.TimerHandle | None = None
         self._turn_began = 0.0
+        self._host, self._pid = socket.gethostname(), os.getpid()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchdog = Watchdog(asyncio.get_running_loop(), self._on_loop)
 
@@ -261,10 +265,13 @@ class Pump:
         for position, reason in advanced.refused.items():
             self._refused(hops[position], reason)
         self._take_events(advanced)
+        told = log.isEnabledFor(logging.DEBUG)
         for claim in advanced.claims:
             hop = self._claimed[claim.thread] = Hop(claim, claimed_message(claim))
             self._queue.append(hop)
             self._count_in(claim.listener)
+            if told:
+                tell_claim(hop)
         self._news = self._news or len(advanced.claims) == BATCH
         if self._topology.gone and not (self._running or self.line.blocking or self._backend.load().in_flight):
             self._topology.gone.clear()  # Nothing for them can still come.
@@ -361,6 +368,7 @@ class Pump:
 
     def _settle(self, hop: Hop, outcome: list[Outgoing] | Failure) -> None:
         """The handler of `hop` ended: decide its step. Called once for each hop."""
+        speech.end(hop)
         if hop.revoked:
             self._drop(hop)
             return
@@ -385,6 +393,7 @@ class Pump:
         return step
 
     def _fail(self, hop: Hop, fault: Fault, after: float | None = None) -> Step:
+        hop.code = fault.code
         step = self._router.route_failure(hop.claim, hop.message, fault, after)
         if not step.again:
             self._books.note(hop, fault)
@@ -392,6 +401,7 @@ class Pump:
 
     def _finish(self, hop: Hop, step: Step) -> None:
         self._claimed.pop(hop.claim.thread, None)
+        step.hop = hop.record(step, self._host, self._pid)
         self._steps.append(step)
         self._books.note_sends(step)
         self._hops.append(hop)

@@ -85,7 +85,7 @@ class _Routing:
 class Router:
     """Decides what a hop commits. `secret` keys the thread ids, `new_id` makes message ids.
 
-    now: the seconds since the epoch; chance: a number from 0 up to 1. Both only tell when a retry is due.
+    now: the seconds since the epoch; chance: a number from 0 up to 1, which tells when a retry is due.
     """
 
     def __init__(
@@ -219,6 +219,7 @@ class Router:
                 payload,
                 call,
                 message.hop + 1,
+                at=self._now(),
             )
         )
 
@@ -287,6 +288,7 @@ class Router:
             response.payload,
             open_call(routing.claim, message),
             message.hop + 1,
+            at=self._now(),
         )
         routing.step.own.append(encode_message(own))
 
@@ -318,7 +320,16 @@ class Router:
         chain = f"{claim.chain}.{segment}"
         binding = Binding(chains.thread_id(self._secret, chain), chain, target, claim.listener, index)
         request = Message(
-            id or call, REQUEST, message.conversation, claim.listener, target, type, payload, call, message.hop + 1
+            id or call,
+            REQUEST,
+            message.conversation,
+            claim.listener,
+            target,
+            type,
+            payload,
+            call,
+            message.hop + 1,
+            at=self._now(),
         )
         return Send(call, segment, encode_message(request), binding)
 
@@ -337,6 +348,7 @@ class Router:
             payload,
             call,
             message.hop + 1,
+            at=self._now(),
         )
         return Send(call, chains.instance(target, tag), encode_message(request), binding)
 
@@ -372,7 +384,16 @@ class Router:
         for target, call, fault in routing.refused:  # F1
             type, payload = self.types.encode(replace(fault, origin=target))
             refusal = Message(
-                call, FAULT, message.conversation, target, claim.listener, type, payload, call, message.hop + 1
+                call,
+                FAULT,
+                message.conversation,
+                target,
+                claim.listener,
+                type,
+                payload,
+                call,
+                message.hop + 1,
+                at=self._now(),
             )
             routing.step.own.append(encode_message(refusal))
         return routing.step

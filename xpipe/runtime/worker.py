@@ -28,6 +28,8 @@ from typing import Any, NoReturn
 from xpipe.config.code import load_object
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.payloads import HandlerMetadata, Slot
+from xpipe.runtime import speech
+from xpipe.runtime.current import current
 from xpipe.runtime.frames import (
     MARK_SIZE,
     Broken,
@@ -69,8 +71,10 @@ class Worker:
     def run(self) -> None:
         """Serve until the pump closes the connection, which ends the process."""
         threading.Thread(target=_or_end, args=[self._listen], daemon=True).start()
+        setup = self._setup.get()
+        speech.relay(self._send, setup.prints, setup.level)
         try:
-            self._load(self._setup.get())
+            self._load(setup)
         except BaseException as error:
             failure = describe(error)
             self._send(Broken(f"{failure.text}\n{failure.traceback}".strip()))
@@ -107,12 +111,16 @@ class Worker:
             self._send(Skipped(task.number, task.place))
             return
         failure, responses = None, []
+        token = current.set(task)
         try:
             handler, usage = self._handlers[task.listener]
             payload = self._decode(task)
             responses = encode_responses(self._types, handler(payload, self._metadata(task, usage)))
         except BaseException as error:
             failure = describe(error)
+        finally:
+            current.reset(token)
+            speech.end(task)
         write_mark(self._mark, task.number, math.inf)  # Its time is kept no more: the pump may be slow to read.
         self._finish(Result(task.number, responses, failure, time.monotonic() - started))
         write_mark(self._mark, 0, 0.0)
@@ -229,6 +237,7 @@ def _unblock() -> None:
 
 def _take_signals_again() -> None:
     """Be a process like any, in one that a handler forks."""
+    speech.give_back(say_left=False)  # The connection is not its own.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _unblock()

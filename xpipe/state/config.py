@@ -6,8 +6,15 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from xpipe.core.durations import DAY
-from xpipe.core.organism import DEFAULT_REDIS_TTL, BackendSettings
+from xpipe.core.organism import (
+    DEFAULT_MAX_SLOTS,
+    DEFAULT_MAX_THREADS,
+    DEFAULT_REDIS_PREFIX,
+    DEFAULT_REDIS_TTL,
+    DEFAULT_REDIS_URL,
+    DEFAULT_RETENTION,
+    BackendSettings,
+)
 
 _YAML_NAMES = {"path": "sqlite_path", "type": "backend_type"}
 
@@ -22,15 +29,15 @@ class BackendConfig:
     """
 
     backend_type: str = "memory"
-    redis_url: str = field(default="redis://localhost:6379/0", repr=False)
-    redis_prefix: str = "xpipe:"
+    redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
+    redis_prefix: str = DEFAULT_REDIS_PREFIX
     redis_ttl: float = DEFAULT_REDIS_TTL
     manager_address: str = ""
     manager_authkey: str | bytes = field(default="", repr=False)
     sqlite_path: str = ""
-    retention: float = DAY
-    max_slots_per_thread: int = 10_000
-    max_threads: int = 100_000
+    retention: float = DEFAULT_RETENTION
+    max_slots_per_thread: int = DEFAULT_MAX_SLOTS
+    max_threads: int = DEFAULT_MAX_THREADS
     organism_file: str = ""
 
     @classmethod

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import inspect as kinds
 
+from xpipe.core.errors import PayloadError
+
+Schema: TypeAlias = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEEPEST = 4
 """Levels of an example; what is nested deeper is left out, so that a class that contains itself comes to an end."""
 _VALUES: dict[type[kinds.Type], Any] = {
@@ -35,6 +42,39 @@ def json_schema(cls: type) -> dict[str, Any] | None:
         return msgspec.json.schema(cls)
     except (TypeError, NameError):
         return None
+
+
+def json_schemas(classes: Iterable[type]) -> tuple[list[Schema], dict[str, Schema]]:
+    """A reference for each of `classes`, and what they refer to in `#/$defs/`; objects have no unknown fields.
+
+    They say what comes in and goes out as JSON, but for numbers that are not finite, mappings whose keys are no text,
+    and Structs that are arrays elsewhere. Raises PayloadError for fields that JSON Schema cannot express.
+    """
+    chosen = list(classes)
+    try:
+        references, definitions = msgspec.json.schema_components(chosen, ref_template="#/$defs/{name}")
+    except (TypeError, NameError) as error:
+        names = ", ".join(cls.__name__ for cls in chosen)
+        raise PayloadError(f"JSON Schema cannot express {names}: {error}") from None
+    for part in objects_in(definitions):
+        if "properties" in part:
+            part.setdefault("additionalProperties", False)
+        if part.get("format") == "decimal":
+            part["type"] = ["string", "number"]
+        if isinstance(part.get("description"), str):
+            part["description"] = inspect.cleandoc(part["description"])
+    return list(references), definitions
+
+
+def objects_in(schema: Any) -> Iterator[Schema]:
+    """All objects in a JSON Schema, itself included."""
+    if isinstance(schema, dict):
+        yield schema
+        for value in schema.values():
+            yield from objects_in(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from objects_in(value)
 
 
 def example(cls: type) -> Any:

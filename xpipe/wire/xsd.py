@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from xpipe.core.errors import PayloadError
@@ -26,19 +26,64 @@ def xsd_of(cls: type) -> str:
     Raises PayloadError naming the field whose type or name XML cannot express.
     """
     if cls not in _known:
-        shape = shape_of(cls)
-        try:
-            _known[cls] = "\n".join(_schema(shape)) + "\n"
-        except Misfit as misfit:
-            raise PayloadError(misfit.text(cls.__name__)) from None
+        _known[cls] = "\n".join(_schema([_element_of(cls)], dict(_types_of(cls)))) + "\n"
     return _known[cls]
 
 
-def _schema(root: Record) -> Lines:
+def xsd_of_all(classes: Iterable[type]) -> str:
+    """The XSD of documents of any of `classes`, single or many in one `<messages>`, as files of messages are.
+
+    Raises PayloadError naming the field whose type or name XML cannot express, or classes of the same name.
+    """
+    elements: dict[str, str] = {}
+    types: dict[str, list[str]] = {}
+    for cls in dict.fromkeys(classes):
+        name = cls.__name__
+        if name in elements:
+            raise PayloadError(f"two payload classes are called {name}, and a schema can have one element of a name")
+        elements[name] = _element_of(cls)
+        for label, lines in _types_of(cls):
+            if types.setdefault(label, lines) != lines:
+                raise PayloadError(f"two classes are called {label}, and a schema can have one type of a name")
+    wrapped = [] if _ROOT in elements else _messages(elements)
+    return "\n".join(_schema([*elements.values(), *wrapped], types)) + "\n"
+
+
+def _element_of(cls: type) -> str:
+    try:
+        return f'<xs:element name="{check_name(cls.__name__)}" type="{shape_of(cls).label}"/>'
+    except Misfit as misfit:
+        raise PayloadError(misfit.text(cls.__name__)) from None
+
+
+def _types_of(cls: type) -> Iterator[tuple[str, list[str]]]:
+    """The global types that `cls` needs, by name."""
+    try:
+        for record in _records(shape_of(cls)):
+            yield record.label, list(_complex(record))
+    except Misfit as misfit:
+        raise PayloadError(misfit.text(cls.__name__)) from None
+
+
+_ROOT = "messages"
+
+
+def _messages(names: Iterable[str]) -> Lines:
+    yield f'<xs:element name="{_ROOT}">'
+    yield "  <xs:complexType>"
+    yield '    <xs:choice minOccurs="0" maxOccurs="unbounded">'
+    for name in names:
+        yield f'      <xs:element ref="{name}"/>'
+    yield "    </xs:choice>"
+    yield "  </xs:complexType>"
+    yield "</xs:element>"
+
+
+def _schema(elements: Iterable[str], types: Mapping[str, list[str]]) -> Lines:
     yield '<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">'
-    yield f'  <xs:element name="{check_name(root.cls.__name__)}" type="{root.label}"/>'
-    for record in _records(root):
-        yield from _indent(_complex(record))
+    yield from _indent(iter(elements))
+    for lines in types.values():
+        yield from _indent(iter(lines))
     for kind in KINDS:
         yield from _indent(_simple(kind))
     yield from _indent(_loose("list"))

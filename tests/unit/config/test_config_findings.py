@@ -244,7 +244,7 @@ case(
 case("peers that are text", HEAD + "    peers: a", '5:12: error[wrong-type]: peers must be a list of text, not "a".')
 case(
     "a peer that is a number",
-    HEAD + "    peers: [a, 5]",
+    HEAD + "    peers: [b, 5]\n  - {name: b, handler: handlers.greet}",
     "5:16: error[wrong-type]: peers must be a list of text, not 5. Put it in quotes.",
 )
 case(
@@ -362,7 +362,8 @@ def test_ten_mistakes_in_one_file_are_ten_findings_in_its_order(findings):
         '3:25: error[wrong-type]: workers must be a whole number of at least 1, not "none".',
         '6:14: error[no-attribute]: handlers has no gret. Did you mean "greet"?',
         '7:14: error[wrong-value]: timeout must be a duration such as 30s, not "5 minutes".',
-        '8:11: error[duplicate-listener]: The listener "check" is declared twice; the first is at line 5, column 11.',
+        '8:11: error[duplicate-listener]: The listener "check" is declared twice; the first is at line 5, column 11. '
+        "Rename one of them.",
         '10:13: error[unknown-peer]: The peer "chek" is no listener or broadcast group of this organism. '
         'Did you mean "check"?',
         '11:5: error[missing-key]: A listener needs the key "name".',

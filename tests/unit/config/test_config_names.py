@@ -33,7 +33,8 @@ case(
 case(
     "a duplicate listener",
     HEAD + "  - name: a\n    handler: handlers.plain",
-    '5:11: error[duplicate-listener]: The listener "a" is declared twice; the first is at line 3, column 11.',
+    '5:11: error[duplicate-listener]: The listener "a" is declared twice; the first is at line 3, column 11. '
+    "Rename one of them.",
 )
 case(
     "an unknown peer",

@@ -288,7 +288,8 @@ CASES = {
     "a reserved and a duplicate name": (
         "{name: system.a, buffer: analyse}\n  - {name: log, sequence: [check]}",
         ['9:12: error[reserved-name]: The listener name "system.a" is reserved: names below system belong to xpipe.',
-         '10:12: error[duplicate-listener]: The listener "log" is declared twice; the first is at line 8, column 12.'],
+         '10:12: error[duplicate-listener]: The listener "log" is declared twice; the first is at line 8, column 12. '
+         "Rename one of them."],
     ),
     "an unknown listener as first step": (
         "{name: a, sequence: [zebra, check]}\n  - {name: b, sequence: [a]}",

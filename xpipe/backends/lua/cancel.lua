@@ -12,6 +12,7 @@ table.sort(waiting, function(one, other) return #one < #other or (#one == #other
 
 revoke_below(initiator)
 for _, id in ipairs(waiting) do output_fault(initiator, ARGV[10], id) end  -- C1
+set(conversation, 'verdict', CANCELLED)
 end_conversation(initiator)
 write('SET', mark, number, 'EX', MARKED)
 flush('')

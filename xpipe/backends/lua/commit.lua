@@ -3,11 +3,11 @@
 -- Steps come as msgpack arrays, their bytes as strings (redis_wire.py).
 local function step_of(data)
   local _, id, fence, call_id, sends, answer, own, again, delegated, join, tell_no_answer, ends, failed, state, dead,
-    due, cancels = cmsgpack.unpack_limit(data, 16, 3)
+    due, cancels, hop = cmsgpack.unpack_limit(data, 17, 3)
   return {
     thread = id, fence = fence, call = call_id, sends = sends, answer = answer, own = own, again = again,
     delegate = delegated, join = join, no_answer = tell_no_answer, ends = ends, failed = failed, state = state,
-    dead = dead, due = due, cancels = cancels,
+    dead = dead, due = due, cancels = cancels, hop = hop,
   }
 end
 
@@ -107,6 +107,7 @@ local function commit(step)
   set(t, 'deliveries', 0)
   set(t, 'touched', now)
   renewed[t.id] = true
+  note_hop(t.conversation, step.hop)
   if step.again ~= 0 then
     set(t, 'attempt', step.again)
     if step.due > now then return delay(t, step.due) end

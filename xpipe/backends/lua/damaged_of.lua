@@ -8,6 +8,7 @@ local function look(kind, id)
 end
 
 look('conversation', ARGV[3])
+look('hops', ARGV[3])
 for _, id in ipairs(call('LRANGE', key('members', ARGV[3]), 0, -1)) do
   for _, kind in ipairs(OF_THREAD) do look(kind, id) end
 end

@@ -22,6 +22,7 @@ local visits = {}
 
 function visits.conversations(id)
   look('conversation', id, itself)
+  look('hops', id, itself)
 end
 
 function visits.threads(id)

@@ -90,6 +90,10 @@ local function save_conversations()
   save_ends()
 end
 
+local function save_hops()
+  for id, list in pairs(hops) do write_all('RPUSH', key('hops', id), list) end
+end
+
 local function refresh_thread(t)
   expire(key('buffer', t.id))
   expire(key('uuid', t.id))
@@ -111,6 +115,7 @@ local function refresh()
   for id in pairs(talks) do
     expire(key('conversation', id))
     expire(key('members', id))
+    expire(key('hops', id))
   end
 end
 
@@ -119,6 +124,7 @@ local function flush(pump)
   save_records()
   for _, q in ipairs(queues) do save_queue(q) end
   save_conversations()
+  save_hops()
   save_dead()
   save_lanes()
   save_claims()

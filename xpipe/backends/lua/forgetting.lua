@@ -29,7 +29,7 @@ end
 -- The rest of a conversation whose threads are gone.
 local function drop_conversation(id)
   for _, index in ipairs({CONVERSATIONS, RUNNING, FINISHED, SETTLED}) do call('ZREM', index, id) end
-  call('UNLINK', key('conversation', id))
+  call('UNLINK', key('conversation', id), key('hops', id))
   settle_counts(id)
 end
 

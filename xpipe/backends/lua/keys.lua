@@ -3,7 +3,8 @@
 -- Read by others: buffer:{thread} list of slots, chain:{chain} id, uuid:{id} chain.
 -- Of a thread: thread:{id} its record (layout.lua), mailbox:{id} list of its parked slots, open:{id} hash of its open
 --   calls if they are many, join:{id} record and results:{id} hash by index of its Buffer.
--- Of a conversation: conversation:{id} its record, members:{id} list of its threads.
+-- Of a conversation: conversation:{id} its record, members:{id} list of its threads, hops:{id} list of what became of
+--   its messages (HopRecord).
 -- Made by hand: handmade:{join}, handmade-results:{join}.
 -- Of a pump, until it is retired or buried: reply:{pump} hash of its last answer, wake:{pump} one token or none.
 -- These expire if there is a TTL. Always: `upkeep`, call:{process}:{pump}, the number of the last call of a process for

@@ -5,6 +5,7 @@
 -- Of a join: see JoinState in xpipe/backends/records.py.
 
 local pack = cmsgpack.pack
+local VERDICTS, FAILED, CANCELLED = {'done', 'failed', 'cancelled'}, 1, 2  -- how a conversation ends, counted from 0
 local FIELDS, HEAD = 26, '\220\0\26'  -- after the three bytes that begin an array of that length
 
 -- What `data`, stored under `name`, says; nothing if there is nothing.
@@ -55,17 +56,17 @@ local function thread_data(t)
 end
 
 local function conversation_of_data(data)
-  local left, owner, started, ended, delivered, faulted, outputs, retried_from = cmsgpack.unpack_limit(data, 7, 0)
-  local _ = #owner + started + ended + delivered + faulted + outputs + #retried_from
+  local left, owner, started, ended, delivered, verdict, outputs, retried_from = cmsgpack.unpack_limit(data, 7, 0)
+  local _ = #owner + started + ended + delivered + verdict + outputs + #retried_from
   assert(left == -1)
   return {
-    owner = owner, started = started, ended = ended, delivered = delivered, faulted = faulted, outputs = outputs,
+    owner = owner, started = started, ended = ended, delivered = delivered, verdict = verdict, outputs = outputs,
     retried_from = retried_from,
   }
 end
 
 local function conversation_data(one)
-  return pack(one.owner, one.started, one.ended, one.delivered, one.faulted, one.outputs, one.retried_from)
+  return pack(one.owner, one.started, one.ended, one.delivered, one.verdict, one.outputs, one.retried_from)
 end
 
 local function is_settled(one)  -- it is over, and its outputs are delivered
@@ -92,4 +93,4 @@ local function join_data(join)
 end
 
 return pack, decoded, raw, stored, thread_of, thread_data, conversation_of_data, conversation_data, is_settled,
-  join_of_data, join_data
+  join_of_data, join_data, VERDICTS, FAILED, CANCELLED

@@ -51,13 +51,13 @@ local function output(initiator, data, fault)
   set(initiator, 'touched', now)
   local conversation = conversation_of(initiator)
   if not conversation then return end
-  if fault then set(conversation, 'faulted', 1) end
+  if fault then set(conversation, 'verdict', FAILED) end
   set(conversation, 'outputs', conversation.outputs + 1)
   tell(conversation, 'output', data)
 end
 
 local function output_fault(initiator, fault, call_id)
-  output(initiator, fault_message(initiator.id, 'system', initiator.listener, fault, call_id, 0), true)
+  output(initiator, fault_message(initiator.id, 'system', initiator.listener, fault, call_id, 0, now), true)
 end
 
 local function record_late(parent, data)
@@ -128,7 +128,7 @@ local function end_conversation(t)
   if not conversation or conversation.ended ~= 0 then return end
   set(conversation, 'ended', now)
   ended[#ended + 1] = conversation
-  local state = conversation.faulted == 1 and 'failed' or 'done'
+  local state = VERDICTS[conversation.verdict + 1] or 'done'
   tell(conversation, 'ended', '', state)
 end
 
@@ -143,7 +143,7 @@ local function end_unanswered(t)
     return
   end
   local last = envelope(slot(t, slot_count(t) - 1))
-  local message = no_answer(t.conversation, t.listener, parent.listener, call_id, last and last.hop or 0)
+  local message = no_answer(t.conversation, t.listener, parent.listener, call_id, last and last.hop or 0, now)
   reply(t, {call = call_id, message = message, fault = true})  -- E2, E3
 end
 

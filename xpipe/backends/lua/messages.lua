@@ -1,4 +1,5 @@
--- Encoded messages: msgpack arrays of id, kind, conversation, sender, to, type, payload, call, hop, attempt, version.
+-- Encoded messages: msgpack arrays of id, kind, conversation, sender, to, type, payload, call, hop, attempt, version,
+-- at.
 -- What is stored may be damaged: nothing here may fail on it.
 
 -- cmsgpack knows the strings of msgpack, but not its binaries.
@@ -23,12 +24,12 @@ local function parsed(data)
   local many = string.byte(data) - 144
   local at, id, kind, conversation, sender, to, type_name = fields(data, 1, 6)
   local from, size = binary_at(data, at)
-  local left, call_id, hop, attempt, version = fields(data, from + size, many - 7)
+  local left, call_id, hop, attempt, version, sent = fields(data, from + size, many - 7)
   for _, text in ipairs({id, kind, conversation, sender, to, type_name, call_id}) do
     if type(text) ~= 'string' then return nil end
   end
-  local fine = many >= 9 and many <= 11 and left == -1 and type(hop) == 'number'
-    and type(attempt or 1) == 'number' and (version or 1) == 1
+  local fine = many >= 9 and many <= 12 and left == -1 and type(hop) == 'number'
+    and type(attempt or 1) == 'number' and (version or 1) == 1 and type(sent or 0) == 'number'
   return fine and {sender = sender, to = to, hop = hop} or nil
 end
 
@@ -58,17 +59,22 @@ local function binary(data)
   return '\198' .. bytes .. data
 end
 
-local function fault_message(conversation, sender, to, fault, call_id, hop)
-  return '\155' .. pack(call_id .. '!') .. pack('fault') .. pack(conversation) .. pack(sender) .. pack(to)
-    .. pack('Fault') .. binary(fault) .. pack(call_id) .. pack(hop) .. pack(1) .. pack(1)
+local function exact_number(value)
+  return '\203' .. struct.pack('>d', value)
 end
 
-local function no_answer(conversation, listener, caller, call_id, hop)
+local function fault_message(conversation, sender, to, fault, call_id, hop, now)
+  return '\156' .. pack(call_id .. '!') .. pack('fault') .. pack(conversation) .. pack(sender) .. pack(to)
+    .. pack('Fault') .. binary(fault) .. pack(call_id) .. pack(hop) .. pack(1) .. pack(1)
+    .. exact_number(now)
+end
+
+local function no_answer(conversation, listener, caller, call_id, hop, now)
   local text = listener .. ' ended without an answer; let its handler respond'
   local fault = '\136' .. pack('code') .. pack('no_answer') .. pack('text') .. pack(text) .. pack('origin')
     .. pack(listener) .. pack('hop') .. pack(hop) .. pack('attempt') .. pack(1) .. pack('retryable') .. pack(false)
     .. pack('traceback') .. pack('') .. pack('causes') .. '\144'
-  return fault_message(conversation, listener, caller, fault, call_id, hop)
+  return fault_message(conversation, listener, caller, fault, call_id, hop, now)
 end
 
 return envelope, payload_of, marked_late, binary, fault_message, no_answer

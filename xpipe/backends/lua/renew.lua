@@ -14,6 +14,7 @@ if id == '' then
 end
 expire(key('conversation', id))
 expire(key('members', id))
+expire(key('hops', id))
 local ids = call('LRANGE', key('members', id), first, first + rows - 1)
 for _, thread in ipairs(ids) do renew(thread) end
 return #ids < rows and -1 or first + rows

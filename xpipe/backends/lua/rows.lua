@@ -24,7 +24,7 @@ end
 
 local function row_of_conversation(id, one)
   local chain = call('HGET', REGISTRY, id) or ''
-  local state = one.ended == 0 and 'running' or one.faulted == 1 and 'failed' or 'done'
+  local state = one.ended == 0 and 'running' or VERDICTS[one.verdict + 1] or 'done'
   return {
     id, chain, state, one.owner, exact(one.started), exact(one.ended), one.outputs, one.delivered,
     call('LLEN', key('members', id)), one.retried_from,

@@ -93,7 +93,7 @@ end
 local function new_conversation(id, owner, now, retried_from)
   local one = {
     id = id, key = key('conversation', id), data_of = conversation_data, seq = next_number(),
-    owner = owner, started = now, ended = 0, delivered = 0, faulted = 0, outputs = 0, retried_from = retried_from,
+    owner = owner, started = now, ended = 0, delivered = 0, verdict = 0, outputs = 0, retried_from = retried_from,
   }
   touch(one)
   conversations[id] = one
@@ -150,6 +150,14 @@ local function drop_messages(t)
   if t.parked > 0 then clear(parked(t)) end
   set(t, 'head', -1)
   set(t, 'parked', 0)
+end
+
+local hops = {}  -- new ones, by conversation
+
+local function note_hop(conversation, data)
+  if data == '' then return end
+  hops[conversation] = hops[conversation] or {}
+  table.insert(hops[conversation], data)
 end
 
 -- Open calls ---------------------------------------------------------------------------------------------------------
@@ -324,4 +332,4 @@ return threads, joins, new_threads, new_conversations, ended, renewed, thread, f
   new_thread, bindings, bound_id, fetch_bindings, conversation_of, new_conversation, slot_count, record, slot,
   park, drop_first_message, message_count, drop_messages, open_call, set_call, close_call, close_calls,
   open_calls, open_segments, call_to, join_of, begin_join, extend_join, is_over, is_hungry, end_join, drop_join,
-  record_result, count_result
+  record_result, count_result, hops, note_hop

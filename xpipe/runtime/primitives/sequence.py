@@ -185,7 +185,7 @@ class Sequence(Primitive):
         type, payload = self.types.encode(fault)
         own = Message(
             f"{message.id}!", FAULT, message.conversation, step.listener, claim.listener, type, payload, message.call,
-            message.hop,
+            message.hop, at=self.setting.now(),
         )  # fmt: skip
         return Step(claim.thread, claim.fence, claim.call, own=[encode_message(own)], cancels=True)
 

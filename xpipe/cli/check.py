@@ -1,0 +1,95 @@
+"""`xpipe check`: the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from xpipe.cli import options
+from xpipe.cli.looking import SHOWING, option
+from xpipe.core.errors import UsageError
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe check organism.yaml
+
+  xpipe check . --no-imports --strict
+
+  xpipe check organism.yaml --connect --set backend.redis_url=redis://localhost:6379/0
+
+  xpipe check organism.yaml --format json | jq '.findings[].code'
+
+  xpipe check . --format github"""
+
+FORMATS = ("text", "json", "github")
+_PHASES = "What is checked"
+
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE", help="Organism files; a folder is searched for those in it.", show_default=False),
+]
+Imports = Annotated[
+    bool,
+    typer.Option(
+        "--imports/--no-imports",
+        metavar="",
+        help="Import the handlers and check them; without, no code of yours is run.",
+        rich_help_panel=_PHASES,
+    ),
+]
+Connect = Annotated[
+    bool,
+    option("--connect", help="Reach the backend, and make a worker process if a listener is cpu_bound.", panel=_PHASES),
+]
+Strict = Annotated[bool, option("--strict", help="Warnings make the exit code 1, too.", panel=_PHASES)]
+FormatName = Annotated[
+    str | None,
+    option(
+        "--format",
+        "-f",
+        values=FORMATS,
+        help="text for people, one JSON document, or workflow commands of GitHub Actions.",
+        panel=SHOWING,
+    ),
+]
+Json = Annotated[bool, option("--json", help="The same as --format json.", panel=SHOWING)]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPlan:
+    """What shall be checked, and how; every value but the paths is checked."""
+
+    paths: tuple[str, ...]
+    overrides: tuple[str, ...]
+    imports: bool
+    connect: bool
+    strict: bool
+    format: str
+
+
+def check(
+    files: Files,
+    set: options.Overrides = None,
+    imports: Imports = True,
+    connect: Connect = False,
+    strict: Strict = False,
+    format: FormatName = None,
+    json: Json = False,
+) -> int:
+    """Find what is wrong with organism files, all of it at once.
+
+    Checked are the syntax, keys and values, rules across listeners, the handlers, and with --connect the surroundings.
+
+    Exit codes: 0 fine or warnings only, 1 errors in a file that can be loaded, 2 wrong options, 3 bad organism.yaml.
+    """
+    if json and format not in (None, "json"):
+        raise UsageError(f"--json and --format {format} both say how findings are printed; leave one of them out")
+    named = "json" if json else format or "text"
+    if named not in FORMATS:
+        raise UsageError(f"--format {named!r} is none of {', '.join(FORMATS)}")
+    plan = CheckPlan(tuple(files), options.parse_overrides(set), imports, connect, strict, named)
+    from xpipe.cli.checking import execute
+
+    return execute(plan)

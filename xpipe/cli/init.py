@@ -1,0 +1,84 @@
+"""`xpipe init`: the command."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xpipe.cli.voice import tell
+from xpipe.core.errors import EXIT_OK, UsageError
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe init weather
+
+  xpipe init pipelines/weather && cd pipelines/weather && xpipe run organism.yaml"""
+
+FILES = ("organism.yaml", "handlers.py", "input.jsonl", "test_organism.py", "README.md")
+_TEMPLATES = Path(__file__).with_name("templates")
+_PLACEHOLDER = "__NAME__"
+_NAME = re.compile(r"[^\W_][\w.-]{0,99}")
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The folder to make, or to fill if it is there; its last part names the organism.",
+        show_default=False,
+    ),
+]
+
+
+def init(name: Name) -> int:
+    """Make a folder with a small organism: its file, handlers, sample input, tests.
+
+    It runs and passes its tests as it is. A file that is there already is never overwritten.
+
+    Exit codes: 0 fine, 2 the name cannot be one, or files are there already.
+    """
+    folder = Path(os.path.abspath(name))
+    if not name or not _NAME.fullmatch(folder.name):
+        allowed = "letters, digits, _, - and dots, a letter or digit first"
+        raise UsageError(f"{folder.name if name else name!r} cannot name an organism; its name has {allowed}")
+    there = [file for file in FILES if os.path.lexists(folder / file)]
+    if there:
+        raise UsageError(f"{name} has {_listed(there)} already, and nothing is overwritten; take another name")
+    try:
+        _make(folder)
+    except OSError as error:
+        raise UsageError(f"{error.filename or name} cannot be made: {error.strerror}; take another place") from None
+    _tell_what_next(name)
+    return EXIT_OK
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in FILES:
+        text = (_TEMPLATES / file).read_text(encoding="utf-8")
+        with open(folder / file, "x", encoding="utf-8") as made:
+            made.write(text.replace(_PLACEHOLDER, folder.name))
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _tell_what_next(name: str) -> None:
+    import shlex
+
+    tell(f"xpipe: made {_listed([os.path.normpath(os.path.join(name, file)) for file in FILES])}")
+    steps = (
+        *([] if os.path.samefile(name, os.curdir) else [(f"cd {shlex.quote(name)}", "")]),
+        ("xpipe run organism.yaml", "send it a message"),
+        ("xpipe run organism.yaml --input input.jsonl", "and a file of them"),
+        ("xpipe check organism.yaml", "is everything right?"),
+        ("xpipe graph organism.yaml", "who calls whom"),
+        ("pytest", "its tests"),
+    )
+    tell("Next:")
+    for command, about in steps:
+        tell(f"  {command:46}{about}".rstrip())

@@ -1,0 +1,157 @@
+"""`xpipe trace`: the command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xpipe.cli import looking
+from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.looking import option
+from xpipe.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from xpipe.cli.documents import AttemptRecord, TracedCallRow
+    from xpipe.cli.emitting import Emitter
+    from xpipe.inspection.tracing import Trace
+    from xpipe.ports import SharedBackend
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  xpipe trace organism.yaml
+
+  xpipe trace organism.yaml cli-1
+
+  xpipe trace organism.yaml 3f2a --payloads
+
+  xpipe trace organism.yaml 3f2a --follow
+
+  xpipe trace organism.yaml cli-1 --json | jq '.calls[] | {listener, state, ran_seconds}'"""
+
+CALLS = 20
+"""Calls of one call that are shown to people, unless they ask for more."""
+
+Id = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="ID",
+        help="The conversation: a unique prefix of its id or of that of one of its threads, or the name of its "
+        "initiator, such as cli-1. The newest one if left out.",
+        show_default=False,
+    ),
+]
+Payloads = Annotated[
+    bool, option("--payloads", help="Show what was sent and answered; whole with --json.", panel=looking.SHOWING)
+]
+Follow = Annotated[
+    bool,
+    option(
+        "--follow", "-f", help="Tell what happens as it happens, until the conversation is over.", panel=looking.SHOWING
+    ),
+]
+Limit = Annotated[
+    str | None,
+    option(
+        "--limit",
+        "-n",
+        metavar="N|all",
+        help=f"At most so many calls of each call; {CALLS} if left out, all with --json and --jsonl.",
+        panel=looking.SHOWING,
+    ),
+]
+
+
+@located
+def trace(
+    location: Location,
+    organism: OrganismFile = None,
+    id: Id = None,
+    payloads: Payloads = False,
+    follow: Follow = False,
+    limit: Limit = None,
+    json: looking.Json = False,
+    jsonl: looking.JsonLines = False,
+) -> int:
+    """Show one conversation as a tree: who called whom, what waited, ran and was tried again, and what came of it.
+
+    Exit codes: 0 fine, 2 wrong options or id, 3 bad organism.yaml, 4 no backend or nothing in it.
+    """
+    from xpipe.cli.emitting import Emitter
+
+    form = looking.parse_form(limit, json, jsonl)
+    most = CALLS if limit is None and form.most is not None else form.most
+    if follow and json:
+        raise UsageError("--json is one document at the end; --follow goes with --jsonl, or with neither")
+    place, rest = find_place(location, [organism, id], 1)
+    emitter = Emitter()
+    with place.opened() as backend:
+        conversation = _find(backend, rest[0] if rest else None)
+        if follow:
+            _follow(emitter, backend, conversation, jsonl)
+            if jsonl:
+                return 0
+            emitter.lines([""])
+        found = _trace(backend, conversation)
+        if json:
+            emitter.json(_facts(found), "calls", _rows(found, payloads))
+        elif jsonl:
+            emitter.jsonl(_rows(found, payloads))
+        else:
+            emitter.lines(_lines(emitter, found, payloads, most))
+    return 0
+
+
+def _find(backend: SharedBackend, prefix: str | None) -> str:
+    from xpipe.inspection.lookup import find_conversation
+
+    if prefix is not None:
+        return find_conversation(backend, prefix)
+    newest = next(backend.threads(newest=True), None)
+    if newest is None:
+        raise UsageError(
+            "there is no conversation: nothing has run yet, or all of it is collected; run something first"
+        )
+    return newest.conversation
+
+
+def _trace(backend: SharedBackend, id: str) -> Trace:
+    from xpipe.inspection.tracing import trace_of
+
+    conversation = backend.conversation(id)
+    if conversation is None:
+        raise UsageError(f"the conversation {id} is not there any more: it has been collected")
+    return trace_of(backend, conversation)
+
+
+def _facts(found: Trace) -> dict[str, object]:
+    from xpipe.cli.trace_rows import conversation_row
+
+    return {"conversation": conversation_row(found)}
+
+
+def _rows(found: Trace, payloads: bool) -> Iterator[TracedCallRow]:
+    from xpipe.cli.trace_rows import call_rows
+
+    return call_rows(found, payloads)
+
+
+def _lines(emitter: Emitter, found: Trace, payloads: bool, most: int | None) -> Iterator[str]:
+    from xpipe.cli.console import Medium, Printer
+    from xpipe.cli.trace_view import TraceView
+
+    return TraceView(Printer(Medium.of(emitter.stdout.number)), found, time.time(), payloads, most).lines()
+
+
+def _follow(emitter: Emitter, backend: SharedBackend, id: str, jsonl: bool) -> None:
+    from xpipe.cli.trace_rows import attempt_record
+    from xpipe.cli.trace_view import attempt_line
+    from xpipe.inspection.tracing import follow
+
+    if jsonl:
+        records: Iterator[AttemptRecord] = (attempt_record(id, hop) for hop in follow(backend, id))
+        emitter.jsonl(records, at_once=True)
+    else:
+        emitter.lines(map(attempt_line, follow(backend, id)), at_once=True)
