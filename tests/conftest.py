@@ -10,6 +10,8 @@ from pathlib import Path
 
 import leftovers
 import pytest
+from cli.bench import Bench
+from cli.warm import IS_WANTED, Warm
 
 PATIENCE = 5.0
 """Seconds in which what is ending may end."""
@@ -27,6 +29,17 @@ def own_temp_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.delenv("XDG_RUNTIME_DIR", raising=False)
         yield Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm | None]:
+    """For all tests of a session, and so made before any of them; None where each command is to be cold."""
+    if not IS_WANTED:
+        yield None
+        return
+    made = Warm(Bench.environment())
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 import redis as client
 import redis_server
 from cli.bench import Bench
+from cli.warm import Warm
 from redis_kit import Make
 
 from xpipe.backends.redis import RedisBackend
@@ -42,7 +43,7 @@ def make_redis(redis_shared: redis_server.Server) -> Iterator[Make]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
+def bench(tmp_path: Path, warm: Warm | None) -> Iterator[Bench]:
+    made = Bench(tmp_path, warm)
     yield made
     made.close()

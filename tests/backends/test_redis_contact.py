@@ -39,10 +39,12 @@ def assert_given_up_on(url: str, told: str) -> None:
     backend.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_never_says_anything_is_given_up_on(silent_port: int) -> None:
     assert_given_up_on(f"redis://127.0.0.1:{silent_port}", "no Redis server answers")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_tls_server_that_never_says_anything_is_given_up_on(silent_port: int) -> None:
     assert_given_up_on(f"rediss://:s3cret@127.0.0.1:{silent_port}", "no Redis TLS server answers")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 import redis_server
@@ -56,8 +57,13 @@ class TwinTree(RandomTree):
         self.both.compare()
 
 
+def few_and_slow(few: int, count: int) -> list[Any]:
+    """The numbers up to `count`, those from `few` on among the slow tests."""
+    return [*range(few), *(pytest.param(one, marks=pytest.mark.slow) for one in range(few, count))]
+
+
 @pytest.mark.parametrize("slots", [2, 4, 10_000])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", few_and_slow(4, 12))
 def test_random_trees_go_the_same_way(seed: int, slots: int) -> None:
     tree = TwinTree(Random(seed), 25, Limits(slots_per_thread=slots))
 
@@ -277,7 +283,7 @@ def decoded_slot(number: int) -> bytes:
     return encode_message(Message(f"s{number}", "request", "", "me", "you", "Ping", b"slot", "", 1))
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", few_and_slow(10, 25))
 def test_whatever_else_happens_goes_the_same_way(seed: int, twins: Twins) -> None:
     life = Life(seed, twins)
 

@@ -85,6 +85,7 @@ def test_a_process_goes_on_while_others_are_killed_beside_it(tmp_path: Path) -> 
     check_every_message_is_there_once(path)
 
 
+@pytest.mark.slow
 def test_a_file_survives_kills_while_it_is_made(tmp_path: Path) -> None:
     for number in range(10):
         path = tmp_path / f"{number}.db"

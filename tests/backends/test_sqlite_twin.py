@@ -280,7 +280,7 @@ def pairs(tmp_path: Path) -> Callable[[int, int], Pair]:
     return lambda seed, most: Pair(tmp_path / f"{seed}.db", Random(seed), most, slots=6)
 
 
-@pytest.mark.parametrize("first", range(0, 60, 20))
+@pytest.mark.parametrize("first", [0, *(pytest.param(one, marks=pytest.mark.slow) for one in (20, 40))])
 @pytest.mark.parametrize("most", [6, 100_000])
 def test_errands_in_a_random_order_have_the_same_outcomes(
     first: int, most: int, pairs: Callable[[int, int], Pair]

@@ -13,7 +13,7 @@ from xpipe.backends.manager import ManagerBackend
 from xpipe.state import BackendConfig, ContextBuffer, ThreadRegistry, get_shared_backend
 
 
-@pytest.fixture(params=["manager", "sqlite", "redis"])
+@pytest.fixture(params=["sqlite", *(pytest.param(one, marks=pytest.mark.slow) for one in ("manager", "redis"))])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BackendConfig]:
     """A configuration that leads every process to the same state."""
     if request.param == "manager":

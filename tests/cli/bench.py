@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cli.warm import Warm
+
 HANDLERS = '''
 import asyncio
 import os
@@ -54,6 +56,13 @@ async def sleeper(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
     return HandlerResponse.respond(Told("slept"))
 
 
+async def waiter(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
+    mark(ask.text)
+    while not Path("go").exists():
+        await asyncio.sleep(0.01)
+    return HandlerResponse.respond(Told("waited"))
+
+
 async def slow_at_first(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
     if not Path(ask.text).exists():
         mark(ask.text)
@@ -96,7 +105,10 @@ async def forget(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
     return HandlerResponse(BufferStart("broken", [Ask("this")], collect=False), to="system.buffer")
 '''
 
-NAMES = ("echo", "chatty", "chatty_worker", "sleeper", "slow_at_first", "busy", "blocker", "broken", "spread", "forget")
+NAMES = (
+    *("echo", "chatty", "chatty_worker", "sleeper", "waiter", "slow_at_first"),
+    *("busy", "blocker", "broken", "spread", "forget"),
+)
 POOLED = ("chatty_worker", "busy")
 
 
@@ -106,10 +118,14 @@ def listener(name: str) -> str:
 
 
 class Bench:
-    """A folder with handlers, organisms made of them, and the executable to run them with."""
+    """A folder with handlers, organisms made of them, and the executable to run them with.
 
-    def __init__(self, folder: Path) -> None:
+    warm: forks for commands that a test waits for and that need no other variables.
+    """
+
+    def __init__(self, folder: Path, warm: Warm | None = None) -> None:
         self.folder = folder
+        self._warm = warm
         (folder / "handlers.py").write_text(HANDLERS, encoding="utf-8")
         self._running: list[subprocess.Popen[bytes]] = []
 
@@ -123,7 +139,8 @@ class Bench:
     def command(self, *arguments: object) -> list[str]:
         return [sys.executable, "-m", "xpipe", *map(str, arguments)]
 
-    def environment(self, **variables: str) -> dict[str, str]:
+    @staticmethod
+    def environment(**variables: str) -> dict[str, str]:
         dropped = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "CI", "TERM")
         return {name: value for name, value in os.environ.items() if name not in dropped} | variables
 
@@ -139,6 +156,11 @@ class Bench:
 
     def run(self, *arguments: object, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[bytes]:
         """The executable with `arguments`, ended."""
+        if self._warm is not None and variables.keys() <= {"COLUMNS"}:
+            words = list(map(str, arguments))
+            run = self._warm.run(words, self.folder, self.environment(**variables), stdin)
+            if run is not None:
+                return run
         process = self.start(*arguments, env=self.environment(**variables))
         stdout, stderr = process.communicate(stdin, timeout=30)
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)

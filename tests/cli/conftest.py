@@ -9,11 +9,12 @@ import redis_server
 
 from cli.bench import Bench
 from cli.stored import KINDS, SQLITE, Stored
+from cli.warm import Warm
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
+def bench(tmp_path: Path, warm: Warm | None) -> Iterator[Bench]:
+    made = Bench(tmp_path, warm)
     yield made
     made.close()
 

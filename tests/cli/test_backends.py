@@ -35,17 +35,18 @@ def settings(kind: str) -> str:
 
 @pytest.mark.parametrize("kind", ["memory", "manager", "sqlite", "redis"])
 def test_a_killed_run_goes_on_where_the_table_says_so(bench: Bench, kind: str) -> None:
-    organism = bench.organism("sleeper", extra=settings(kind))
-    process = bench.start("run", organism, "--send", 'sleeper={"text": "began", "seconds": 1}')
+    organism = bench.organism("waiter", extra=settings(kind))
+    process = bench.start("run", organism, "--send", 'waiter={"text": "began"}')
     wait_until(lambda: (bench.folder / "began").exists())
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
+    (bench.folder / "go").touch()
 
     resumed = bench.run("run", organism, "--resume", "--json")
 
     assert resumed.returncode == 0, resumed.stderr
     answers = [one["payload"] for one in json.loads(resumed.stdout)["outputs"]]
-    assert rows()[kind][3] == ("yes" if answers == [{"text": "slept"}] else "no")
+    assert rows()[kind][3] == ("yes" if answers == [{"text": "waited"}] else "no")
 
 
 @pytest.mark.parametrize("kind", ["memory", "manager", "sqlite", "redis"])

@@ -32,8 +32,8 @@ def cancel(bench: Bench, *arguments: str, stdin: bytes = b"") -> subprocess.Comp
 
 
 def test_a_run_stops_working_for_it_and_its_other_conversations_go_on(bench: Bench, shared: str) -> None:
-    organism = bench.organism("sleeper", "echo", extra=shared)
-    other = 'sleeper={"text": "other", "seconds": 3}'
+    organism = bench.organism("sleeper", "waiter", extra=shared)
+    other = 'waiter={"text": "other"}'
     process = bench.start("run", organism, "--json", "--send", FOR_EVER, "--send", other)
     wait_until(lambda: all((bench.folder / name).exists() for name in ("asleep", "other")))
     looked = json.loads(bench.run("threads", "organism.yaml", "--listener", "sleeper", "--json").stdout)["threads"]
@@ -43,6 +43,7 @@ def test_a_run_stops_working_for_it_and_its_other_conversations_go_on(bench: Ben
 
     assert (cancelled.returncode, cancelled.stderr) == (0, b"")
     assert cancelled.stdout.decode() == f"cancelled {first}\n"
+    (bench.folder / "go").touch()
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 1, stderr
     outputs = {one["conversation"]: one for one in json.loads(stdout)["outputs"]}
@@ -50,7 +51,7 @@ def test_a_run_stops_working_for_it_and_its_other_conversations_go_on(bench: Ben
     assert (fault["kind"], fault["payload"]["code"]) == ("fault", "cancelled")
     assert fault["payload"]["text"] == "the conversation was cancelled: no longer needed"
     [answer] = outputs.values()
-    assert answer["payload"] == {"text": "slept"}
+    assert answer["payload"] == {"text": "waited"}
 
 
 def test_work_in_a_worker_process_ends_too(bench: Bench) -> None:
@@ -120,7 +121,7 @@ def test_2_for_what_is_unknown_or_over_and_the_others_are_cancelled(stored: Stor
     assert rows == [{"conversation": over, "cancelled": False}, {"conversation": runs, "cancelled": True}]
     first, second = cancelled.stderr.decode().splitlines()
     assert first == f"xpipe: the conversation {over} is over already; `xpipe outputs` shows what it has come to"
-    assert second.startswith("xpipe: there is no thread whose id begins with 'nothing-like-this'")
+    assert second.startswith("xpipe: there is no conversation whose id begins with 'nothing-like-this'")
     assert [row["kind"] for row in stored.jsonl("outputs", over)] == ["response"]
     again = cancel(stored.bench, runs)
     assert (again.returncode, again.stdout) == (2, b"")

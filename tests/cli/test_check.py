@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ from jsonschema import Draft202012Validator
 
 from cli.bench import Bench
 from xpipe.cli.check import CheckPlan
-from xpipe.cli.checking import check_files, find_organisms, worst_code
+from xpipe.cli.checking import check_files, worst_code
 from xpipe.cli.console import Medium, Printer
 from xpipe.cli.findings import finding_lines, finding_row, workflow_command
+from xpipe.cli.folders import search
 from xpipe.cli.output_schemas import output_schema
-from xpipe.core.errors import UsageError
 from xpipe.core.findings import Excerpt, Finding
 
 ROOT = Path(__file__).parents[2]
@@ -181,13 +182,36 @@ def test_a_folder_is_searched_for_what_looks_like_an_organism(tmp_path: Path) ->
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
-    found = [str(Path(file).relative_to(tmp_path)) for file in find_organisms([str(tmp_path)])]
+    found = [str(Path(file).relative_to(tmp_path)) for file in search(str(tmp_path)).files]
     assert found == ["a/organism-test.yml", "a/organism.yaml", "b/pipeline.yaml"]
 
 
 def test_a_folder_without_organisms_is_a_wrong_argument(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no organism file in"):
-        list(find_organisms([str(tmp_path)]))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "organism.yaml").write_text("organism: {name: ''}\n")
+    empty, wrong = check_files(plan(tmp_path / "empty", tmp_path / "organism.yaml"))
+    assert [(one.code, one.line) for one in empty.findings] == [("no-organism", 0)]
+    assert empty.code(strict=False) == 2
+    assert [one.code for one in wrong.findings] == ["missing-key", "wrong-value"]
+    assert worst_code([empty, wrong], strict=False) == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_a_search_cannot_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "organism.yaml").write_text(GOOD)
+    (tmp_path / "other.yaml").touch(mode=0o000)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    try:
+        checked = {Path(one.file).name: one for one in check_files(plan(tmp_path))}
+    finally:
+        closed.chmod(0o700)
+    assert {name: [found.code for found in one.findings] for name, one in checked.items()} == {
+        "closed": ["folder-unreadable"],
+        "organism.yaml": [],
+        "other.yaml": ["file-unreadable"],
+    }
+    assert worst_code(checked.values(), strict=False) == 3
 
 
 def test_the_sample_organisms_are_free_of_findings() -> None:

@@ -13,6 +13,11 @@ from cli.bench import Bench
 from cli.given_up import BROKEN, MOODY_ONE, dead, listed, make, numbers
 from cli.stored import Stored, in_sqlite, rows
 from cli.test_terminal import Terminal
+from xpipe.cli.console import Medium, Printer
+from xpipe.cli.dead_view import LetterViews
+from xpipe.core.messages import DeadLetter
+from xpipe.core.payloads import Fault
+from xpipe.inspection.dead_letters import LetterView
 
 
 def test_the_list_shows_what_was_given_up_on_and_why(stored: Stored) -> None:
@@ -202,3 +207,13 @@ def test_without_a_command_it_shows_help(bench: Bench) -> None:
         assert command.encode() in shown.stdout
         usage = bench.run("dead", command, "--help")
         assert (usage.returncode, b"Examples" in usage.stdout) == (0, True)
+
+
+def test_a_fault_cannot_forge_lines() -> None:
+    trace = "Traceback:\nValueError: one\rxpipe: forged\u2028xpipe: too\x85xpipe: and this"
+    fault = Fault("exception", "one\rtwo\u2028three", "echo", traceback=trace)
+    view = LetterView(DeadLetter(b"", b"", told=True, number=1), None, fault, "", "echo")
+    letter = "\n".join(LetterViews(Printer(Medium(None, color=False, live=False)), 0.0).whole(view))
+
+    assert "fault         exception: one\\rtwo\\u2028three\n" in letter
+    assert letter.endswith("   ValueError: one\\rxpipe: forged\\u2028xpipe: too\\x85xpipe: and this")

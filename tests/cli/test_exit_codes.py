@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from xpipe.cli.errors import exit_code, exit_code_of_signal, explain
 from xpipe.core import errors
 from xpipe.core.errors import BackendError, ConfigError, PayloadError, PoolError, UsageError
 from xpipe.core.findings import Finding
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """The real executable, from the start of Python on."""
+    made = Bench(tmp_path)
+    yield made
+    made.close()
 
 
 def test_every_error_has_the_code_of_the_table() -> None:
@@ -174,7 +183,7 @@ def test_5_when_time_is_up_and_the_tables_are_still_printed(bench: Bench) -> Non
     assert run.returncode == 5
     assert b"Thread registry" in run.stdout
     assert b"1 done, 1 unfinished" in run.stdout
-    assert b"not finished within 0.5 s; 1 conversation unfinished: " in run.stderr
+    assert b"not finished within 500 ms; 1 conversation unfinished: " in run.stderr
 
 
 def test_5_when_input_has_not_ended(bench: Bench) -> None:

@@ -93,32 +93,43 @@ def test_a_state_chooses_conversations(stored: Stored) -> None:
     assert {row["listener"] for row in stored.jsonl("threads")} == {"cli-1", "echo"}
 
 
+def test_the_dead_letters_of_conversations_that_a_state_keeps_stay(stored: Stored) -> None:
+    stored.organism("echo", "broken")
+    stored.run(ECHO, "broken={}")
+    assert stored.json("gc", *ALL, "--state", "done", "--dry-run")["collected"]["dead_letters"] == 0
+    kept = collected(stored, *ALL, "--state", "done")
+    assert (kept["conversations"], kept["dead_letters"]) == ({"done": 1}, 0)
+    assert collected(stored, *ALL, "--state", "failed")["dead_letters"] == 1
+
+
 def test_live_work_is_never_touched_and_the_run_goes_on(stored: Stored) -> None:
-    stored.organism("echo", "sleeper")
-    sends = ["--send", ECHO, "--send", 'sleeper={"text": "asleep", "seconds": 3}']
+    stored.organism("echo", "waiter")
+    sends = ["--send", ECHO, "--send", 'waiter={"text": "waits"}']
     process = stored.bench.start("run", "organism.yaml", "--format", "jsonl", *sends)
-    wait_until(lambda: (stored.bench.folder / "asleep").exists())
+    wait_until(lambda: (stored.bench.folder / "waits").exists())
 
     found = stored.json("gc", *ALL, "--verify")
 
     assert found["kept"]["running"] == 1
     assert found["collected"]["dead_pumps"] == 0
+    (stored.bench.folder / "go").touch()
     stdout, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     texts = [json.loads(line)["payload"]["text"] for line in stdout.splitlines()]
-    assert sorted(texts) == ["hello", "slept"]
+    assert sorted(texts) == ["hello", "waited"]
 
 
 def test_what_a_killed_run_had_claimed_is_handed_back_and_can_be_resumed(stored: Stored) -> None:
-    stored.organism("sleeper")
-    stored.kill_a_run("asleep", 'sleeper={"text": "asleep", "seconds": 1}')
+    stored.organism("waiter")
+    stored.kill_a_run("waits", 'waiter={"text": "waits"}')
 
     found = stored.json("gc", *ALL)
 
     assert (found["collected"]["dead_pumps"], found["collected"]["handed_back"]) == (1, 1)
     assert found["kept"] == {"running": 1, "over": 0}
+    (stored.bench.folder / "go").touch()
     resumed = stored.bench.run("run", "organism.yaml", "--resume", "--json")
-    assert [one["payload"] for one in json.loads(resumed.stdout)["outputs"]] == [{"text": "slept"}]
+    assert [one["payload"] for one in json.loads(resumed.stdout)["outputs"]] == [{"text": "waited"}]
 
 
 def test_outputs_that_nobody_has_seen_are_told_of(stored: Stored) -> None:
@@ -165,7 +176,7 @@ def test_a_file_that_is_no_database_any_more_is_one_sentence(bench: Bench) -> No
 def test_a_run_that_waits_for_more_keeps_the_outputs_it_is_about_to_print(bench: Bench) -> None:
     stored = in_sqlite(bench)
     stored.organism("echo", "sleeper")
-    process = bench.start("run", "organism.yaml", "--send", ECHO, "--send", FOR_EVER)
+    process = bench.start("run", "organism.yaml", "--grace", "0", "--send", ECHO, "--send", FOR_EVER)
     wait_until(lambda: (bench.folder / "asleep").exists())
     wait_until(lambda: stored.jsonl("outputs", "--undelivered"))
 

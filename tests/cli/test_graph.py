@@ -14,9 +14,9 @@ MORE = "  - {name: all, buffer: {target: echo, max_in_flight: 4}}\nmessages:\n  
 def test_every_form_is_the_same_each_time(bench: Bench) -> None:
     organism = bench.organism("echo", "busy", extra=MORE)
     for form, begin in (("text", b"bench  3 listeners"), ("mermaid", b"flowchart LR"), ("dot", b'digraph "bench" {')):
-        drawn = [bench.run("graph", organism, "--format", form, PYTHONHASHSEED=seed).stdout for seed in "12"]
-        assert drawn[0].startswith(begin)
-        assert drawn[0] == drawn[1]
+        drawn = bench.run("graph", organism, "--format", form).stdout
+        assert drawn.startswith(begin)
+        assert bench.run("graph", organism, "--format", form, PYTHONHASHSEED="1").stdout == drawn
 
 
 def test_the_json_names_nodes_and_edges(bench: Bench) -> None:

@@ -23,6 +23,7 @@ from cli.examples import (
     prepare_redis,
     prepare_unfinished,
 )
+from xpipe.cli.completion import with_shell
 
 COMMANDS = list(commands())
 NAMES = [" ".join(path) or "xpipe" for path, _ in COMMANDS]
@@ -129,6 +130,38 @@ def test_other_shells_are_told_what_a_command_does(bench: Bench, shell: str) -> 
     offered = " ".join(complete(bench, "xpipe th", shell))
     assert "threads" in offered
     assert "Show the threads that live in a backend" in offered
+
+
+def test_what_fish_is_told_of_a_candidate_is_one_line_however_long(bench: Bench) -> None:
+    offered = [line.split("\t") for line in complete(bench, "xpipe run --", "fish")]
+    assert all(len(candidate) == 2 and candidate[0].startswith("--") for candidate in offered), offered
+    assert max(len(about) for _, about in offered) > 100
+
+
+def test_the_script_of_another_shell_can_be_had_by_its_name(bench: Bench) -> None:
+    shown = bench.run("--show-completion", "zsh")
+    assert shown.stdout.startswith(b"#compdef xpipe")
+    unknown = bench.run("--install-completion", "tcsh")
+    assert (unknown.returncode, unknown.stdout) == (2, b"")
+    assert unknown.stderr == b"xpipe: there is no completion for the shell 'tcsh'; name one of bash, zsh, fish\n"
+
+
+def test_another_shell_can_be_set_up_by_its_name(bench: Bench, tmp_path: Path) -> None:
+    assert bench.run("--install-completion", "fish", HOME=str(tmp_path)).returncode == 0
+    assert "complete_fish" in (tmp_path / ".config/fish/completions/xpipe.fish").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (["--show-completion"], ["--show-completion", ""]),
+        (["--show-completion", "zsh"], ["--show-completion", "zsh"]),
+        (["-q", "--install-completion", "-v"], ["-q", "--install-completion", "", "-v"]),
+        (["run", "--show-completion"], ["run", "--show-completion"]),
+    ],
+)
+def test_the_name_of_the_shell_may_be_left_out(given: list[str], taken: list[str]) -> None:
+    assert with_shell(given) == taken
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

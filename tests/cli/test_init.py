@@ -71,3 +71,20 @@ def test_2_for_a_name_that_cannot_be_one(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UsageError, match=r"its name has letters|cannot be made: Not a directory"):
         init(name)
     assert os.listdir(tmp_path) == ["handlers.py"]
+
+
+def test_a_path_back_through_a_folder_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    with pytest.raises(UsageError, match=r"\.\./x/\.\. leads through \.\./x, which is no folder"):
+        init("../x/..")
+    assert os.listdir(tmp_path) == ["inside"]
+
+
+def test_a_path_with_steps_back_is_the_folder_that_it_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    assert init("../inside/../new") == 0
+    assert load_definition("../new/organism.yaml").name == "new"

@@ -206,7 +206,7 @@ def test_the_manager_of_a_run_is_found_while_it_lasts(bench: Bench) -> None:
 
 def test_a_second_run_does_not_hide_the_manager_of_the_first(bench: Bench) -> None:
     organism = bench.organism("echo", "sleeper", extra="backend: {type: manager}\n")
-    process = bench.start("run", organism, "--send", 'sleeper={"text": "began", "seconds": 600}')
+    process = bench.start("run", organism, "--grace", "0", "--send", 'sleeper={"text": "began", "seconds": 600}')
     wait_until(lambda: (bench.folder / "began").exists())
 
     second = bench.run("run", organism, "--send", ECHO)

@@ -7,8 +7,6 @@ import importlib
 import inspect
 import json
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from cli.bench import Bench
 from cli.stored import STATE_FILE, in_sqlite
+from cli.warm import Warm
 from xpipe.cli.app import COMMANDS
 from xpipe.cli.output_schemas import ALIASES, OUTPUTS, output_schema
 
@@ -66,24 +65,11 @@ PRINTED = [
     ("outputs", ["outputs", "organism.yaml", "--json"]),
 ]
 
-# Each command in a fork of one process that has started: the real command line with real descriptors, and cheap.
-FORKS = """
-import json, os, sys
-import xpipe.cli.running, xpipe.cli.sending
-from xpipe.cli.app import run_command_line
-for number, arguments in enumerate(json.load(sys.stdin)):
-    child = os.fork()
-    if not child:
-        os.dup2(os.open(f"{number}.out", os.O_CREAT | os.O_WRONLY), 1)
-        os._exit(run_command_line(arguments))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (0, 1, 2, 3)
-"""
-
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[bytes]]:
+def printed(tmp_path_factory: pytest.TempPathFactory, warm: Warm | None) -> Iterator[list[bytes]]:
     """What each of PRINTED prints, of an organism with threads, conversations and dead letters in every state."""
-    bench = Bench(tmp_path_factory.mktemp("printed"))
+    bench = Bench(tmp_path_factory.mktemp("printed"), warm)
     stored = in_sqlite(bench)
     stored.organism(*LISTENERS, more=LINES)
     (bench.folder / "wrong.yaml").write_text("organism: {name: wrong, nam: wrong}\nlisteners:\n  - name: x\n")
@@ -94,9 +80,9 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[bytes]]:
     asleep = stored.jsonl("threads", "--listener", "sleeper")[0]["conversation"]
     words = {"THREAD": threads["broken"], "DAMAGED": threads["forget"], "ASLEEP": asleep}
     commands = [[words.get(word, word) for word in arguments] for _, arguments in PRINTED]
-    driver = [sys.executable, "-c", FORKS]
-    subprocess.run(driver, cwd=bench.folder, env=bench.environment(), input=json.dumps(commands).encode(), check=True)
-    yield [(bench.folder / f"{number}.out").read_bytes() for number in range(len(PRINTED))]
+    runs = [bench.run(*arguments) for arguments in commands]
+    assert {run.returncode for run in runs} <= {0, 1, 2, 3}
+    yield [run.stdout for run in runs]
     bench.close()
 
 

@@ -257,3 +257,29 @@ def test_2_for_wrong_options(bench: Bench, arguments: list[str], sentence: str) 
     assert (looked.returncode, looked.stdout) == (2, b"")
     assert sentence in looked.stderr.decode()
     assert looked.stderr.count(b"\n") == 1
+
+
+def test_a_listener_that_nobody_knows_is_a_mistake_and_one_that_has_not_run_is_none(bench: Bench) -> None:
+    stored = in_sqlite(bench)
+    stored.organism("echo", "sleeper")
+    stored.run(ECHO)
+
+    wrong = bench.run("threads", "organism.yaml", "--listener", "slepeer", "--json")
+    by_backend = bench.run("threads", *stored.options, "--listener", "ecco")
+
+    assert (wrong.returncode, wrong.stdout, by_backend.returncode) == (2, b"", 2)
+    assert b"there is no listener 'slepeer', nor has one of that name run; did you mean sleeper?" in wrong.stderr
+    assert b"did you mean echo?" in by_backend.stderr
+    assert "none of 2 threads is like that" in stored.text("threads", "--listener", "sleeper")
+
+
+def test_a_conversation_that_is_not_there_is_called_one(bench: Bench) -> None:
+    stored = in_sqlite(bench)
+    stored.organism("echo")
+    stored.run(ECHO)
+
+    as_thread = bench.run("threads", "organism.yaml", "nope")
+    as_conversation = bench.run("threads", "organism.yaml", "-c", "nope")
+
+    assert b"there is no thread whose id begins with 'nope'" in as_thread.stderr
+    assert b"there is no conversation whose id begins with 'nope'" in as_conversation.stderr

@@ -72,12 +72,31 @@ def test_following_tells_what_happens_until_the_end(bench: Bench, lasting: Store
     assert "sleeper  Ask -> Told" in text
 
 
+def test_following_what_nobody_runs_says_so_and_how_far_it_is(lasting: Stored) -> None:
+    sent = lasting.bench.run("send", "organism.yaml", "sleeper={}")
+    following = lasting.bench.start("trace", "organism.yaml", "--follow", "--payloads")
+    assert following.stdout is not None
+    assert following.stderr is not None
+
+    told = following.stderr.readline().decode()
+
+    assert told == ("xpipe: nobody runs this conversation now; it goes on with `xpipe run organism.yaml --resume`\n")
+    head = [following.stdout.readline().decode() for _ in range(4)]
+    assert head[0] == f"send-1  {sent.stdout.decode().strip()}  running\n"
+    assert "  sleeper  waits, sent " in head[3]
+    lasting.bench.run("cancel", "organism.yaml", "send-1")
+    rest, _ = following.communicate(timeout=20)
+    assert "send-1 -> sleeper  Ask" in rest.decode()
+    assert following.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (["nothing"], 2, "there is no thread whose id begins with 'nothing'"),
-        (["cli-99"], 2, "there is no thread whose id begins with 'cli-99'"),
+        (["nothing"], 2, "there is no conversation whose id begins with 'nothing'"),
+        (["cli-99"], 2, "there is no conversation whose id begins with 'cli-99'"),
         (["--follow", "--json"], 2, "--follow goes with --jsonl"),
+        (["--follow", "--jsonl", "--payloads"], 2, "attempts, which have no payloads"),
         (["--limit", "0"], 2, "--limit '0' is no number of rows"),
         (["a", "b"], 2, "unexpected extra argument"),
     ],

@@ -13,18 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.warm import PATIENCE, Warm
 
+XpipeRun = Callable[..., subprocess.CompletedProcess[str]]
 REPOSITORY = Path(__file__).parents[2]
 
 
-def run_xpipe(folder: Path, *arguments: str, timeout: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_xpipe(
+    warm: Warm | None, folder: Path, *arguments: str, timeout: float = PATIENCE, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """`xpipe` with `arguments`, in `folder`, with `variables` added to the environment."""
-    inherited = {name: value for name, value in os.environ.items() if name != "CODE_FOLDER"}
+    environ = {name: value for name, value in os.environ.items() if name != "CODE_FOLDER"} | variables
+    is_quick = timeout <= PATIENCE
+    run = warm.run([*arguments], folder, environ, b"") if warm is not None and is_quick else None
+    if run is not None:
+        return subprocess.CompletedProcess(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
     command = [sys.executable, "-m", "xpipe", *arguments]
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env=inherited | variables,
+        env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -54,16 +62,16 @@ def copy_organisms(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def xpipe_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+def xpipe_run(tmp_path_factory: pytest.TempPathFactory, warm: Warm | None) -> XpipeRun:
     """`xpipe run`, each time in a folder with the sample organisms and no state."""
 
     def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return run_xpipe(copy_organisms(tmp_path_factory.mktemp("clone")), "run", *arguments, **options)
+        return run_xpipe(warm, copy_organisms(tmp_path_factory.mktemp("clone")), "run", *arguments, **options)
 
     return run
 
 
 @pytest.fixture
-def xpipe(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def xpipe(tmp_path: Path, warm: Warm | None) -> XpipeRun:
     """Any command, in one folder with the sample organisms."""
-    return partial(run_xpipe, copy_organisms(tmp_path))
+    return partial(run_xpipe, warm, copy_organisms(tmp_path))

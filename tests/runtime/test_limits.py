@@ -125,7 +125,8 @@ def test_a_conversation_that_takes_too_long_ends_in_a_fault(
         found = await fault(organism, "waits")
         assert (found.code, found.text) == (
             "conversation_timeout",
-            "the conversation took longer than limits.conversation_duration (0.2 s); raise it or make the work shorter",
+            "the conversation took longer than limits.conversation_duration (200 ms); "
+            "raise it or make the work shorter",
         )
         await until(lambda: organism.pump.under_way == 0)
         assert_nothing_left(organism)

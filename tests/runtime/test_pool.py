@@ -204,14 +204,14 @@ def test_workers_are_replaced_after_max_tasks_per_child(tmp_path: Path) -> None:
     path = write(tmp_path, CODE, {"fan": {}, "cpu": CPU}, process_pool={"workers": 2, "max_tasks_per_child": 10})
 
     async def scenario(organism: Organism) -> None:
-        complete = await fan_out(organism, "cpu", [""] * 300)
+        complete = await fan_out(organism, "cpu", [""] * 80)
         assert complete.success
         tasks: dict[str, int] = {}
         for result in complete.results:
             pid = result.result.text.split()[0]
             tasks[pid] = tasks.get(pid, 0) + 1
         assert max(tasks.values()) <= 10
-        assert len(tasks) >= 30
+        assert len(tasks) >= 8
         assert organism.pool is not None
         assert len(organism.pool.pids()) == 2
         await until(
@@ -320,6 +320,7 @@ async def fan_tiny(organism: Organism, count: int) -> None:
         assert len(await organism.outputs(one)) == 1
 
 
+@pytest.mark.slow
 def test_a_long_task_that_holds_the_interpreter_holds_back_no_tiny_ones(tmp_path: Path) -> None:
     path = write(tmp_path, CODE + LONG, {"long_in_c": {"cpu_bound": True, "timeout": 5}, "cpu": CPU})
 

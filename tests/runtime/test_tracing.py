@@ -161,6 +161,43 @@ async def item(ask: Ask | Answer, m: HandlerMetadata):
     live(path, scenario)
 
 
+def replies(call: TracedCall) -> list[tuple[str, str]]:
+    return [(one.thread.listener, one.reply.type if one.reply else "") for one in call.calls]
+
+
+def test_what_the_items_of_a_buffer_answered_is_found_wherever_its_results_went(tmp_path: Path) -> None:
+    code = """
+from xpipe import Items
+
+async def top(message: Ask | BufferComplete | Answer, m: HandlerMetadata):
+    if isinstance(message, BufferComplete):
+        return HandlerResponse(BufferStart("item", [Ask(5)], return_to="counts"), to="system.buffer")
+    if isinstance(message, Answer):
+        return respond(message)
+    return HandlerResponse(BufferStart("all", [Items([Ask(1), Ask(2)])]), to="system.buffer")
+
+async def item(ask: Ask, m: HandlerMetadata):
+    if ask.n == 2:
+        raise ValueError("two")
+    return respond(Answer(ask.n))
+
+async def counts(complete: BufferComplete, m: HandlerMetadata):
+    return respond(Answer(complete.total))
+"""
+    path = write(tmp_path, code, {"top": {}, "item": {}, "counts": {}})
+    path.write_text(path.read_text().replace("listeners:", "listeners:\n- {name: all, buffer: item}"))
+
+    async def scenario(organism: Organism) -> None:
+        [call] = (await traced(organism, "top")).calls
+
+        first, second, *_ = call.calls
+        assert replies(first) == [("all", "BufferComplete")]
+        assert replies(first.calls[0]) == [("item", "Answer"), ("item", "")]
+        assert replies(second) == [("item", "Answer")]
+
+    live(path, scenario)
+
+
 def test_what_is_under_way_is_told_as_far_as_it_is(tmp_path: Path) -> None:
     code = """
 async def top(ask: Ask, m: HandlerMetadata):

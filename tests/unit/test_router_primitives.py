@@ -133,12 +133,12 @@ def test_B2_a_fault_of_an_item_that_is_not_collected_is_one_dead_letter(world: W
         (
             BufferStart("b", ping(1), timeout=-1.0),
             "bad_payload",
-            "the Buffer's timeout is -1.0; give seconds from 0 up, 0 for no bound",
+            "the Buffer's timeout is -1.0; give seconds up to 36,500 days, 0 for no bound",
         ),
         (
             BufferStart("b", ping(1), timeout=math.nan),
             "bad_payload",
-            "the Buffer's timeout is nan; give seconds from 0 up, 0 for no bound",
+            "the Buffer's timeout is nan; give seconds up to 36,500 days, 0 for no bound",
         ),
     ],
 )

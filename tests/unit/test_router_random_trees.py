@@ -39,7 +39,7 @@ def test_random_trees_end_with_every_call_accounted_for_under_tight_limits(rando
     RandomTree(random, 10, limits).run()
 
 
-@pytest.mark.parametrize("first", range(0, 400, 100))
+@pytest.mark.parametrize("first", [0, *(pytest.param(one, marks=pytest.mark.slow) for one in (100, 200, 300))])
 def test_large_random_trees_end_with_every_call_accounted_for(first: int) -> None:
     for seed in range(first, first + 100):
         RandomTree(Random(seed), budget=40).run(conversations=4)

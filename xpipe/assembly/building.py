@@ -44,8 +44,7 @@ def slots_per_thread(definition: OrganismDefinition) -> int:
 
 def make_intake(definition: OrganismDefinition) -> Intake:
     """What takes messages in, with the organism's payload types and its topology."""
-    accepted = [cls for one in definition.listeners for cls in one.accepts if cls is not object]
-    types = PayloadTypes(list(dict.fromkeys([*definition.payload_types, *accepted])))
+    types = PayloadTypes.of(definition)
     topology = Topology([*_system_listeners(), *definition.listeners], types)
     return Intake(topology, types, Inbound(definition.listeners, types), definition.limits)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from xpipe.cli.commands import Entry, Group, make_group, show_help
+from xpipe.cli.completion import keep_lines_whole, with_shell
 from xpipe.cli.errors import exit_code, explain
 from xpipe.cli.leaving import flush, silence_stdout
 from xpipe.cli.voice import tell, voice
@@ -73,8 +74,9 @@ XPIPE = Group(root, COMMANDS, EXAMPLES, add_completion=True)
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name; its exit code."""
+    keep_lines_whole()
     try:
-        result = make_group(XPIPE, "xpipe").main(args=list(arguments), prog_name="xpipe", standalone_mode=False)
+        result = make_group(XPIPE, "xpipe").main(args=with_shell(arguments), prog_name="xpipe", standalone_mode=False)
     except _ClickUsageError as error:
         voice.json = voice.json or _asks_for_json(arguments)
         tell(_usage(error), "error")

@@ -80,12 +80,15 @@ def check(
 ) -> int:
     """Find what is wrong with organism files, all of it at once.
 
-    Checked are the syntax, keys and values, rules across listeners, the handlers, and with --connect the surroundings.
+    Checked are the syntax, keys and values, rules across listeners, the handlers, whether payloads under messages fit,
+    and with --connect the surroundings.
 
     Exit codes: 0 fine or warnings only, 1 errors in a file that can be loaded, 2 wrong options, 3 bad organism.yaml.
     """
     if json and format not in (None, "json"):
         raise UsageError(f"--json and --format {format} both say how findings are printed; leave one of them out")
+    if "" in files:
+        raise UsageError("one of the names of files is empty; name a file or a folder")
     named = "json" if json else format or "text"
     if named not in FORMATS:
         raise UsageError(f"--format {named!r} is none of {', '.join(FORMATS)}")

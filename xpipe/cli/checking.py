@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xpipe.cli.check import CheckPlan
 from xpipe.cli.emitting import Emitter
 from xpipe.cli.errors import code_of_findings, summed_up
+from xpipe.cli.folders import Found, search
 from xpipe.cli.text import counted, visible
 from xpipe.cli.voice import tell
 from xpipe.config.loading import Examined, examine
 from xpipe.config.nodes import ScalarNode
-from xpipe.core.errors import EXIT_FAULT, EXIT_OK, UsageError, XpipeError
+from xpipe.core.errors import EXIT_FAULT, EXIT_OK, XpipeError
 from xpipe.core.findings import Finding
 from xpipe.core.organism import OrganismDefinition
-
-_ENDINGS = (".yaml", ".yml")
-_KEYS = [re.compile(rf"^[\"']?{key}[\"']?[ \t]*:".encode(), re.MULTILINE) for key in ("organism", "listeners")]
-_MOST_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A file with all that was found; `definition` is None if `xpipe run` would not load it."""
+    """A file, or a folder, with all that was found; `definition` is None if `xpipe run` would not load it."""
 
     file: str
     findings: list[Finding]
@@ -51,8 +47,14 @@ def execute(plan: CheckPlan) -> int:
 
 
 def check_files(plan: CheckPlan) -> list[Checked]:
-    """Each file that `plan` names, and those in folders that it names. Raises UsageError."""
-    return [_check(file, plan) for file in dict.fromkeys(find_organisms(plan.paths))]
+    """Each file that `plan` names, and those in folders that it names; what is in the way there is checked, too."""
+    found = {path: search(path) if os.path.isdir(path) else Found([path], []) for path in plan.paths}
+    for path, (files, _) in found.items():
+        if os.path.isdir(path) and files:
+            tell(f"xpipe: {visible(path)}: {counted(len(files), 'organism file')} found")
+    closed = [Checked(one.file, [one], None) for _, findings in found.values() for one in findings]
+    named = dict.fromkeys(file for files, _ in found.values() for file in files)
+    return [*closed, *(_check(file, plan) for file in named)]
 
 
 def worst_code(checked: Iterable[Checked], strict: bool) -> int:
@@ -60,46 +62,9 @@ def worst_code(checked: Iterable[Checked], strict: bool) -> int:
     return max((one.code(strict) for one in checked), default=EXIT_OK)
 
 
-def find_organisms(paths: Iterable[str]) -> Iterator[str]:
-    """The files among `paths`, and the organism files in the folders among them. Raises UsageError."""
-    for path in paths:
-        if not os.path.isdir(path):
-            yield path
-            continue
-        found = sorted(_within(path))
-        if not found:
-            raise UsageError(
-                f"there is no organism file in {path}: no {' or '.join(f'*{one}' for one in _ENDINGS)} with the keys "
-                "organism and listeners; name the file, or make one with `xpipe init NAME`"
-            )
-        tell(f"xpipe: {visible(path)}: {counted(len(found), 'organism file')} found")
-        yield from found
-
-
-def _within(folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "__pycache__", "node_modules"))]
-        for name in names:
-            path = os.path.normpath(os.path.join(parent, name))
-            if name.endswith(_ENDINGS) and os.path.isfile(path) and _is_organism(path):
-                yield path
-
-
-def _is_organism(path: str) -> bool:
-    """Whether the YAML file at `path` is meant to be an organism, be it right or wrong."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_MOST_BYTES)
-    except OSError:
-        return False
-    named = os.path.basename(path).startswith("organism")
-    found = [key.search(content) is not None for key in _KEYS]
-    return all(found) or (named and any(found))
-
-
 def _check(file: str, plan: CheckPlan) -> Checked:
     with _heard() if plan.imports else contextlib.nullcontext():
-        examined = examine(file, imports=plan.imports, overrides=plan.overrides)
+        examined = examine(file, imports=plan.imports, overrides=plan.overrides, messages=True)
         if plan.connect and examined.definition is not None:
             _check_surroundings(examined, examined.definition, plan.imports)
     return Checked(file, examined.findings, examined.definition)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple, ParamSpec, TypeVar
 import typer
 from typer.main import get_command
 
+from xpipe.cli.completion import is_completion, read_shell, take_shell
 from xpipe.cli.leaving import flush
 from xpipe.cli.voice import LogFormat, Quiet, Verbose, set_voice
 
@@ -161,9 +162,12 @@ def _without_coercion(command: Any) -> Any:
     """Take values as they are given: to make text of text Typer imports pydantic, which takes longer than all else."""
     for param in command.params:
         kind = getattr(getattr(param, "type_descriptor", None), "annotation", None)
-        if kind in _AS_GIVEN:
+        if is_completion(param):
+            take_shell(param)
+            param.process_value = partial(_process, param, read_shell, param.process_value)
+        elif kind in _AS_GIVEN:
             param.process_value = partial(_process, param, _AS_GIVEN[kind], param.process_value)
-        if kind is bool:
+        if kind is bool and param.is_flag:
             param.metavar = ""  # It takes no value.
         if param.param_type_name == "argument":
             param.display_type_rich = _no_type

@@ -1,4 +1,4 @@
-"""The terminal: what it can show, and tables and a live display on it. The only place that knows Rich."""
+"""The terminal: what it can show, and styles and a live display on it. The only place that knows Rich."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from xpipe.cli.text import columns as columns_of
+from xpipe.cli.layout import Column, is_too_narrow, stacked_rows, table_lines
 from xpipe.cli.text import number, visible
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 REFRESHES = 10
 """Of a live display, a second."""
-LEAST_COLUMN = 3
-"""Characters a line that the cells of a column must have."""
+_HEIGHT = 25
 
 
 class Medium(NamedTuple):
@@ -56,14 +55,6 @@ def _width(descriptor: int, environ: Mapping[str, str]) -> int:
         return 80
 
 
-class Column(NamedTuple):
-    """A column of a table. whole: its values are ids, which are not folded while there is any other way."""
-
-    title: str
-    align: Literal["left", "right"] = "left"
-    whole: bool = False
-
-
 class Printer:
     """Makes text for a medium."""
 
@@ -79,49 +70,18 @@ class Printer:
         return self._render(Text(visible(text), style=style, overflow="ignore", no_wrap=True), width=100_000)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]], indent: int = 0) -> str:
-        """A table, aligned; what does not fit is folded. It leaves room for an `indent`."""
-        if self.medium.width is None and not self.medium.color:
-            return _plain_table(columns, rows)
-        from rich.table import Table
-
-        width = max(20, (self.medium.width or 100_000) - indent)
-        keep = _least_width(columns, rows) <= width
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for column in columns:
-            whole = column.whole and keep
-            table.add_column(column.title, justify=column.align, overflow="fold", no_wrap=whole, vertical="top")
-        for row in rows:
-            table.add_row(*(_text(cell) for cell in row))
-        return self._render(table, width)
+        """A table, aligned; what does not fit is folded, or stands line by line. It leaves room for an `indent`."""
+        width = self.medium.width and max(20, self.medium.width - indent)
+        cells = [[column.title for column in columns], *([visible(cell) for cell in row] for row in rows)]
+        if width is not None and is_too_narrow(columns, cells, width):
+            return "\n\n".join("\n".join(lines) for lines in stacked_rows(cells, width))
+        head, *body = table_lines(columns, cells, width)
+        return "\n".join([*(self.styled(line, "dim") for line in head), *(line for lines in body for line in lines)])
 
     def _render(self, what: RenderableType, width: int) -> str:
         buffer = io.StringIO()
         _console(buffer, self.medium.color, width).print(what)
-        return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip("\n").split("\n"))
-
-
-def _plain_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """The same where nothing is folded and nothing styled; Rich takes as long to import as all else together."""
-    lines = [[column.title for column in columns], *([visible(cell) for cell in row] for row in rows)]
-    widths = [max(map(columns_of, cells)) for cells in zip(*lines, strict=True)]
-    return "\n".join(_plain_line(line, widths, columns) for line in lines)
-
-
-def _plain_line(cells: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) -> str:
-    padded = []
-    for cell, width, column in zip(cells, widths, columns, strict=True):
-        blank = " " * (width - columns_of(cell))
-        padded.append(blank + cell if column.align == "right" else cell + blank)
-    return "  ".join(padded).rstrip()
-
-
-def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
-    """The width below which Rich would leave out columns to keep the whole ones whole."""
-    widths = [
-        max((len(row[index]) for row in rows), default=0) if column.whole else LEAST_COLUMN
-        for index, column in enumerate(columns)
-    ]
-    return sum(widths) + 2 * (len(columns) - 1)
+        return buffer.getvalue().rstrip("\n")
 
 
 def _text(cell: str) -> Text:
@@ -134,9 +94,9 @@ def _size(descriptor: int) -> ConsoleDimensions:
     from rich.console import ConsoleDimensions
 
     try:
-        lines = os.get_terminal_size(descriptor).lines or 25
+        lines = os.get_terminal_size(descriptor).lines or _HEIGHT
     except OSError:
-        lines = 25
+        lines = _HEIGHT
     return ConsoleDimensions(_width(descriptor, os.environ), lines)
 
 
@@ -148,6 +108,7 @@ def _console(file: io.TextIOBase, color: bool, width: int, live: bool = False) -
         force_terminal=color or live,
         color_system="auto" if color else None,
         width=width,
+        height=_HEIGHT,  # With a width alone Rich takes a dumb terminal to be 80 columns wide.
         no_color=not color,
         markup=False,
         emoji=False,

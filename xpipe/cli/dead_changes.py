@@ -33,9 +33,6 @@ DROP_EXAMPLES = """[bold]Examples[/bold]
 
   xpipe dead drop organism.yaml --all --yes --json"""
 
-_PIECE = 500
-"""Dead letters dropped in one commit."""
-
 Yes = Annotated[
     bool, option("--yes", "-y", help="Do it; without this it is only shown what would be done.", panel="Doing it")
 ]
@@ -125,15 +122,13 @@ def _drop(change: Change) -> int:
     from xpipe.cli.dead_outcome import Outcome
     from xpipe.cli.dead_rows import letter_key
     from xpipe.cli.text import counted
-    from xpipe.inspection.dead_letters import LetterFilter, choose, letters
+    from xpipe.inspection.dead_letters import LetterFilter, choose, drop, letters
 
     outcome = Outcome("drop", change.yes, change.form)
     with change.place.opened() as backend:
         chosen = choose(backend, change.which)
         for view in letters(backend, LetterFilter(chosen)):
             outcome.note(letter_key(view), view)
-        numbers = sorted(chosen) if change.yes else []
-        pieces = (numbers[at : at + _PIECE] for at in range(0, len(numbers), _PIECE))
-        dropped = sum(map(backend.drop_dead, pieces))
+        dropped = drop(backend, chosen) if change.yes else 0
     outcome.tell([f"dropped {counted(dropped, 'dead letter')}"])
     return EXIT_OK

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from xpipe.cli.console import Column, Printer
+from xpipe.cli.console import Printer
+from xpipe.cli.layout import Column
 from xpipe.cli.looking import shown_of
 from xpipe.cli.rendering import folded
-from xpipe.cli.text import counted, number, payload_lines, visible
+from xpipe.cli.text import counted, number, payload_lines, text_lines, visible
 from xpipe.cli.thread_tables import WIDE
 from xpipe.cli.times import ago, iso
 from xpipe.inspection.dead_letters import LetterFilter, LetterView
@@ -87,7 +88,7 @@ class LetterViews:
         if view.fault.traceback:
             yield ""
             yield self._printer.styled("traceback", "bold")
-            yield from folded(self._printer, map(visible, view.fault.traceback.splitlines()), 3)
+            yield from folded(self._printer, map(visible, text_lines(view.fault.traceback)), 3)
 
     def _facts(self, view: LetterView, message: SlotView) -> Iterator[tuple[str, Sequence[str]]]:
         letter, fault = view.letter, view.fault
@@ -100,7 +101,7 @@ class LetterViews:
         yield "given up", [f"{ago(self._now - letter.at)} ago, at {iso(letter.at) or '-'}"]
         yield "attempts", [number(letter.attempts)]
         yield "told", ["yes" if letter.told else "no: nobody has got this fault"]
-        first, *others = fault.text.splitlines() or [""]
+        first, *others = text_lines(fault.text) or [""]
         yield "fault", [f"{fault.code}: {first}", *others]
         yield "origin", [f"{fault.origin}, hop {number(fault.hop)}"]
 

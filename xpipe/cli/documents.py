@@ -20,6 +20,7 @@ CallState = Annotated[
     str,
     Meta(extra_json_schema={"enum": ["active", "waiting", "done", "failed", "unanswered", "given up"]}),
 ]
+Doing = Annotated[str, Meta(extra_json_schema={"enum": ["waits", "runs", "unknown"]})]
 ConversationState = Annotated[str, Meta(extra_json_schema={"enum": ["running", "done", "failed", "cancelled"]})]
 OutputKind = Annotated[str, Meta(extra_json_schema={"enum": ["response", "fault"]})]
 SlotKind = Annotated[
@@ -184,7 +185,8 @@ class CallsDocument(TypedDict):
 
 class AttemptRow(TypedDict):
     """One attempt to handle a message. fault: the code of its fault, null when it went well; again: when the next
-    attempt was due, null if there was none."""
+    attempt was due, null if there was none. Without a fault it was put off until then: a Sequence waits before it tries
+    a step anew."""
 
     attempt: int
     began: Time | None
@@ -223,9 +225,23 @@ class ReplyRow(TypedDict):
     problem: NotRequired[Problem]
 
 
+class PendingRow(TypedDict):
+    """A message that waits or runs now. doing: runs if a process has claimed it; unknown if nothing tells. since: when
+    it was sent, or tried last, so many seconds ago; again: when it is due to be tried again. process: the run that has
+    claimed it, null if it could be any of several."""
+
+    message: str
+    doing: Doing
+    since: Time | None
+    seconds: float
+    again: Time | None
+    process: str | None
+
+
 class TracedCallRow(Way):
-    """A call. caller: the call in which it was made, null if the initiator made it. The payload of its request comes
-    with --payloads."""
+    """A call. caller: the call in which it was made, null if the initiator made it. waited_seconds: until its handler
+    began, or until now; null if that is not known. ran_seconds: of the attempts that have ended. now: what its thread
+    is at, null if it is at nothing. The payload of its request comes with --payloads."""
 
     call: str
     caller: str | None
@@ -235,8 +251,9 @@ class TracedCallRow(Way):
     state: CallState
     sent: Time | None
     ended: Time | None
-    waited_seconds: float
+    waited_seconds: float | None
     ran_seconds: float
+    now: PendingRow | None
     reply: ReplyRow | None
     handled: list[HandledRow]
     payload: NotRequired[Payload]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xpipe.cli.console import Column, Printer
+from xpipe.cli.console import Printer
 from xpipe.cli.graph_words import call_words, is_declared, kind_words, node_notes
+from xpipe.cli.layout import Column
 from xpipe.cli.text import counted
 from xpipe.config.graph import Edge, Graph, Node
 
@@ -31,7 +32,7 @@ def tree_lines(printer: Printer, graph: Graph) -> Iterator[str]:
     yield f"{printer.styled(graph.organism, 'bold')}  {printer.styled(about, 'dim')}"
     yield ""
     rows = list(tree_rows(graph))
-    columns = [Column("listener"), Column("kind", whole=True), Column("takes"), Column("notes")]
+    columns = [Column("listener", name=True), Column("kind", whole=True), Column("takes"), Column("notes")]
     cells = [_cells(row) for row in rows]
     empty = {index for index in (2, 3) if not any(line[index] for line in cells)}
     shown = [index for index in range(len(columns)) if index not in empty]

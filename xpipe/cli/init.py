@@ -40,7 +40,7 @@ def init(name: Name) -> int:
 
     Exit codes: 0 fine, 2 the name cannot be one, or files are there already.
     """
-    folder = Path(os.path.abspath(name))
+    folder, shown = _folder(name)
     if not name or not _NAME.fullmatch(folder.name):
         allowed = "letters, digits, _, - and dots, a letter or digit first"
         raise UsageError(f"{folder.name if name else name!r} cannot name an organism; its name has {allowed}")
@@ -51,8 +51,21 @@ def init(name: Name) -> int:
         _make(folder)
     except OSError as error:
         raise UsageError(f"{error.filename or name} cannot be made: {error.strerror}; take another place") from None
-    _tell_what_next(name)
+    _tell_what_next(shown)
     return EXIT_OK
+
+
+def _folder(name: str) -> tuple[Path, str]:
+    """The folder called `name`, and how it is shown. What stands before a `..` has to be there. Raises UsageError."""
+    parts = Path(name).parts
+    if ".." not in parts:
+        return Path(os.path.abspath(name)), name
+    for at in range(1, len(parts)):
+        before = os.path.join(*parts[:at])
+        if parts[at] == ".." and not os.path.isdir(before):
+            raise UsageError(f"{name} leads through {before}, which is no folder; take another place")
+    folder = os.path.realpath(name)
+    return Path(folder), os.path.relpath(folder)
 
 
 def _make(folder: Path) -> None:

@@ -134,11 +134,15 @@ _PARAMETERS: dict[str, Any] = {
 
 
 class Place(NamedTuple):
-    """Which state is meant. organism: its name and file, both "" where only a backend was named."""
+    """Which state is meant.
+
+    organism: its name and file, both "" where only a backend was named; listeners: the names that the file has.
+    """
 
     config: BackendConfig
     organism: str = ""
     file: str = ""
+    listeners: tuple[str, ...] = ()
 
     @contextmanager
     def opened(self) -> Iterator[SharedBackend]:
@@ -207,7 +211,8 @@ def _place_of_file(file: str, location: Location) -> Place:
     definition, findings = check_definition(file, imports=False, overrides=location.overrides)
     if definition is None:
         raise ConfigError(findings)
-    return Place(BackendConfig.from_settings(definition.backend, definition.folder, file), definition.name, file)
+    config = BackendConfig.from_settings(definition.backend, definition.folder, file)
+    return Place(config, definition.name, file, tuple(listener.name for listener in definition.listeners))
 
 
 def _config_of(location: Location) -> BackendConfig:

@@ -63,7 +63,7 @@ def _show(place: Place, form: Form) -> int:
 
 
 def _table(printer: Printer, pairs: Iterator[RegistryRecord], most: int | None) -> Iterator[str]:
-    from xpipe.cli.console import Column
+    from xpipe.cli.layout import Column
 
     columns = (Column("thread", whole=True), Column("kind"), Column("call chain"))
     shown = list(islice(pairs, most))

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from xpipe.cli.account import MOST_ROWS, Account
-from xpipe.cli.console import Column, Printer
+from xpipe.cli.console import Printer
 from xpipe.cli.harvest import Harvest
+from xpipe.cli.layout import Column
 from xpipe.cli.rendering import folded, output_lines
-from xpipe.cli.text import counted, number, size, visible
+from xpipe.cli.text import counted, number, size, text_lines, visible
 from xpipe.cli.totals import Totals
 from xpipe.core.durations import format_duration
 from xpipe.inspection.glance import FanOut, Page, RegistryEntry
@@ -102,9 +103,9 @@ class Report:
     def _fault(self, fault: FaultRecord) -> Iterator[str]:
         place = f"in {fault.origin}" + (f", attempt {fault.attempt}" if fault.attempt > 1 else "")
         yield f"  {self._printer.styled(fault.code, 'red')} {visible(place)}  thread {fault.thread}"
-        lines = fault.traceback.splitlines()
+        lines = text_lines(fault.traceback)
         if fault.text not in fault.traceback:
-            lines = [*fault.text.splitlines(), *lines]
+            lines = [*text_lines(fault.text), *lines]
         yield from folded(self._printer, map(visible, lines), 4)
 
 

@@ -7,12 +7,24 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-# C0, DEL, C1, line separators, and the marks that reorder what follows them.
-_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# What nobody sees: line separators, marks that reorder what follows them, blanks without width, tags.
+_UNSEEN = (
+    "\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+)
+# C0, DEL and C1 besides.
+_HIDDEN = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_UNSEEN}]")
 _HIDDEN_BUT_LINES = re.compile(_HIDDEN.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
 _PLAIN = re.compile(r"[^\W\d_][\w .,;/+()'@!?=-]*(?<! )")
 _RESERVED = frozenset(("true", "false", "null", "yes", "no", "on", "off", "none"))
-_C1 = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
+_JOINTS = (re.compile("(?= )"), re.compile(r"[./](?=[^\s./])"), re.compile("(?=~)|%[0-9A-F]{2}|[-_,:;](?! )"))
+"""Where a line may be folded; one kind of place only where there is none of those before."""
+_BRANCHES = " -├└│─"
+_BELOW = str.maketrans("-├└─", " │  ")
+_HIDDEN_IN_UTF8 = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe1\xa0\x8e|\xe2\x80[\x8b\x8e\x8f\xa8-\xae]|\xe2\x81[\xa0-\xa4\xa6-\xaf]"
+    rb"|\xef\xbb\xbf|\xef\xbf[\xb9-\xbb]|\xf3\xa0[\x80\x81][\x80-\xbf]"
+)
+"""All of it that JSON lets through."""
 
 
 def visible(text: str, keep_lines: bool = False) -> str:
@@ -29,14 +41,25 @@ def _written_out(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+def text_lines(text: str) -> list[str]:
+    """The lines of `text`. Only a newline ends one: with what else `splitlines` splits at messages could forge some."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def safe_json(line: bytes) -> bytes:
-    """JSON `line` with those control characters escaped that JSON lets through and a terminal acts on."""
-    return _C1.sub(lambda match: b"\\u%04x" % match[0][-1], line)
+    """JSON `line` with those characters escaped that JSON lets through and `visible` writes out."""
+    return _HIDDEN_IN_UTF8.sub(_escaped, line)
+
+
+def _escaped(match: re.Match[bytes]) -> bytes:
+    import json
+
+    return json.dumps(match[0].decode())[1:-1].encode()
 
 
 def safe_xml(document: bytes) -> bytes:
     """The same for an XML document."""
-    return _C1.sub(lambda match: b"&#x%x;" % match[0][-1], document)
+    return _HIDDEN_IN_UTF8.sub(lambda match: b"&#x%x;" % ord(match[0].decode()), document)
 
 
 def payload_lines(value: Any) -> Iterator[str]:
@@ -81,27 +104,42 @@ def _scalar(value: Any) -> str:
 
 
 def fold(line: str, width: int | None) -> Iterator[str]:
-    """`line` in pieces of at most `width` columns, continued under its own indentation; whole without a width."""
+    """`line` in pieces of at most `width` columns, continued under its own indentation; whole without a width.
+
+    It is folded between words, else between the segments of chains and paths, else inside of them.
+    """
     if width is None or columns(line) <= width:
         yield line
         return
-    indent = line[: len(line) - len(line.lstrip(" -"))].replace("-", " ")[: width // 2]
+    lead = len(line) - len(line.lstrip(_BRANCHES))
+    indent = line[:lead][: width * 2 // 3].translate(_BELOW)
     at, prefix, room = 0, "", width
     while at < len(line):
-        end = _end_of_piece(line, at, room, len(indent))
+        end = _end_of_piece(line, at, max(at, lead), room)
         yield f"{prefix}{line[at:end].rstrip()}"
         at, prefix, room = end, indent, width - len(indent)
         while line.startswith(" ", at):
             at += 1
 
 
-def _end_of_piece(line: str, start: int, room: int, indent: int) -> int:
-    """Where the piece ends that starts at `start`: at a space if there is one, beyond the `indent`, within `room`."""
+def least_columns(line: str, kinds: int | None = None) -> int:
+    """How many columns `fold` needs to fold `line` only between words (1), words and segments (2), or at any joint."""
+    lead = len(line) - len(line.lstrip(_BRANCHES))
+    ends = sorted({match.end() for joint in _JOINTS[:kinds] for match in joint.finditer(line, lead)} | {len(line)})
+    return lead + max(columns(line[begin:end].strip()) for begin, end in zip([lead, *ends], ends, strict=False))
+
+
+def _end_of_piece(line: str, start: int, first: int, room: int) -> int:
+    """Where the piece ends that starts at `start`: within `room`, with something from `first` on."""
     end = _reach(line, start, room)
     if end == len(line):
         return end
-    space = line.rfind(" ", start + 1, end + 1)
-    return space if space - start > indent and line[start:space].strip() else end
+    for joint in _JOINTS:
+        last = max((match.end() for match in joint.finditer(line, first, end + 1) if match.end() <= end), default=0)
+        if line[first:last].strip():
+            return last
+    escape = line.rfind("%", max(end - 2, first + 1), end)
+    return escape if escape > 0 else end
 
 
 def _reach(line: str, start: int, room: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from xpipe.cli.console import Column, Printer
+from xpipe.cli.console import Printer
+from xpipe.cli.layout import Column
 from xpipe.cli.looking import shown_of
 from xpipe.cli.text import counted, number, size
 from xpipe.cli.times import ago

@@ -124,9 +124,11 @@ def threads(
 
 def _show(place: Place, query: Query, form: Form) -> int:
     from xpipe.cli.emitting import Emitter
+    from xpipe.inspection.lookup import check_listeners
 
     emitter = Emitter()
     with place.opened() as backend:
+        check_listeners(backend, query.listeners, place.listeners)
         if query.id is not None and not query.tree:
             _show_one(emitter, backend, query.id, form)
         elif form.json or form.jsonl:

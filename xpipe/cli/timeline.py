@@ -5,8 +5,8 @@ from __future__ import annotations
 from xpipe.core.durations import format_duration
 from xpipe.inspection.tracing import TracedCall
 
-RAN, WAITED, OPEN = "█", "░", "─"
-_STRENGTH = {" ": 0, OPEN: 1, WAITED: 2, RAN: 3}
+RAN, WAITED, EITHER, OPEN = "█", "░", "▒", "─"
+_STRENGTH = {" ": 0, OPEN: 1, EITHER: 2, WAITED: 3, RAN: 4}
 
 
 class Timeline:
@@ -26,8 +26,8 @@ class Timeline:
     def bar(self, call: TracedCall) -> str:
         """That of `call`, with nothing behind its end."""
         cells = [" "] * self._width
-        sent = call.request.at or self._start
-        self._draw(cells, sent, call.ended or self._end, OPEN)
+        sent, over = call.request.at or self._start, call.ended or self._end
+        self._draw(cells, sent, over, OPEN)
         for one in call.handled:
             since = one.message.at or 0.0
             for attempt in one.attempts:
@@ -36,6 +36,11 @@ class Timeline:
                     self._draw(cells, since, began, WAITED)
                 self._draw(cells, began, attempt.ended, RAN)
                 since = attempt.again
+            if not one.attempts and call.pending is None:  # It was given up amid.
+                self._draw(cells, since or self._start, over if call.reply is not None else self._end, EITHER)
+        if call.pending is not None:
+            mark = WAITED if call.pending.doing == "waits" else EITHER
+            self._draw(cells, call.pending.since or self._start, self._end, mark)
         return "".join(cells).rstrip()
 
     def _draw(self, cells: list[str], first: float, last: float, mark: str) -> None:

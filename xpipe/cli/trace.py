@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +11,13 @@ import typer
 from xpipe.cli import looking
 from xpipe.cli.location import Location, OrganismFile, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.voice import tell
 from xpipe.core.errors import UsageError
 
 if TYPE_CHECKING:
     from xpipe.cli.documents import AttemptRecord, TracedCallRow
     from xpipe.cli.emitting import Emitter
+    from xpipe.cli.trace_view import TraceView
     from xpipe.inspection.tracing import Trace
     from xpipe.ports import SharedBackend
 
@@ -29,7 +31,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
   xpipe trace organism.yaml 3f2a --follow
 
-  xpipe trace organism.yaml cli-1 --json | jq '.calls[] | {listener, state, ran_seconds}'"""
+  xpipe trace organism.yaml cli-1 --json | jq '.calls[] | {to, state, ran_seconds}'"""
 
 CALLS = 20
 """Calls of one call that are shown to people, unless they ask for more."""
@@ -39,12 +41,17 @@ Id = Annotated[
     typer.Argument(
         metavar="ID",
         help="The conversation: a unique prefix of its id or of that of one of its threads, or the name of its "
-        "initiator, such as cli-1. The newest one if left out.",
+        "initiator, such as cli-1. The newest one if left out; with --follow the newest that runs.",
         show_default=False,
     ),
 ]
 Payloads = Annotated[
-    bool, option("--payloads", help="Show what was sent and answered; whole with --json.", panel=looking.SHOWING)
+    bool,
+    option(
+        "--payloads",
+        help="Show what was sent and answered; whole with --json, at the end with --follow.",
+        panel=looking.SHOWING,
+    ),
 ]
 Follow = Annotated[
     bool,
@@ -85,15 +92,16 @@ def trace(
     most = CALLS if limit is None and form.most is not None else form.most
     if follow and json:
         raise UsageError("--json is one document at the end; --follow goes with --jsonl, or with neither")
+    if follow and jsonl and payloads:
+        raise UsageError("--follow --jsonl tells of attempts, which have no payloads; leave one of them out")
     place, rest = find_place(location, [organism, id], 1)
     emitter = Emitter()
     with place.opened() as backend:
-        conversation = _find(backend, rest[0] if rest else None)
+        conversation = _find(backend, rest[0] if rest else None, follow)
         if follow:
-            _follow(emitter, backend, conversation, jsonl)
+            _follow(emitter, backend, conversation, jsonl, Watch(backend, conversation, place.file))
             if jsonl:
                 return 0
-            emitter.lines([""])
         found = _trace(backend, conversation)
         if json:
             emitter.json(_facts(found), "calls", _rows(found, payloads))
@@ -104,17 +112,17 @@ def trace(
     return 0
 
 
-def _find(backend: SharedBackend, prefix: str | None) -> str:
-    from xpipe.inspection.lookup import find_conversation
+def _find(backend: SharedBackend, prefix: str | None, running: bool) -> str:
+    from xpipe.inspection.lookup import find_conversation, newest_conversation
 
     if prefix is not None:
         return find_conversation(backend, prefix)
-    newest = next(backend.threads(newest=True), None)
+    newest = newest_conversation(backend, running)
     if newest is None:
         raise UsageError(
             "there is no conversation: nothing has run yet, or all of it is collected; run something first"
         )
-    return newest.conversation
+    return newest
 
 
 def _trace(backend: SharedBackend, id: str) -> Trace:
@@ -139,19 +147,51 @@ def _rows(found: Trace, payloads: bool) -> Iterator[TracedCallRow]:
 
 
 def _lines(emitter: Emitter, found: Trace, payloads: bool, most: int | None) -> Iterator[str]:
+    return _view(emitter, found, payloads, most).lines()
+
+
+def _view(emitter: Emitter, found: Trace, payloads: bool = False, most: int | None = None) -> TraceView:
     from xpipe.cli.console import Medium, Printer
     from xpipe.cli.trace_view import TraceView
 
-    return TraceView(Printer(Medium.of(emitter.stdout.number)), found, time.time(), payloads, most).lines()
+    return TraceView(Printer(Medium.of(emitter.stdout.number)), found, payloads, most)
 
 
-def _follow(emitter: Emitter, backend: SharedBackend, id: str, jsonl: bool) -> None:
+def _follow(emitter: Emitter, backend: SharedBackend, id: str, jsonl: bool, watch: Watch) -> None:
     from xpipe.cli.trace_rows import attempt_record
     from xpipe.cli.trace_view import attempt_line
     from xpipe.inspection.tracing import follow
 
     if jsonl:
-        records: Iterator[AttemptRecord] = (attempt_record(id, hop) for hop in follow(backend, id))
+        records: Iterator[AttemptRecord] = (attempt_record(id, hop) for hop in follow(backend, id, watch.look))
         emitter.jsonl(records, at_once=True)
-    else:
-        emitter.lines(map(attempt_line, follow(backend, id)), at_once=True)
+        return
+    found = _trace(backend, id)
+    view = _view(emitter, found)
+    if not found.conversation.ended:
+        emitter.lines([*view.head(), "", *view.under_way()])
+    emitter.lines(map(attempt_line, follow(backend, id, watch.look)), at_once=True)
+    emitter.lines([""])
+
+
+class Watch:
+    """Tells when nobody runs a conversation that is followed. file: its organism.yaml, "" if that is not known."""
+
+    def __init__(self, backend: SharedBackend, conversation: str, file: str) -> None:
+        self._backend = backend
+        self._conversation = conversation
+        self._command = shlex.join(["xpipe", "run", file or "ORGANISM.YAML", "--resume"])
+        self._served = True
+
+    def look(self) -> None:
+        """See whether somebody runs it."""
+        from xpipe.inspection.dead_letters import is_run
+
+        before, self._served = self._served, is_run(self._backend)
+        if before and not self._served and self._is_running():
+            tell(f"xpipe: nobody runs this conversation now; it goes on with `{self._command}`", "warning")
+
+    def _is_running(self) -> bool:
+        """The run that has just ended may have brought it to its end."""
+        known = self._backend.conversation(self._conversation)
+        return known is not None and not known.ended

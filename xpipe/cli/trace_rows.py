@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xpipe.cli.times import iso
 from xpipe.core.messages import HopRecord, Message
+from xpipe.inspection.pending import Pending
 from xpipe.inspection.slots import payload_of
 from xpipe.inspection.tracing import Attempt, Handled, Trace, TracedCall, reply_kind
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         AttemptRecord,
         AttemptRow,
         HandledRow,
+        PendingRow,
         ReplyRow,
         TracedCallRow,
         TracedConversationRow,
@@ -59,8 +61,9 @@ def _call_row(call: TracedCall, caller: str | None, depth: int, payloads: bool) 
         "state": call.state,
         "sent": iso(request.at),
         "ended": iso(call.ended),
-        "waited_seconds": call.handled[0].waited,
+        "waited_seconds": call.waited,
         "ran_seconds": call.ran,
+        "now": None if call.pending is None else _pending_row(call.pending),
         "reply": _reply_row(call.reply, payloads),
         "handled": [_handled_row(one) for one in call.handled],
     }
@@ -68,6 +71,17 @@ def _call_row(call: TracedCall, caller: str | None, depth: int, payloads: bool) 
         row["payload"], problem = payload_of(request)
         row["problem"] = problem or None
     return row
+
+
+def _pending_row(one: Pending) -> PendingRow:
+    return {
+        "message": one.message.id,
+        "doing": one.doing,
+        "since": iso(one.since),
+        "seconds": one.seconds,
+        "again": iso(one.again),
+        "process": one.process or None,
+    }
 
 
 def _reply_row(reply: Message | None, payloads: bool) -> ReplyRow | None:

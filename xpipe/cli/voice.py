@@ -29,7 +29,8 @@ LogFormat = Annotated[
     _option(
         "--log-format",
         metavar="text|json",
-        help="json: every line of stderr is one JSON object, what handlers print included.",
+        help="json: every line of stderr is one JSON object, what handlers print included; not what they write past "
+        "Python's print and logging: with os.write, or by programs that they start.",
         autocompletion=lambda: list(FORMATS),
     ),
 ]

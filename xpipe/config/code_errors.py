@@ -32,7 +32,8 @@ class CodeError(XpipeError):
 
 def no_file(ref: CodeRef) -> CodeError:
     """There is no file of that path."""
-    hint = did_you_mean(ref.module, _python_files(os.path.join(ref.folder, os.path.dirname(ref.module)), ref.module))
+    near = did_you_mean(ref.module, _python_files(os.path.join(ref.folder, os.path.dirname(ref.module)), ref.module))
+    hint = near or "Write its path from the folder of the organism file."
     return CodeError("no-file", f"There is no file {printable(ref.module)} in {printable(ref.folder)}.", hint)
 
 
@@ -41,7 +42,8 @@ def no_module(ref: CodeRef, error: BaseException) -> CodeError:
     missing = one_line(str(getattr(error, "name", None) or ref.module))
     where = f"neither in {printable(ref.folder)} nor among the installed packages"
     names = [name.removesuffix(".py") for name in _python_files(ref.folder, "")]
-    return CodeError("no-module", f"There is no module {missing}, {where}.", did_you_mean(missing, names))
+    hint = did_you_mean(missing, names) or "Correct the name, or install its package."
+    return CodeError("no-module", f"There is no module {missing}, {where}.", hint)
 
 
 def no_attribute(ref: CodeRef, owner: str, found: object, name: str) -> CodeError:
@@ -50,7 +52,7 @@ def no_attribute(ref: CodeRef, owner: str, found: object, name: str) -> CodeErro
         names = [one for one in dir(found) if not one.startswith("__")]
     except Exception:  # dir() of user objects runs user code
         names = []
-    hint = did_you_mean(name, names)
+    hint = did_you_mean(name, names) or "Define it there, or correct the name."
     file = f"{ref.module.partition('.')[0]}.py"
     if ref.module in sys.stdlib_module_names and os.path.isfile(os.path.join(ref.folder, file)):
         hint = f"{ref.module} is a module of the standard library; write {file}:{ref.name} for the file."

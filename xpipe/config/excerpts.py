@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 from xpipe.config.nodes import ListNode, MapNode, Node
 from xpipe.config.schema import BACKEND
-from xpipe.config.secrets import MASK, spans
+from xpipe.config.secrets import MASK, is_secret_key, spans
 from xpipe.core.findings import Excerpt
 
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_SHOWN = frozenset(key.name for key in BACKEND.keys if not key.secret)
 
 
 class Excerpts:
@@ -23,12 +22,12 @@ class Excerpts:
         self._hide(root)
 
     def _hide(self, root: Node | None) -> None:
-        """Note what stands at secret keys of the backend, and at unknown ones: they may be misspelt."""
+        """Note what stands at secret keys of the backend, and at those that may be meant as such."""
         backend = root.entries.get(BACKEND.name) if isinstance(root, MapNode) else None
         if backend is None or not isinstance(backend[1], MapNode):
             return
         for name, (key, value) in backend[1].entries.items():
-            for node in _within(value) if name not in _SHOWN else ():
+            for node in _within(value) if is_secret_key(name) else ():
                 if node.line != key.line or not spans(self._lines[node.line - 1]):
                     column = min(node.column, self._hidden.get(node.line, node.column))
                     self._hidden[node.line] = column

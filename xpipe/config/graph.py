@@ -26,8 +26,6 @@ EdgeKind = Literal["message", "peer", "step", "item", "member", "reply"]
 
 SYSTEM: Mapping[str, tuple[NodeKind, type]] = {BUFFER: ("buffer", BufferStart), SEQUENCE: ("sequence", SequenceStart)}
 """The listeners of xpipe itself: what they are and take."""
-_DELEGATED = (BufferStart, SequenceStart)
-"""What a handler returns to have work done, and never answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +161,7 @@ def _named_system(
 def _answers(listeners: tuple[Listener, ...], imported: bool) -> dict[str, tuple[str, ...]]:
     """What each listener, and each of xpipe, may answer, where that is known."""
     classes = answered(listeners, handled_answers(listeners))
-    answers = {name: tuple(cls.__name__ for cls in given if cls not in _DELEGATED) for name, given in classes.items()}
+    answers = {name: tuple(cls.__name__ for cls in given) for name, given in classes.items()}
     handled = [one for one in listeners if imported and not one.buffer and not one.sequence]
     answers.update((one.name, ()) for one in handled if answers_nothing(one.handler))
     return answers

@@ -14,6 +14,11 @@ SHORTEST_TTL = 30
 """In seconds. What is alive is renewed every few seconds, and must not expire before."""
 LARGEST_NUMBER = 2**53
 _MOST_ITEMS = 10**15 - 1
+_MEANT = {
+    **dict.fromkeys(("yes", "y", "on", "1"), "true"),
+    **dict.fromkeys(("no", "n", "off", "0"), "false"),
+}
+"""What people mean by these; YAML 1.2 takes them for text or numbers."""
 _PERCENTAGE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", re.ASCII)
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(B|[kK]B|[kK]iB|MB|MiB|GB|GiB)", re.ASCII)
 _LARGE = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
@@ -38,13 +43,15 @@ class Mismatch(Exception):
 class Kind:
     """A kind of value. `expected` completes "must be ..."; `read` gives the value of a node or raises Mismatch.
 
-    schema: what a JSON Schema can tell of it; write: a value as people write it, None if that is the value itself.
+    schema: what a JSON Schema can tell of it; write: a value as people write it, None if that is the value itself;
+    advice: what to write, where a Mismatch has no hint of its own.
     """
 
     expected: str
     read: Callable[[Node], Any]
     schema: Mapping[str, Any] = field(default_factory=dict)
     write: Callable[[Any], Any] | None = None
+    advice: str = ""
 
 
 def text_of(node: Node) -> str:
@@ -55,7 +62,14 @@ def text_of(node: Node) -> str:
         if node.varied:
             return node.text
         raise Mismatch(node, True, hint="Put it in quotes.")
-    raise Mismatch(node, True)
+    raise Mismatch(node, True, hint=_quoting(node))
+
+
+def _quoting(node: Node) -> str:
+    if isinstance(node, ListNode):
+        return "Write one value."
+    inside = ", inside those of the shell: 'PATH=\"VALUE\"'" if node.origin else ""
+    return f"A colon at the end or before a space makes a mapping; put text with one in quotes{inside}."
 
 
 def _filled_text(node: Node) -> str:
@@ -69,7 +83,8 @@ def _flag(node: Node) -> bool:
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(value, bool):
         return value
-    raise Mismatch(node, True)
+    meant = _MEANT.get(str(value).strip().lower()) if isinstance(node, ScalarNode) else None
+    raise Mismatch(node, True, hint=f"Write {meant}." if meant else "")
 
 
 def _texts(node: Node) -> list[str]:
@@ -112,14 +127,14 @@ def _duration(node: Node) -> float:
     except (ValueError, OverflowError):
         raise Mismatch(node, False) from None
     if seconds > LONGEST_DURATION:
-        raise Mismatch(node, False, "a duration of at most 36500d")
+        raise Mismatch(node, False, "a duration of at most 36500d", "Write a shorter one.")
     return seconds
 
 
 def _time_to_live(node: Node) -> float:
     seconds = _duration(node)
     if 0 < seconds < SHORTEST_TTL:
-        raise Mismatch(node, False, f"0 for never, or a duration of at least {SHORTEST_TTL}s")
+        raise Mismatch(node, False, f"0 for never, or a duration of at least {SHORTEST_TTL}s", "Write a longer one.")
     return seconds
 
 
@@ -176,7 +191,7 @@ def whole_number(least: int) -> Kind:
         return value
 
     schema = {"type": "integer", "minimum": least, "maximum": LARGEST_NUMBER}
-    return Kind(f"a whole number of at least {least}", read, schema)
+    return Kind(f"a whole number of at least {least}", read, schema, advice=f"Write {least} or more")
 
 
 def choice(*names: str) -> Kind:
@@ -188,7 +203,7 @@ def choice(*names: str) -> Kind:
             raise Mismatch(node, False)
         return text
 
-    return Kind(f"{', '.join(names[:-1])} or {names[-1]}", read, {"enum": list(names)})
+    return Kind(f"{', '.join(names[:-1])} or {names[-1]}", read, {"enum": list(names)}, advice="Write one of these")
 
 
 def _size_text(count: int) -> str | int:
@@ -206,34 +221,52 @@ _SHARE_TEXT = {"type": "string", "pattern": r"^\s*(0?[0-9]{1,2}(\.[0-9]{1,6})?|1
 _FILLED = {"type": "string", "pattern": r"\S"}
 _TEXTS_SCHEMA = {"type": "array", "items": _FILLED}
 
-TEXT = Kind("text", text_of, {"type": "string"})
-FILLED_TEXT = Kind("text that is not empty", _filled_text, _FILLED)
-FLAG = Kind("true or false", _flag, {"type": "boolean"})
-TEXTS = Kind("a list of text", _texts, _TEXTS_SCHEMA)
-TEXT_OR_TEXTS = Kind("text or a list of text", _text_or_texts, {"anyOf": [_FILLED, {**_TEXTS_SCHEMA, "minItems": 1}]})
+_DURATION_ADVICE = "Write seconds, or a number with its unit, ms, s, m, h or d"
+
+TEXT = Kind("text", text_of, {"type": "string"}, advice="Write text")
+FILLED_TEXT = Kind("text that is not empty", _filled_text, _FILLED, advice="Write text")
+FLAG = Kind("true or false", _flag, {"type": "boolean"}, advice="Write one of the two without quotes")
+TEXTS = Kind("a list of text", _texts, _TEXTS_SCHEMA, advice="Write [one, another]")
+TEXT_OR_TEXTS = Kind(
+    "text or a list of text",
+    _text_or_texts,
+    {"anyOf": [_FILLED, {**_TEXTS_SCHEMA, "minItems": 1}]},
+    advice="Write one name, or [one, another]",
+)
 DURATION = Kind(
     "a duration such as 30s",
     _duration,
     {"anyOf": [{"type": "number", "minimum": 0, "maximum": LONGEST_DURATION}, _DURATION_TEXT]},
     shortest_duration,
+    _DURATION_ADVICE,
 )
 TIME_TO_LIVE = Kind(
     "a duration such as 30s",
     _time_to_live,
     {"anyOf": [{"const": 0}, {"type": "number", "minimum": SHORTEST_TTL, "maximum": LONGEST_DURATION}, _DURATION_TEXT]},
     shortest_duration,
+    _DURATION_ADVICE,
 )
 SIZE = Kind(
     "a size in bytes such as 64MiB",
     _size,
     {"anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST_NUMBER}, _SIZE_TEXT]},
     _size_text,
+    "Write bytes, or a number with its unit, such as kB or MiB",
 )
-FRACTION = Kind("a number from 0 to 1", _fraction, {"type": "number", "minimum": 0, "maximum": 1})
+FRACTION = Kind(
+    "a number from 0 to 1", _fraction, {"type": "number", "minimum": 0, "maximum": 1}, advice="Write one such as 0.5"
+)
 SHARE = Kind(
     "a whole number or a percentage such as 90%",
     _share,
     {"anyOf": [{"type": "integer", "minimum": 0, "maximum": _MOST_ITEMS}, _SHARE_TEXT]},
     _share_value,
+    "Write how many, or from 0% to 100%",
 )
-PAYLOAD = Kind("a mapping, or JSON or XML text", _payload, {"anyOf": [{"type": "object"}, _FILLED]})
+PAYLOAD = Kind(
+    "a mapping, or JSON or XML text",
+    _payload,
+    {"anyOf": [{"type": "object"}, _FILLED]},
+    advice="Write its fields with their values, as {name: Ada}",
+)

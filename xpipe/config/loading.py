@@ -72,8 +72,12 @@ def examine(
     environ: Mapping[str, str] | None = None,
     imports: bool = True,
     overrides: Sequence[str] = (),
+    messages: bool = False,
 ) -> Examined:
-    """As `check_definition`, with the entries of the file."""
+    """As `check_definition`, with the entries of the file.
+
+    With `messages` those that cannot be decoded are reported, too; they do not keep the file from being loaded.
+    """
     report = Report(str(path))
     try:
         shape = _read(path, os.environ if environ is None else environ, overrides, report)
@@ -81,7 +85,12 @@ def examine(
     except Unreadable as error:
         report.note_only(error.finding)
         return Examined(None, {}, report)
-    return Examined(None if report.has_errors else definition, shape, report)
+    usable = None if report.has_errors else definition
+    if messages and "messages" in shape:
+        from xpipe.config.messages import check_messages  # A run tells of them itself.
+
+        check_messages(shape["messages"], shape.get("listeners", []), definition, imports, report)
+    return Examined(usable, shape, report)
 
 
 def _read(path: str | Path, environ: Mapping[str, str], overrides: Sequence[str], report: Report) -> Shape:

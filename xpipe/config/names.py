@@ -9,7 +9,7 @@ from xpipe.config.kinds import texts_in
 from xpipe.config.nodes import ListNode, Node, line_of, place_of
 from xpipe.config.reporting import Report
 from xpipe.config.shape import Entry
-from xpipe.config.wording import did_you_mean, quote
+from xpipe.config.wording import did_you_mean, listed, quote
 from xpipe.core.payloads import BUFFER, SEQUENCE
 
 LONGEST_NAME = 200
@@ -62,7 +62,7 @@ def _check_name(entry: Entry, report: Report) -> None:
             f"The name {quote(name)} must have no spaces at its ends, no control characters "
             f"and at most {LONGEST_NAME} characters."
         )
-        report.add(place, "bad-name", message)
+        report.add(place, "bad-name", message, "Write letters, digits, - and _, with dots between parts.")
 
 
 def _check_duplicates(listeners: list[Entry], report: Report) -> None:
@@ -74,7 +74,7 @@ def _check_duplicates(listeners: list[Entry], report: Report) -> None:
         place = entry.place("name")
         if name == "system" or name.startswith("system."):
             message = f"The listener name {quote(name)} is reserved: names below system belong to xpipe."
-            report.add(place, "reserved-name", message)
+            report.add(place, "reserved-name", message, "Begin it with another word.")
         if name in first:
             message = f"The listener {quote(name)} is declared twice; the first is at {place_of(first[name])}."
             report.add(place, "duplicate-listener", message, "Rename one of them.")
@@ -134,4 +134,5 @@ def _check_steps(entry: Entry, groups: frozenset[str], report: Report) -> None:
 
 
 def _report_unknown(place: Node, code: str, message: str, name: str, options: list[str], report: Report) -> None:
-    report.add(place, code, f"{message} or broadcast group of this organism.", lambda: did_you_mean(name, options))
+    message = f"{message} or broadcast group of this organism."
+    report.add(place, code, message, lambda: did_you_mean(name, options) or listed("There are:", options))

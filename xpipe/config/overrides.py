@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from xpipe.config.composing import compose
@@ -10,12 +10,13 @@ from xpipe.config.kinds import Kind
 from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, is_empty, is_unknown
 from xpipe.config.reporting import Report, Unreadable
 from xpipe.config.schema import BACKEND, FILE, Section
-from xpipe.config.secrets import MASK, masked, masked_url
+from xpipe.config.secrets import MASK, is_secret_key, masked, masked_url
+from xpipe.config.variables import VARIABLE_CODES
 from xpipe.config.wording import did_you_mean, found, printable, quote
 
 _MOST_SHOWN = 200
 _MOST_NAMES = 20
-_SECRETS = frozenset(f"{BACKEND.name}.{key.name}" for key in BACKEND.keys if key.secret)
+_KNOWN = frozenset(key.name for key in BACKEND.keys)
 
 
 class _Misplaced(Exception):
@@ -31,8 +32,9 @@ def apply_overrides(root: Node, overrides: Sequence[str], report: Report) -> Nod
     """`root` with each `PATH=VALUE` in its place; what cannot be placed is reported.
 
     A path is made of keys, and in lists of the names of entries, or their numbers from 0; joined by dots. A value is
-    YAML; none at all takes the key away.
+    YAML; none at all takes the key away. A variable whose place it takes need not be set.
     """
+    before = root
     for text in overrides:
         path, _, value = text.partition("=")
         label = _label(path, value)
@@ -41,7 +43,28 @@ def apply_overrides(root: Node, overrides: Sequence[str], report: Report) -> Nod
             root = _placed(root, path, node, FILE) if node is not None else root
         except _Misplaced as error:
             report.add(_At(label), "unknown-path", error.message, error.hint)
+    kept = set(map(id, _unknown(root)))
+    for node in _unknown(before):
+        if id(node) not in kept:
+            report.withdraw(node, VARIABLE_CODES)
     return root
+
+
+def _unknown(root: Node) -> Iterator[Node]:
+    """The values below `root` of which a finding says already that they are not known, each once."""
+    seen: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, ListNode):
+            stack += node.items
+        elif isinstance(node, MapNode):
+            stack += (value for _, value in node.entries.values())
+        elif is_unknown(node):
+            yield node
 
 
 class _At:
@@ -56,10 +79,17 @@ class _At:
 def _label(path: str, value: str) -> str:
     """The option as findings show it."""
     shown = masked(f"{path}={masked_url(value)}")
-    if path in _SECRETS:
+    if _is_secret(path, value):
         shown = f"{path}={MASK}"
     shown = f"{shown[:_MOST_SHOWN]}..." if len(shown) > _MOST_SHOWN else shown
     return printable(f"--set {shown}")
+
+
+def _is_secret(path: str, value: str) -> bool:
+    """Whether all of `value` may be secret; what is in the place of a URL is a misspelt one."""
+    section, _, rest = path.partition(".")
+    key = rest.partition(".")[0]
+    return section == BACKEND.name and is_secret_key(key) and (key in _KNOWN or "://" not in value)
 
 
 def _composed(value: str, label: str, report: Report) -> Node | None:

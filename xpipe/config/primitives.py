@@ -137,7 +137,8 @@ def _check_pair(
         return
     if not any(accepts_type(taker.accepts, cls) for cls in answers):
         takes = ", ".join(cls.__name__ for cls in taker.accepts)
-        message = f"The step {quote(target)} takes {takes}, and {quote(name)} before it answers {answers[0].__name__}."
+        answer = " or ".join(cls.__name__ for cls in answers)
+        message = f"The step {quote(target)} takes {takes}, and {quote(name)} before it answers {answer}."
         hint = "Put a listener between them that makes one from the other."
         report.add(following.place("step"), "step-payload", message, hint, severity)
 

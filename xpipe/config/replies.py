@@ -11,18 +11,22 @@ from xpipe.config.shape import Entry
 from xpipe.config.wording import quote
 from xpipe.core.codec import accepts_type
 from xpipe.core.organism import Listener
-from xpipe.core.payloads import BufferComplete, BufferDispatched, Fault, SequenceComplete
+from xpipe.core.payloads import BufferComplete, BufferDispatched, BufferStart, Fault, SequenceComplete, SequenceStart
 
 Classes = dict[str, tuple[type, ...]]
+_NO_ANSWERS = (Fault, BufferStart, SequenceStart)
 _RESULTS = (BufferComplete, BufferDispatched, SequenceComplete)
 
 
 def handled_answers(listeners: Iterable[Listener]) -> Classes:
-    """What the handlers of `listeners` may answer besides faults, by name, where their annotations tell."""
+    """What the handlers of `listeners` may answer, by name, where their annotations tell.
+
+    Faults are left out, which anyone may get, and what is sent to Buffers and Sequences.
+    """
     answers: Classes = {}
     for listener in listeners:
         classes = annotated_responses(listener.handler) if listener.ref is not None else None
-        answers[listener.name] = tuple(cls for cls in classes or () if not issubclass(cls, Fault))
+        answers[listener.name] = tuple(cls for cls in classes or () if not issubclass(cls, _NO_ANSWERS))
     return {name: classes for name, classes in answers.items() if classes}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, get_args
 
 from xpipe.config.nodes import Node
 from xpipe.core.findings import Finding, Severity
 
 _MOST_FINDINGS = 500
+_SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""The worst first."""
 
 
 class Place(Protocol):
@@ -40,13 +43,13 @@ class Report:
         self.file = file
         self.text = ""
         self.root: Node | None = None
-        self._findings: list[Finding] = []
-        self._left_out = 0
+        self._findings: dict[Severity, list[Finding]] = {severity: [] for severity in _SEVERITIES}
+        self._left_out: Counter[Severity] = Counter()
 
     @property
     def has_errors(self) -> bool:
         """Whether the file cannot be used as it is."""
-        return self._left_out > 0 or any(finding.severity == "error" for finding in self._findings)
+        return bool(self._findings["error"])
 
     def add(
         self,
@@ -57,8 +60,8 @@ class Report:
         severity: Severity = "error",
     ) -> None:
         """Note something wrong at `place`. A hint that is costly to find is given as a function."""
-        if len(self._findings) >= _MOST_FINDINGS:
-            self._left_out += 1
+        if len(self._findings[severity]) >= _MOST_FINDINGS:
+            self._left_out[severity] += 1
             return
         text = hint if isinstance(hint, str) else hint()
         line, column = (0, 0) if place.origin else (place.line, place.column)
@@ -66,21 +69,41 @@ class Report:
 
     def note(self, finding: Finding) -> None:
         """Note a finding that is worded already."""
-        self._findings.append(finding)
+        self._findings[finding.severity].append(finding)
 
     def note_only(self, finding: Finding) -> None:
         """Note `finding` in the place of all others: nothing is certain but that the file cannot be read."""
-        self._findings, self._left_out = [finding], 0
+        for findings in self._findings.values():
+            findings.clear()
+        self._left_out.clear()
+        self.note(finding)
+
+    def withdraw(self, place: Place, codes: Collection[str]) -> None:
+        """Take back what has been noted under one of `codes` at `place` in the file: nothing of it is used."""
+        where = (self.file, place.line, place.column)
+        for told in self._findings.values():
+            told[:] = [one for one in told if one.code not in codes or (one.file, one.line, one.column) != where]
 
     def findings(self) -> list[Finding]:
-        """All findings in the order of the file, those in options first, those beyond the first 500 as a number."""
-        ordered = sorted(set(self._findings), key=lambda one: (one.line, one.column, one.code, one.message))
+        """The findings in the order of the file, those in options first; the mildest beyond 500 only as a number."""
+        kept, left_out = self._worst()
+        ordered = sorted(kept, key=lambda one: (one.line, one.column, one.code, one.message))
         if ordered and self.text:
             ordered = self._quoted(ordered)
-        if self._left_out:
-            message = f"{self._left_out} more findings are left out."
-            ordered.append(Finding(self.file, max(1, ordered[-1].line), 1, "more-findings", message))
+        if left_out:
+            ordered.append(_summary(left_out, self.file, max(1, ordered[-1].line)))
         return ordered
+
+    def _worst(self) -> tuple[set[Finding], Counter[Severity]]:
+        """The findings to be told, and how many are not."""
+        kept: set[Finding] = set()
+        left_out = self._left_out.copy()
+        for severity, findings in self._findings.items():
+            distinct = list(dict.fromkeys(findings))
+            room = len(distinct) if severity == "error" else max(0, _MOST_FINDINGS - len(kept))
+            kept.update(distinct[:room])
+            left_out[severity] += len(distinct[room:])
+        return kept, +left_out
 
     def _quoted(self, findings: list[Finding]) -> list[Finding]:
         from xpipe.config.excerpts import Excerpts  # Few files have findings.
@@ -91,3 +114,11 @@ class Report:
     def unreadable(self, line: int, column: int, code: str, message: str, hint: str = "") -> Unreadable:
         """The error to raise when nothing after this place can be read."""
         return Unreadable(Finding(self.file, line, column, code, message, hint))
+
+
+def _summary(left_out: Counter[Severity], file: str, line: int) -> Finding:
+    """The finding in the place of those left out, as bad as the worst of them."""
+    worst = next(severity for severity in _SEVERITIES if left_out[severity])
+    count = left_out.total()
+    message = "1 more finding is left out." if count == 1 else f"{count} more findings are left out."
+    return Finding(file, line, 1, "more-findings", message, severity=worst)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from xpipe.config.schema import BACKEND
+from xpipe.config.wording import nearest
+
 MASK = "***"
 _WORD = (
     r"(?:passwords?|passwd|passphrase|secrets?|credentials?|(?:auth|api|private|access)[_-]?key"
     r"|(?<![a-z])(?:pass|pwd|token))(?![a-z])"
 )
 _NAME = re.compile(_WORD, re.IGNORECASE)
+_SECRET_WORDS = ("password", "passwd", "secret", "token", "credentials", "authkey")
+_BACKEND_NAME = re.compile("key|auth|pass|pwd|secret|token|cred", re.IGNORECASE)
+_BACKEND_KEYS = {key.name: key.secret for key in BACKEND.keys}
 _USER = re.compile(r"(?<=://)[^\s\"'/?#]*(?:[^\s\"']*@|(?<=:)[^\s\"'/@]+$)")
 _ENTRY = re.compile(rf"(?:{_WORD}|redis_url)[\w.-]*[\"']?\s*[:=]\s*", re.IGNORECASE)
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^']|'')*'?")
@@ -20,6 +26,15 @@ _INSIDE = re.compile(r"[^,}\]&]*")
 def is_secret_name(name: str) -> bool:
     """Whether what is called `name` should not be shown, as far as a name can tell."""
     return bool(_NAME.search(name))
+
+
+def is_secret_key(name: str) -> bool:
+    """Whether the value of the key `name` in the backend section may be a secret; an unknown key may be misspelt."""
+    if name in _BACKEND_KEYS:
+        return _BACKEND_KEYS[name]
+    if _BACKEND_NAME.search(name) or _BACKEND_KEYS.get(nearest(name, _BACKEND_KEYS), False):
+        return True
+    return any(nearest(word, _SECRET_WORDS) for word in re.split("[_.-]", name))
 
 
 def masked_url(text: str) -> str:

@@ -13,6 +13,9 @@ from xpipe.config.scalars import resolve
 from xpipe.config.schema import SECTIONS, Key, Section
 from xpipe.config.wording import did_you_mean, found, quote
 
+_LISTED = 'Begin each entry with "- ".'
+_PAIRS = 'Write its keys and values: "key: value".'
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -37,7 +40,7 @@ def read_shape(root: Node, report: Report) -> Shape:
     """The entries of each section; a section that is not `many` has one at most."""
     if not isinstance(root, MapNode):
         message = f"An organism file must be a mapping with the keys organism and listeners, not {found(root, True)}."
-        report.add(root, "wrong-type", message)
+        report.add(root, "wrong-type", message, "`xpipe init NAME` makes one to begin with.")
         return {}
     known = {section.name: section for section in SECTIONS}
     shape: Shape = {}
@@ -48,7 +51,7 @@ def read_shape(root: Node, report: Report) -> Shape:
             _unknown_key(key, "An organism file", list(known), report)
     for section in SECTIONS:
         if section.required and section.name not in root.entries and root.whole:
-            report.add(root, "missing-key", f"An organism file needs the key {quote(section.name)}.")
+            report.add(root, "missing-key", f"An organism file needs the key {quote(section.name)}.", _added(section))
     return shape
 
 
@@ -59,7 +62,7 @@ def _read_section(section: Section, node: Node, report: Report) -> list[Entry]:
         return _read_entries(section, node, report)
     if is_empty(node):
         if section.required:
-            report.add(node, "missing-key", f"The {section.name} section is empty.")
+            report.add(node, "missing-key", f"The {section.name} section is empty.", _added(*section.keys))
         return []
     return _read_entry(section, node, report)
 
@@ -69,10 +72,9 @@ def _read_entries(section: Section, node: Node, report: Report) -> list[Entry]:
         return [entry for item in node.items for entry in _read_entry(section, item, report)]
     if is_empty(node) or isinstance(node, ListNode):
         if section.required:
-            report.add(node, "missing-key", f"The {section.name} section needs at least one entry.")
+            report.add(node, "missing-key", f"The {section.name} section needs at least one entry.", _LISTED)
         return []
-    hint = 'Begin each entry with "- ".' if isinstance(node, MapNode) or section.short else ""
-    report.add(node, "wrong-type", f"{section.name} must be a list, not {found(node)}.", hint)
+    report.add(node, "wrong-type", f"{section.name} must be a list, not {found(node)}.", _LISTED)
     return []
 
 
@@ -82,7 +84,7 @@ def _read_entry(section: Section, node: Node, report: Report) -> list[Entry]:
     if section.short and isinstance(node, ScalarNode) and not is_empty(node):
         return [_read_short(section, node, report)]
     if not isinstance(node, MapNode):
-        report.add(node, "wrong-type", f"{_capital(section.title)} must be a mapping, not {found(node)}.")
+        report.add(node, "wrong-type", f"{_capital(section.title)} must be a mapping, not {found(node)}.", _PAIRS)
         return []
     return [_read_mapping(section, node, report)]
 
@@ -106,7 +108,7 @@ def _read_mapping(section: Section, node: MapNode, report: Report) -> Entry:
             _read_value(known[name], value, values, report)
     for key in section.keys:
         if key.required and key.name not in node.entries:
-            report.add(node, "missing-key", f"{_capital(section.title)} needs the key {quote(key.name)}.")
+            report.add(node, "missing-key", f"{_capital(section.title)} needs the key {quote(key.name)}.", _added(key))
     if section.one_of:
         _check_alternatives(section, node, report)
     return Entry(node, values, nodes)
@@ -116,7 +118,8 @@ def _check_alternatives(section: Section, node: MapNode, report: Report) -> None
     names = f"{', '.join(section.one_of[:-1])} or {section.one_of[-1]}"
     given = [name for name in node.entries if name in section.one_of]
     if not given:
-        report.add(node, "missing-key", f"{_capital(section.title)} needs one of the keys {names}.")
+        message = f"{_capital(section.title)} needs one of the keys {names}."
+        report.add(node, "missing-key", message, _added(*(key for key in section.keys if key.name in section.one_of)))
         return
     for name in given[1:]:
         message = f"{_capital(section.title)} has only one of the keys {names}, and this one has {given[0]} already."
@@ -140,7 +143,8 @@ def _read_value(key: Key, node: Node, values: dict[str, Any], report: Report, ca
     name = called or key.name
     if is_empty(node):
         if key.required or key.never_empty:
-            report.add(node, "missing-value", f"{name} has no value.", key.never_empty)
+            kind = _PAIRS if isinstance(key.kind, Section) else f"Write {key.kind.expected}."
+            report.add(node, "missing-value", f"{name} has no value.", key.never_empty or kind)
         return
     if isinstance(key.kind, Section):
         entries = _read_section(key.kind, node, report)
@@ -161,8 +165,23 @@ def _report_mismatch(kind: Kind, key: Key, name: str, mismatch: Mismatch, report
     code = "wrong-type" if mismatch.wrong_type else "wrong-value"
     expected = mismatch.expected or kind.expected
     message = f"{name} must be {expected}, not {found(mismatch.node, key.secret)}."
-    hint = mismatch.hint or _without_quotes(kind, mismatch.node) or _nearest_choice(kind, mismatch.node)
+    near = _without_quotes(kind, mismatch.node) or _nearest_choice(kind, mismatch.node)
+    hint = mismatch.hint or near or _advice(kind, key)
     report.add(mismatch.node, code, message, hint)
+
+
+def _advice(kind: Kind, key: Key) -> str:
+    if key.required or not kind.advice:
+        return f"{kind.advice}." if kind.advice else ""
+    default = None if key.default is None or key.secret else kind.write(key.default) if kind.write else key.default
+    shown = str(default).lower() if isinstance(default, bool) else default
+    return f"{kind.advice}, or leave {key.name} out{'' if shown in (None, '') else f' for {shown}'}."
+
+
+def _added(*keys: Key | Section) -> str:
+    """The hint to add the first of `keys`."""
+    description = keys[0].description
+    return f"Add {keys[0].name}: {description[:1].lower()}{description[1:]}"
 
 
 def _without_quotes(kind: Kind, node: Node) -> str:

@@ -42,15 +42,16 @@ def _cannot_open(path: str | Path, error: OSError | ValueError, report: Report) 
         message = "This is a folder, not a file."
         return report.unreadable(1, 1, "file-folder", message, "Give the path of the YAML file in it.")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return report.unreadable(1, 1, "file-unreadable", f"The file cannot be read: {reason}.")
+    hint = "Give yourself read access to it." if isinstance(error, PermissionError) else "Check the path."
+    return report.unreadable(1, 1, "file-unreadable", f"The file cannot be read: {reason}.", hint)
 
 
 def _nearby(path: str | Path) -> str:
     try:
         names = [one.name for one in Path(path).parent.iterdir() if one.suffix in (".yaml", ".yml")]
     except OSError:
-        return ""
-    return did_you_mean(Path(path).name, names)
+        names = []
+    return did_you_mean(Path(path).name, names) or "Check the path."
 
 
 def _decode(content: bytes, report: Report) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from xpipe.config.wording import one_line, quote
 
+VARIABLE_CODES = ("unset-variable", "bad-variable")
+"""The codes of the findings about variables."""
 _MOST_CHARACTERS = 16 * 1024 * 1024
 _DEEPEST = 10
 _NEXT = re.compile(r"\$\$|\$\{")

@@ -10,6 +10,7 @@ from xpipe.config.spaces import plain_names
 _LONGEST = 80
 _LONGEST_LINE = 200
 _MOST_OPTIONS = 1000
+_MOST_LISTED = 8
 
 
 def quote(text: str) -> str:
@@ -45,6 +46,12 @@ def found(node: Node, secret: bool = False) -> str:
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """A hint naming the one of `options` nearest to `word`, or nothing."""
+    near = nearest(word, options)
+    return f"Did you mean {quote(near)}?" if near else ""
+
+
+def nearest(word: str, options: Iterable[str]) -> str:
+    """The one of `options` that is like `word`, "" if none is."""
     import difflib  # costs as much as all of this package, and few files have errors
 
     names = list(dict.fromkeys(options))
@@ -52,7 +59,14 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
         return ""
     folded = {name.casefold(): name for name in reversed(names)}
     near = difflib.get_close_matches(word.casefold(), folded, 1, 0.6)
-    return f"Did you mean {quote(folded[near[0]])}?" if near else ""
+    return folded[near[0]] if near else ""
+
+
+def listed(introduction: str, names: Iterable[str]) -> str:
+    """A hint with the first of `names`."""
+    known = [one if one.isprintable() and len(one) <= _LONGEST else quote(one) for one in dict.fromkeys(names)]
+    rest = ", ..." if len(known) > _MOST_LISTED else "."
+    return f"{introduction} {', '.join(known[:_MOST_LISTED])}{rest}"
 
 
 def _kind(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, count
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ from xpipe.core.payloads import (
     SequenceComplete,
     SequenceStart,
 )
+
+if TYPE_CHECKING:
+    from xpipe.core.organism import OrganismDefinition
 
 
 class Packed(msgspec.Struct, array_like=True, frozen=True):
@@ -87,6 +90,12 @@ class PayloadTypes:
         for cls, name in _unique_names([*SYSTEM_PAYLOADS, *classes]):
             self._names[cls] = name
             self._classes[name] = cls
+
+    @classmethod
+    def of(cls, definition: OrganismDefinition) -> PayloadTypes:
+        """The classes that the organism knows, and those that its listeners accept."""
+        accepted = [type for one in definition.listeners for type in one.accepts if type is not object]
+        return cls(dict.fromkeys([*definition.payload_types, *accepted]))
 
     def __contains__(self, cls: type) -> bool:
         return cls in self._names

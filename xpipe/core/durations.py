@@ -11,6 +11,11 @@ _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
 _PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*", re.ASCII)
 
 
+def is_duration(seconds: float) -> bool:
+    """Whether `seconds` is a span of time that can be waited for: not negative, and no longer than LONGEST_DURATION."""
+    return 0 <= seconds <= LONGEST_DURATION
+
+
 def parse_duration(value: object) -> float:
     """Seconds in `value`, never negative. Raises ValueError with a sentence that shows the accepted forms."""
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -34,12 +39,19 @@ def shortest_duration(seconds: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """`seconds` for people, about three digits: `1.24 s`, `3 min 20 s`."""
-    if seconds < 0.0995:
-        return f"{seconds * 1000:.3g} ms"
-    if seconds < 60:
-        return f"{seconds:.3g} s"
+    """`seconds` for people, with two or three digits: `0.06 ms`, `3.4 ms`, `250 ms`, `1.2 s`, `3 min 20 s`."""
+    if seconds < 0.9995:
+        return _format_milliseconds(seconds * 1000)
+    if seconds < 59.95:
+        return f"{seconds:.1f} s".replace(".0 ", " ")
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _format_milliseconds(count: float) -> str:
+    if 0 < count < 0.01:
+        return "<0.01 ms"
+    places = 0 if not count or count >= 9.95 else 1 if count >= 0.995 else 2
+    return f"{count:.{places}f} ms"

@@ -75,4 +75,11 @@ class PayloadError(XpipeError):
 
 
 class WireError(PayloadError):
-    """A document from outside cannot be read; the text names the file, line and column where known."""
+    """A document from outside cannot be read; the text names the file, line and column where known.
+
+    path: to the part of the payload that does not fit, where that is known.
+    """
+
+    def __init__(self, text: str, code: str = "bad_payload", path: Sequence[object] = ()) -> None:
+        self.path = path
+        super().__init__(text, code)

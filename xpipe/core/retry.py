@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import SupportsFloat
 
-from xpipe.core.durations import LONGEST_DURATION
+from xpipe.core.durations import is_duration
 
 RETRIED = ("exception", "timeout", "worker_lost", "no_thread")
 """The codes of the faults that may pass if the same message is tried again."""
@@ -72,7 +72,7 @@ def pause_of(after: object) -> float:
         seconds = float(after)
     except OverflowError:
         seconds = math.inf
-    if not 0 <= seconds <= LONGEST_DURATION:
+    if not is_duration(seconds):
         raise ValueError("the after of a Retry is not from 0 to 36,500 days; give the seconds until the next attempt")
     return seconds
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from xpipe.core.messages import ConversationRecord
+from xpipe.inspection.dead_letters import LetterFilter, LetterView, drop, letters
 from xpipe.ports import Damage, SharedBackend
 from xpipe.runtime.lease import is_alive, living
+
+_OVER = frozenset(("done", "failed", "cancelled"))
 
 
 @runtime_checkable
@@ -24,11 +27,11 @@ class Verifiable(Protocol):
 class Terms:
     """What is to be collected: what was over before `before`, in seconds since the epoch.
 
-    states: of the conversations; dry_run: only look.
+    states: of the conversations, and of those that dead letters are from; dry_run: only look.
     """
 
     before: float
-    states: frozenset[str] = frozenset(("done", "failed", "cancelled"))
+    states: frozenset[str] = _OVER
     dry_run: bool = False
 
 
@@ -110,6 +113,16 @@ def _forget(backend: SharedBackend, terms: Terms, one: ConversationRecord, found
 
 
 def _drop_dead_letters(backend: SharedBackend, terms: Terms) -> int:
-    if terms.dry_run:
-        return sum(letter.at < terms.before for letter in backend.dead_letters())
-    return backend.drop_dead_letters(terms.before)
+    if terms.states >= _OVER and not terms.dry_run:
+        return backend.drop_dead_letters(terms.before)
+    old = letters(backend, LetterFilter(before=terms.before))
+    numbers = [view.number for view in old if _goes(backend, view, terms)]
+    return len(numbers) if terms.dry_run else drop(backend, numbers)
+
+
+def _goes(backend: SharedBackend, view: LetterView, terms: Terms) -> bool:
+    """Whether an old dead letter is collected: not while its conversation is in a state that is not."""
+    if terms.states >= _OVER:
+        return True
+    conversation = backend.conversation(view.conversation) if view.conversation else None
+    return conversation is None or conversation.state in terms.states

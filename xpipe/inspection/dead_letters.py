@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +16,8 @@ from xpipe.runtime.lease import living, serving
 RETRY = "retry"
 """The name of the initiators of conversations that try a dead letter again."""
 FULL = "the backend keeps as many threads as backend.max_threads allows; `xpipe gc` makes room"
+_PIECE = 500
+"""Dead letters dropped in one commit."""
 _WORK = (REQUEST, SELF, RESPONSE)
 _decode_fault = msgspec.msgpack.Decoder(Fault).decode
 
@@ -111,6 +113,12 @@ def retry(backend: SharedBackend, numbers: frozenset[int], now: float, dry_run: 
             yield Retrial(view, problem=view.obstacle)
         else:
             yield _retry(backend, view, view.message, owner, now)
+
+
+def drop(backend: SharedBackend, numbers: Iterable[int]) -> int:
+    """Forget the dead letters of these numbers; how many there were."""
+    ordered = sorted(numbers)
+    return sum(backend.drop_dead(ordered[at : at + _PIECE]) for at in range(0, len(ordered), _PIECE))
 
 
 def is_run(backend: SharedBackend) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xpipe.core.codec import Packed, PayloadTypes
+from xpipe.core.errors import PayloadError
 from xpipe.core.messages import (
     DAMAGED,
     FAULT,
@@ -19,7 +21,9 @@ from xpipe.core.messages import (
     readable,
     readable_hop,
 )
+from xpipe.core.payloads import BufferComplete
 from xpipe.inspection.listing import CallTree, grow
+from xpipe.inspection.pending import Pending, Present
 from xpipe.inspection.plain import Undecodable, plain_payload
 from xpipe.ports import SharedBackend, ThreadRecord
 
@@ -28,6 +32,7 @@ LOOK = 0.2
 GIVEN_UP = "given up"
 UNANSWERED = "unanswered"
 _LATE = "late-"
+_SYSTEM_TYPES = PayloadTypes(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Attempt:
 
     number: from 1; began, ended: in seconds since the epoch, 0.0 for began when no handler ran; process: host:pid;
     outcome: the code of its fault, "" when it went well; again: when the next attempt was due, 0.0 for none; answered:
-    it ended the call.
+    it ended the call. With `again` and no outcome the message was put off: a Sequence waits before a new try at a step.
     """
 
     number: int
@@ -74,12 +79,18 @@ class Handled:
         began = next((one.began for one in self.attempts if one.began), 0.0)
         return max(0.0, began - self.message.at) if began and self.message.at else 0.0
 
+    def pending(self, present: Present) -> Pending:
+        """What becomes of it now, if it has not been handled to its end."""
+        tried = self.attempts[-1] if self.attempts else None
+        return present.pending(self.message, tried.ended if tried else 0.0, tried.again if tried else 0.0)
+
 
 @dataclass(slots=True)
 class TracedCall:
     """A call: its request, what its thread handled until it was over, the reply, and the calls made in it.
 
     state: active, waiting, done, failed, unanswered (it ended without a reply) or given up (nobody wants it any more).
+    pending: the message that an active one is about.
     """
 
     thread: ThreadRecord
@@ -88,6 +99,7 @@ class TracedCall:
     state: str = ""
     reply: Message | None = None
     calls: list[TracedCall] = field(default_factory=list)
+    pending: Pending | None = None
 
     @property
     def request(self) -> Message:
@@ -100,8 +112,17 @@ class TracedCall:
         return (attempt for one in self.handled for attempt in one.attempts)
 
     @property
+    def waited(self) -> float | None:
+        """Seconds from when its request was sent to when its handler began, or to now; None if that is not known."""
+        first, pending = self.handled[0], self.pending
+        if first.attempts:
+            return first.waited
+        waits = pending is not None and pending.doing == "waits" and pending.message is first.message
+        return pending.seconds if pending is not None and waits else None
+
+    @property
     def ran(self) -> float:
-        """Seconds that its handlers took in all."""
+        """Seconds that the attempts of its handlers took that have ended, in all."""
         return sum(attempt.ran for attempt in self.attempts)
 
     @property
@@ -121,13 +142,16 @@ class TracedCall:
 
     @property
     def answering(self) -> Attempt | None:
-        """The attempt that ended it. The reply itself is not kept if it was one of those that a Buffer collects."""
+        """The attempt that ended it. The reply itself is not kept if a Buffer got it and collected nothing."""
         return next((attempt for attempt in self.attempts if attempt.answered), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A conversation. hops: how many messages were handled to the end; damaged: how many records cannot be read."""
+    """A conversation as it is at `now`.
+
+    hops: how many messages were handled to the end; damaged: how many records cannot be read.
+    """
 
     conversation: ConversationRecord
     initiator: str
@@ -135,25 +159,31 @@ class Trace:
     hops: int
     retries: int
     damaged: int
+    now: float
 
 
 def trace_of(backend: SharedBackend, conversation: ConversationRecord) -> Trace:
     """What happened in `conversation` so far. Holds all of it, its payloads as they are stored."""
     id = conversation.id
+    present = Present(backend, time.time())
     records = [readable_hop(data) for data in backend.hops(id)]
     hops = [one for one in records if one is not None and one.outcome != DAMAGED]
     threads = list(backend.threads(id))
     slots = {one.thread: _messages(backend, one) for one in threads}
-    weaver = _Weaver(slots, _attempts(hops), _replies(backend, threads, slots))
+    weaver = _Weaver(slots, _attempts(hops), _replies(backend, threads, slots), present)
     roots = grow(threads)
     calls = [call for root in roots for call in weaver.calls_below(root)]
     again = sum(1 for one in hops if one.again)
     damaged = len(records) - len(hops)
-    return Trace(conversation, roots[0].path[-1] if roots else "", calls, len(hops) - again, again, damaged)
+    name = roots[0].path[-1] if roots else ""
+    return Trace(conversation, name, calls, len(hops) - again, again, damaged, present.now)
 
 
-def follow(backend: SharedBackend, conversation: str) -> Iterator[HopRecord]:
-    """The attempts in `conversation` from the first on, each when it has ended, until the conversation is over."""
+def follow(backend: SharedBackend, conversation: str, looked: Callable[[], None] = lambda: None) -> Iterator[HopRecord]:
+    """The attempts in `conversation` from the first on, each when it has ended, until the conversation is over.
+
+    `looked` is called after each look at it while it is not.
+    """
     told = 0
     while True:
         known = backend.conversation(conversation)
@@ -164,6 +194,7 @@ def follow(backend: SharedBackend, conversation: str) -> Iterator[HopRecord]:
                 yield hop
         if known is None or known.ended:
             return
+        looked()
         time.sleep(LOOK)
 
 
@@ -211,14 +242,21 @@ class _Weaver:
     """Puts the messages of threads together as calls."""
 
     def __init__(
-        self, slots: dict[str, list[Message]], attempts: dict[str, list[Attempt]], replies: dict[str, Message]
+        self,
+        slots: dict[str, list[Message]],
+        attempts: dict[str, list[Attempt]],
+        replies: dict[str, Message],
+        present: Present,
     ) -> None:
         self._slots = slots
         self._attempts = attempts
         self._replies = replies
+        self._present = present
         self._sent: dict[str, list[float]] = {}
-        for message in (message for messages in slots.values() for message in messages):
+        every = [message for messages in slots.values() for message in messages]
+        for message in every:
             self._sent.setdefault(message.id, []).append(message.at)
+        self._collected = _Collected(every)
 
     def calls_below(self, root: CallTree) -> list[TracedCall]:
         """The calls of the initiator `root`."""
@@ -229,6 +267,8 @@ class _Weaver:
             calls = self._calls_of(tree)
             for call in calls:
                 caller = _caller_of(call, callers)
+                if caller is not None and call.reply is None:
+                    call.reply = self._collected.reply(caller, tree.path[0], call)
                 (caller.calls if caller else found).append(call)
             stack += [(below, calls or callers) for below in reversed(tree.calls)]
         return found
@@ -253,7 +293,45 @@ class _Weaver:
         for call in calls:
             call.reply = self._replies.get(call.request.call)
             call.state = _state(call, call is calls[-1])
+            unhandled = (one for one in call.handled if not one.attempts or one.attempts[-1].again)
+            if call.state == "active" and (one := next(unhandled, None)):
+                call.pending = one.pending(self._present)
         return calls
+
+
+class _Collected:
+    """The answers of items, which are kept as results in what their Buffer ended in and nowhere else."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._completes: dict[bytes, dict[int, Packed]] = {}
+        self._by_buffer: dict[str, dict[int, Packed]] = {}
+        for message in messages:
+            self._read(message)
+
+    def reply(self, buffer: TracedCall, index: str, call: TracedCall) -> Message | None:
+        """The answer to `call`, the item `index` of `buffer`. When it was sent is not known."""
+        own = self._read(buffer.reply) if buffer.reply is not None else {}
+        results = own or self._by_buffer.get(buffer.request.call, {})
+        result = results.get(int(index)) if index.isdecimal() else None
+        if result is None:
+            return None
+        asked, listener = call.request, call.thread.listener
+        to = (asked.conversation, listener, asked.sender)
+        return Message("", RESPONSE, *to, result.type, result.data, asked.call, asked.hop + 1)
+
+    def _read(self, message: Message) -> dict[int, Packed]:
+        """The answers that `message` holds by their indexes, if it is a BufferComplete."""
+        if message.type != BufferComplete.__name__:
+            return {}
+        if message.payload not in self._completes:
+            results = self._completes[message.payload] = {}
+            try:
+                complete: BufferComplete = _SYSTEM_TYPES.decode_packed(message.type, message.payload)
+            except PayloadError:
+                return results
+            results.update((one.index, one.result) for one in complete.results if isinstance(one.result, Packed))
+            self._by_buffer.setdefault(complete.buffer_id, results)
+        return self._completes[message.payload]
 
 
 def _caller_of(call: TracedCall, callers: Sequence[TracedCall]) -> TracedCall | None:

@@ -51,8 +51,7 @@ class Inbound:
             start = value.lstrip(b" \t\r\n\xef\xbb\xbf")[:1]
             return self._xml(value, origin, wanted) if start == b"<" else self._json(value, origin, wanted)
         if isinstance(value, str):
-            start = value.lstrip(" \t\r\n\ufeff")[:1].encode("utf-8", "replace")
-            return self._xml(value.lstrip(), origin, wanted) if start == b"<" else self._json(value, origin, wanted)
+            return self._xml(value.lstrip(), origin, wanted) if _is_xml(value) else self._json(value, origin, wanted)
         return self._value(value, "", origin, wanted)
 
     def _json(self, data: bytes | str, origin: Origin, wanted: Wanted) -> tuple[str, object]:
@@ -107,6 +106,21 @@ def _said(value: Mapping[str, Any], key: str, wanted: Wanted, origin: Origin, pl
     if known and said != known:
         raise origin.error(place(key), f"the envelope says {key} {shorten(said)} and the caller {shorten(known)}")
     return said
+
+
+def check_text(text: str) -> None:
+    """That `text` is JSON or XML. Raises WireError."""
+    origin = Origin.outer("")
+    if _is_xml(text):
+        from xpipe.wire.xml_text import XmlText
+
+        XmlText(text.lstrip(), origin)
+    else:
+        read_json(text, origin)
+
+
+def _is_xml(text: str) -> bool:
+    return text.lstrip(" \t\r\n\ufeff").startswith("<")
 
 
 _MEANT = {"to": "listener", "type": "payload type"}

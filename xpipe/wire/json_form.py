@@ -60,8 +60,9 @@ def read_value(
     try:
         payload: T = Lifter(types).payload(shape_of(cls), value)
     except Misfit as misfit:
-        place = origin.at_offset(text, locate(text, (*prefix, *misfit.path))) if text else origin.name
-        raise origin.error(place, misfit.text(cls.__name__), misfit.code) from None
+        path = (*prefix, *misfit.path)
+        place = origin.at_offset(text, locate(text, path)) if text else origin.name
+        raise origin.error(place, misfit.text(cls.__name__), misfit.code, path) from None
     except RecursionError:
         raise origin.error(origin.at(1, 1), f"{cls.__name__}: the values are nested too deeply") from None
     except WireError:

@@ -76,7 +76,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if not names:
         return "there are none"
     shown_names = ", ".join(names[:12])
-    return f"there are {shown_names}" + (", ..." if len(names) > 12 else "")
+    return f"there {'is only' if len(names) == 1 else 'are'} {shown_names}" + (", ..." if len(names) > 12 else "")
 
 
 def unknown_field(name: str, known: Iterable[str], mark: Any = None) -> Misfit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xpipe.core.errors import WireError
@@ -45,6 +46,6 @@ class Origin:
         start = text.rfind("\n", 0, offset) + 1
         return self.at(text.count("\n", 0, offset) + 1, offset - start + 1)
 
-    def error(self, place: str, sentence: str, code: str = "bad_payload") -> WireError:
-        """The error `sentence` at `place`."""
-        return WireError(f"{place}: {sentence}" if place else sentence, code)
+    def error(self, place: str, sentence: str, code: str = "bad_payload", path: Sequence[object] = ()) -> WireError:
+        """The error `sentence` at `place`, which is at `path` in the document."""
+        return WireError(f"{place}: {sentence}" if place else sentence, code, path)

@@ -101,10 +101,11 @@ CASES = {
     "NameError: name 'Nowhere' is not defined.",
     "m.godo": 'error[no-attribute]: m has no godo. Did you mean "good"?',
     "m.py:godo": 'error[no-attribute]: m.py has no godo. Did you mean "good"?',
-    "m.S.decode": "error[no-attribute]: m.S has no decode.",
+    "m.S.decode": "error[no-attribute]: m.S has no decode. Define it there, or correct the name.",
     "mm.good": "error[no-module]: There is no module mm, neither in {folder} nor among the installed packages. "
     'Did you mean "m"?',
-    "pkg.nowhere:f": "error[no-module]: There is no module pkg, neither in {folder} nor among the installed packages.",
+    "pkg.nowhere:f": "error[no-module]: There is no module pkg, neither in {folder} nor among the installed packages. "
+    "Correct the name, or install its package.",
     "mmm.py:good": 'error[no-file]: There is no file mmm.py in {folder}. Did you mean "m.py"?',
     "good": f'error[code-reference]: "good" does not name anything in a module. {FORMS}',
     "m.py": f'error[code-reference]: "m.py" does not name anything in a module. {FORMS}',
@@ -160,7 +161,7 @@ def test_a_failing_module_of_a_package_hides_nothing_of_its_siblings(findings, f
     text = "organism: x\nlisteners:\n  - {name: a, handler: pkg.bad.f}\n  - {name: b, handler: pkg.good.f}\n"
     assert findings(text) == [
         "3:24: error[import-failed]: pkg.bad cannot be imported (pkg/bad.py:1): ZeroDivisionError: division by zero.",
-        "4:24: error[no-attribute]: pkg.good has no f.",
+        "4:24: error[no-attribute]: pkg.good has no f. Define it there, or correct the name.",
     ]
 
 

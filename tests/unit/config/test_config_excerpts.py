@@ -39,12 +39,21 @@ def test_there_is_none_where_there_is_no_line(folder: Path) -> None:
         ("backend:\n  manager_authkey:\n    - hush", "    ^***"),
         ("backend:\n  manager_autkey:\n    hush", "  ^manager_autkey:"),
         ('backend:\n  manager_authkey: "hush', "  manager_authkey: ^***"),
+        ("backend: {redis_pasword: hush}", "backend: {^redis_pasword: ***"),
+        ("backend: {manager_key: hush, pth: a}", "backend: {^manager_key: ***"),
     ],
 )
 def test_secrets_are_masked_and_the_caret_stays_right(folder: Path, line: str, shown: str) -> None:
     found = excerpts(folder, f"{HEAD}{line}\n")
     assert shown in found
     assert "hush" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    "line", ["backend: {^pth: state.db}", "backend: {^retntion: 5m}", "backend: {^synchronous: full, path: a}"]
+)
+def test_the_value_of_an_unknown_key_that_is_no_secret_is_shown(folder: Path, line: str) -> None:
+    assert line in excerpts(folder, f"{HEAD}{line.replace('^', '')}\n")
 
 
 @pytest.mark.parametrize(

@@ -19,28 +19,32 @@ case("an empty file", "", "1:1: error[file-empty]: The file is empty. It needs t
 case(
     "a list",
     "- 1",
-    "1:1: error[wrong-type]: An organism file must be a mapping with the keys organism and listeners, not a list.",
+    "1:1: error[wrong-type]: An organism file must be a mapping with the keys organism and listeners, not a list. "
+    "`xpipe init NAME` makes one to begin with.",
 )
 case(
     "text",
     "hello",
-    "1:1: error[wrong-type]: An organism file must be a mapping with the keys organism and listeners, not text.",
+    "1:1: error[wrong-type]: An organism file must be a mapping with the keys organism and listeners, not text. "
+    "`xpipe init NAME` makes one to begin with.",
 )
 case(
     "nothing required",
     "limits: {}",
-    '1:1: error[missing-key]: An organism file needs the key "listeners".',
-    '1:1: error[missing-key]: An organism file needs the key "organism".',
+    '1:1: error[missing-key]: An organism file needs the key "listeners". Add listeners: the receivers of messages.',
+    '1:1: error[missing-key]: An organism file needs the key "organism". Add organism: what the organism is called.',
 )
 case(
     "an organism without a name",
     HEAD.replace("organism: x", "organism: {}"),
-    '1:11: error[missing-key]: The organism section needs the key "name".',
+    '1:11: error[missing-key]: The organism section needs the key "name". '
+    "Add name: names the organism; the root of all its call chains.",
 )
 case(
     "an organism without a value",
     HEAD.replace("organism: x", "organism:"),
-    "1:10: error[missing-key]: The organism section is empty.",
+    "1:10: error[missing-key]: The organism section is empty. "
+    "Add name: names the organism; the root of all its call chains.",
 )
 case(
     "an organism that is a number",
@@ -50,7 +54,7 @@ case(
 case(
     "an organism's name that is a list",
     HEAD.replace("organism: x", "organism: {name: [a]}"),
-    "1:18: error[wrong-type]: name must be text that is not empty, not a list.",
+    "1:18: error[wrong-type]: name must be text that is not empty, not a list. Write one value.",
 )
 case(
     "a misspelt section",
@@ -88,34 +92,41 @@ case(
 case(
     "no listeners",
     "organism: x\nlisteners: []",
-    "2:12: error[missing-key]: The listeners section needs at least one entry.",
+    '2:12: error[missing-key]: The listeners section needs at least one entry. Begin each entry with "- ".',
 )
 case(
     "listeners without a value",
     "organism: x\nlisteners:",
-    "2:11: error[missing-key]: The listeners section needs at least one entry.",
+    '2:11: error[missing-key]: The listeners section needs at least one entry. Begin each entry with "- ".',
 )
 case(
     "listeners as a mapping",
     "organism: x\nlisteners: {a: handlers.greet}",
     '2:12: error[wrong-type]: listeners must be a list, not a mapping. Begin each entry with "- ".',
 )
-case("a listener that is text", HEAD + "  - b", '5:5: error[wrong-type]: A listener must be a mapping, not "b".')
+case(
+    "a listener that is text",
+    HEAD + "  - b",
+    '5:5: error[wrong-type]: A listener must be a mapping, not "b". Write its keys and values: "key: value".',
+)
 case(
     "a listener without name and handler",
     HEAD + "  - agent: false",
-    "5:5: error[missing-key]: A listener needs one of the keys handler, buffer or sequence.",
-    '5:5: error[missing-key]: A listener needs the key "name".',
+    "5:5: error[missing-key]: A listener needs one of the keys handler, buffer or sequence. "
+    "Add handler: the function: package.module.name or file.py:name.",
+    '5:5: error[missing-key]: A listener needs the key "name". '
+    "Add name: what messages are addressed to; may contain dots.",
 )
 case(
     "a listener whose name has no value",
     HEAD + "  - name:\n    handler: handlers.plain",
-    "5:10: error[missing-value]: name has no value.",
+    "5:10: error[missing-value]: name has no value. Write text that is not empty.",
 )
 case(
     "a section that is a list",
     HEAD + "limits: [1]",
-    "5:9: error[wrong-type]: The limits section must be a mapping, not a list.",
+    "5:9: error[wrong-type]: The limits section must be a mapping, not a list. "
+    'Write its keys and values: "key: value".',
 )
 case("optional sections without a value", HEAD + "limits:\nbackend:\nprocess_pool:\nmessages:\n")
 
@@ -134,7 +145,7 @@ case(
     "a secret of the wrong type",
     HEAD + "backend: {redis_url: 12345, manager_authkey: [hush]}",
     "5:22: error[wrong-type]: redis_url must be text that is not empty, not a number. Put it in quotes.",
-    "5:46: error[wrong-type]: manager_authkey must be text that is not empty, not a list.",
+    "5:46: error[wrong-type]: manager_authkey must be text that is not empty, not a list. Write one value.",
 )
 case(
     "options of all backends",
@@ -144,104 +155,129 @@ case(
 case(
     "a timeout that is a list",
     HEAD + "    timeout: [1]",
-    "5:14: error[wrong-type]: timeout must be a duration such as 30s, not a list.",
+    "5:14: error[wrong-type]: timeout must be a duration such as 30s, not a list. "
+    "Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 30s.",
 )
 case(
     "a timeout in unknown units",
     HEAD + "    timeout: 5 parsecs",
-    '5:14: error[wrong-value]: timeout must be a duration such as 30s, not "5 parsecs".',
+    '5:14: error[wrong-value]: timeout must be a duration such as 30s, not "5 parsecs". '
+    "Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 30s.",
 )
 case(
     "a negative timeout",
     HEAD + "    timeout: -1",
-    "5:14: error[wrong-value]: timeout must be a duration such as 30s, not -1.",
+    "5:14: error[wrong-value]: timeout must be a duration such as 30s, not -1. "
+    "Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 30s.",
 )
 case(
     "a sexagesimal timeout",
     HEAD + "    timeout: 1:30",
-    '5:14: error[wrong-value]: timeout must be a duration such as 30s, not "1:30".',
+    '5:14: error[wrong-value]: timeout must be a duration such as 30s, not "1:30". '
+    "Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 30s.",
 )
 case(
     "an infinite timeout",
     HEAD + "    timeout: .inf",
-    "5:14: error[wrong-value]: timeout must be a duration such as 30s, not .inf.",
+    "5:14: error[wrong-value]: timeout must be a duration such as 30s, not .inf. "
+    "Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 30s.",
 )
 case(
     "a boolean timeout",
     HEAD + "    timeout: true",
-    "5:14: error[wrong-type]: timeout must be a duration such as 30s, not true.",
+    "5:14: error[wrong-type]: timeout must be a duration such as 30s, not true. "
+    "Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 30s.",
 )
 case(
     "an endless timeout",
     HEAD + "    timeout: 99999d",
-    '5:14: error[wrong-value]: timeout must be a duration of at most 36500d, not "99999d".',
+    '5:14: error[wrong-value]: timeout must be a duration of at most 36500d, not "99999d". Write a shorter one.',
 )
 case(
     "a bad retention and ttl",
     HEAD + "backend: {redis_ttl: soon, retention: never}",
-    '5:22: error[wrong-value]: redis_ttl must be a duration such as 30s, not "soon".',
-    '5:39: error[wrong-value]: retention must be a duration such as 30s, not "never".',
+    '5:22: error[wrong-value]: redis_ttl must be a duration such as 30s, not "soon". '
+    "Write seconds, or a number with its unit, ms, s, m, h or d, or leave redis_ttl out for 1d.",
+    '5:39: error[wrong-value]: retention must be a duration such as 30s, not "never". '
+    "Write seconds, or a number with its unit, ms, s, m, h or d, or leave retention out for 1d.",
 )
 case(
     "a ttl that live state would not survive",
     HEAD + "backend: {redis_ttl: 2s}",
-    '5:22: error[wrong-value]: redis_ttl must be 0 for never, or a duration of at least 30s, not "2s".',
+    '5:22: error[wrong-value]: redis_ttl must be 0 for never, or a duration of at least 30s, not "2s". '
+    "Write a longer one.",
 )
 case(
     "workers of none",
     HEAD + "process_pool: {workers: 0}",
-    "5:25: error[wrong-value]: workers must be a whole number of at least 1, not 0.",
+    "5:25: error[wrong-value]: workers must be a whole number of at least 1, not 0. "
+    "Write 1 or more, or leave workers out.",
 )
 case(
     "workers as a boolean",
     HEAD + "process_pool: {workers: true}",
-    "5:25: error[wrong-type]: workers must be a whole number of at least 1, not true.",
+    "5:25: error[wrong-type]: workers must be a whole number of at least 1, not true. "
+    "Write 1 or more, or leave workers out.",
 )
 case(
     "workers as a fraction",
     HEAD + "process_pool: {workers: 1.5}",
-    "5:25: error[wrong-type]: workers must be a whole number of at least 1, not 1.5.",
+    "5:25: error[wrong-type]: workers must be a whole number of at least 1, not 1.5. "
+    "Write 1 or more, or leave workers out.",
 )
 case(
     "workers as text",
     HEAD + "process_pool: {workers: many, max_tasks_per_child: -1}",
-    '5:25: error[wrong-type]: workers must be a whole number of at least 1, not "many".',
-    "5:52: error[wrong-value]: max_tasks_per_child must be a whole number of at least 0, not -1.",
+    '5:25: error[wrong-type]: workers must be a whole number of at least 1, not "many". '
+    "Write 1 or more, or leave workers out.",
+    "5:52: error[wrong-value]: max_tasks_per_child must be a whole number of at least 0, not -1. "
+    "Write 0 or more, or leave max_tasks_per_child out for 0.",
 )
 case(
     "limits of wrong kinds",
     HEAD + "limits: {hops: 0, depth: x, payload_bytes: 5 potatoes, fan_out: 010}",
-    "5:16: error[wrong-value]: hops must be a whole number of at least 1, not 0.",
-    '5:26: error[wrong-type]: depth must be a whole number of at least 1, not "x".',
-    '5:44: error[wrong-value]: payload_bytes must be a size in bytes such as 64MiB, not "5 potatoes".',
-    '5:65: error[wrong-type]: fan_out must be a whole number of at least 1, not "010".',
+    "5:16: error[wrong-value]: hops must be a whole number of at least 1, not 0. "
+    "Write 1 or more, or leave hops out for 10000.",
+    '5:26: error[wrong-type]: depth must be a whole number of at least 1, not "x". '
+    "Write 1 or more, or leave depth out for 100.",
+    '5:44: error[wrong-value]: payload_bytes must be a size in bytes such as 64MiB, not "5 potatoes". '
+    "Write bytes, or a number with its unit, such as kB or MiB, or leave payload_bytes out for 256MiB.",
+    '5:65: error[wrong-type]: fan_out must be a whole number of at least 1, not "010". '
+    "Write 1 or more, or leave fan_out out for 1000000.",
 )
 case(
     "a size of nothing",
     HEAD + "limits: {payload_bytes: 0}",
-    "5:25: error[wrong-value]: payload_bytes must be a size in bytes such as 64MiB, not 0.",
+    "5:25: error[wrong-value]: payload_bytes must be a size in bytes such as 64MiB, not 0. "
+    "Write bytes, or a number with its unit, such as kB or MiB, or leave payload_bytes out for 256MiB.",
 )
 case(
     "a size that is a list",
     HEAD + "limits: {payload_bytes: [1]}",
-    "5:25: error[wrong-type]: payload_bytes must be a size in bytes such as 64MiB, not a list.",
+    "5:25: error[wrong-type]: payload_bytes must be a size in bytes such as 64MiB, not a list. "
+    "Write bytes, or a number with its unit, such as kB or MiB, or leave payload_bytes out for 256MiB.",
 )
 case(
     "a flag of YAML 1.1",
     HEAD + "    broadcast: yes",
-    '5:16: error[wrong-type]: broadcast must be true or false, not "yes".',
+    '5:16: error[wrong-type]: broadcast must be true or false, not "yes". Write true.',
 )
 case(
     "a concurrency of none",
     HEAD + "    concurrency: 0",
-    "5:18: error[wrong-value]: concurrency must be a whole number of at least 1, not 0.",
+    "5:18: error[wrong-value]: concurrency must be a whole number of at least 1, not 0. "
+    "Write 1 or more, or leave concurrency out.",
 )
 case(
     "a description that is a number",
     HEAD + "    description: 5",
     "5:18: error[wrong-type]: description must be text, not 5. Put it in quotes.",
 )
-case("peers that are text", HEAD + "    peers: a", '5:12: error[wrong-type]: peers must be a list of text, not "a".')
+case(
+    "peers that are text",
+    HEAD + "    peers: a",
+    '5:12: error[wrong-type]: peers must be a list of text, not "a". Write [one, another], or leave peers out.',
+)
 case(
     "a peer that is a number",
     HEAD + "    peers: [b, 5]\n  - {name: b, handler: handlers.greet}",
@@ -251,10 +287,12 @@ case(
     "some peers that are wrong and some that are not there",
     HEAD + "    peers: [5, b, '', '${GONE}', c]",
     "5:13: error[wrong-type]: peers must be a list of text, not 5. Put it in quotes.",
-    '5:16: error[unknown-peer]: The peer "b" is no listener or broadcast group of this organism.',
-    '5:19: error[wrong-value]: peers must be a list of text, not "".',
+    '5:16: error[unknown-peer]: The peer "b" is no listener or broadcast group of this organism. '
+    "There are: a, system.buffer, system.sequence.",
+    '5:19: error[wrong-value]: peers must be a list of text, not "". Write [one, another], or leave peers out.',
     "5:23: error[unset-variable]: The variable GONE is not set. Set it in the environment, or write ${GONE:-default}.",
-    '5:34: error[unknown-peer]: The peer "c" is no listener or broadcast group of this organism.',
+    '5:34: error[unknown-peer]: The peer "c" is no listener or broadcast group of this organism. '
+    "There are: a, system.buffer, system.sequence.",
 )
 case(
     "some payload classes that are wrong and some that are not there",
@@ -270,7 +308,8 @@ case(
 case(
     "no payload classes",
     HEAD + "    payload_class: []",
-    "5:20: error[wrong-value]: payload_class must be text or a list of at least one text, not an empty list.",
+    "5:20: error[wrong-value]: payload_class must be text or a list of at least one text, not an empty list. "
+    "Write one name, or [one, another], or leave payload_class out.",
 )
 
 # -- YAML itself
@@ -358,17 +397,23 @@ def test_ten_mistakes_in_one_file_are_ten_findings_in_its_order(findings):
     assert findings(text) == [
         '1:24: error[unknown-key]: The organism section has no key "colour". Known keys: name.',
         '2:17: error[wrong-value]: type must be memory, manager, sqlite or redis, not "rediss". Did you mean "redis"?',
-        "2:36: error[wrong-type]: redis_ttl must be a duration such as 30s, not a list.",
-        '3:25: error[wrong-type]: workers must be a whole number of at least 1, not "none".',
+        "2:36: error[wrong-type]: redis_ttl must be a duration such as 30s, not a list. "
+        "Write seconds, or a number with its unit, ms, s, m, h or d, or leave redis_ttl out for 1d.",
+        '3:25: error[wrong-type]: workers must be a whole number of at least 1, not "none". '
+        "Write 1 or more, or leave workers out.",
         '6:14: error[no-attribute]: handlers has no gret. Did you mean "greet"?',
-        '7:14: error[wrong-value]: timeout must be a duration such as 30s, not "5 minutes".',
+        '7:14: error[wrong-value]: timeout must be a duration such as 30s, not "5 minutes". '
+        "Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 30s.",
         '8:11: error[duplicate-listener]: The listener "check" is declared twice; the first is at line 5, column 11. '
         "Rename one of them.",
         '10:13: error[unknown-peer]: The peer "chek" is no listener or broadcast group of this organism. '
         'Did you mean "check"?',
-        '11:5: error[missing-key]: A listener needs the key "name".',
-        '12:16: error[wrong-type]: cpu_bound must be true or false, not "maybe".',
-        '14:10: error[unknown-target]: The target "price" is no listener or broadcast group of this organism.',
+        '11:5: error[missing-key]: A listener needs the key "name". '
+        "Add name: what messages are addressed to; may contain dots.",
+        '12:16: error[wrong-type]: cpu_bound must be true or false, not "maybe". '
+        "Write one of the two without quotes, or leave cpu_bound out for false.",
+        '14:10: error[unknown-target]: The target "price" is no listener or broadcast group of this organism. '
+        "There are: check, system.buffer, system.sequence.",
     ]
 
 
@@ -387,7 +432,8 @@ def test_what_comes_before_a_syntax_error_is_checked(findings):
         "2:22: error[unset-variable]: The variable GONE is not set. "
         "Set it in the environment, or write ${GONE:-default}.",
         '4:24: error[no-attribute]: handlers has no gret. Did you mean "greet"?',
-        '6:10: error[unknown-target]: The target "b" is no listener or broadcast group of this organism.',
+        '6:10: error[unknown-target]: The target "b" is no listener or broadcast group of this organism. '
+        "There are: a, system.buffer, system.sequence.",
         "7:17: error[yaml-syntax]: The line does not fit those before it. "
         "Check its indentation, and that quotes and brackets are closed.",
     ]

@@ -76,7 +76,8 @@ def test_a_tag_makes_no_object_and_the_rest_is_checked(findings, folder, tag, sh
     text = f"organism: {tag}\nlisteners: [{{name: a, handler: handlers.greet, timeout: [1]}}]\n"
     assert findings(text) == [
         f"1:11: error[yaml-tag]: The tag {shown} is not supported: values are data, never objects. Remove it.",
-        "2:57: error[wrong-type]: timeout must be a duration such as 30s, not a list.",
+        "2:57: error[wrong-type]: timeout must be a duration such as 30s, not a list. "
+        "Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 30s.",
     ]
     assert not (folder / "ran").exists()
 
@@ -84,12 +85,18 @@ def test_a_tag_makes_no_object_and_the_rest_is_checked(findings, folder, tag, sh
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("nowhere.yaml", "nowhere.yaml:1:1: error[file-missing]: There is no such file."),
+        ("nowhere.yaml", "nowhere.yaml:1:1: error[file-missing]: There is no such file. Check the path."),
         ("organsm.yaml", 'organsm.yaml:1:1: error[file-missing]: There is no such file. Did you mean "organism.yaml"?'),
         (".", ".:1:1: error[file-folder]: This is a folder, not a file. Give the path of the YAML file in it."),
-        ("a\0b", "a\0b:1:1: error[file-unreadable]: The file cannot be read: embedded null byte."),
-        ("x" * 300, "x" * 300 + ":1:1: error[file-unreadable]: The file cannot be read: File name too long."),
-        ("organism.yaml/x", "organism.yaml/x:1:1: error[file-unreadable]: The file cannot be read: Not a directory."),
+        ("a\0b", "a\0b:1:1: error[file-unreadable]: The file cannot be read: embedded null byte. Check the path."),
+        (
+            "x" * 300,
+            "x" * 300 + ":1:1: error[file-unreadable]: The file cannot be read: File name too long. Check the path.",
+        ),
+        (
+            "organism.yaml/x",
+            "organism.yaml/x:1:1: error[file-unreadable]: The file cannot be read: Not a directory. Check the path.",
+        ),
     ],
 )
 def test_a_path_that_cannot_be_read_is_one_finding(folder, path, expected):
@@ -103,7 +110,8 @@ def test_a_path_that_cannot_be_read_is_one_finding(folder, path, expected):
 def test_a_file_without_permission_is_one_finding(folder):
     (folder / "o.yaml").touch(mode=0o000)
     assert [str(one) for one in check_definition("o.yaml")[1]] == [
-        "o.yaml:1:1: error[file-unreadable]: The file cannot be read: Permission denied."
+        "o.yaml:1:1: error[file-unreadable]: The file cannot be read: Permission denied. "
+        "Give yourself read access to it."
     ]
 
 
@@ -111,3 +119,29 @@ def test_thousands_of_mistakes_are_bounded(findings):
     found = findings("".join(f"key{number}: 1\n" for number in range(5000)))
     assert len(found) == 501
     assert found[-1] == "500:1: error[more-findings]: 4502 more findings are left out."
+
+
+def listening(count: int) -> str:
+    """An organism of `count` listeners; who has no peers is called by nobody else either."""
+    entries = "".join(f"  - {{name: l{at}, handler: handlers.py:greet, peers: []}}\n" for at in range(count))
+    return f"organism: o\nlisteners:\n{entries}messages: [{{to: l0, payload: {{name: Ada}}}}]\n"
+
+
+def test_a_file_with_more_notes_than_are_told_can_be_run(folder):
+    (folder / "organism.yaml").write_text(listening(503))
+    definition, found = check_definition("organism.yaml")
+    assert definition is not None
+    assert {one.severity for one in found} == {"note"}
+    assert str(found[-1]) == "organism.yaml:503:1: note[more-findings]: 2 more findings are left out."
+
+
+def test_an_error_after_hundreds_of_warnings_is_told(findings):
+    text = listening(600).replace("peers: []", "peers: [l0, l0]")
+    found = findings(text + "limits: {hops: none}\n")
+    assert len(found) == 501
+    assert found[-2].startswith(
+        '604:16: error[wrong-type]: hops must be a whole number of at least 1, not "none". '
+        "Write 1 or more, or leave hops out for 10000."
+    )
+    assert found[-1].startswith("604:1: warning[more-findings]: ")
+    assert found[0].startswith("3:")

@@ -16,19 +16,20 @@ def case(name: str, text: str, *expected: str) -> None:
 case(
     "a reserved name",
     HEAD.replace("name: a", "name: system.a"),
-    '3:11: error[reserved-name]: The listener name "system.a" is reserved: names below system belong to xpipe.',
+    '3:11: error[reserved-name]: The listener name "system.a" is reserved: names below system belong to xpipe. '
+    "Begin it with another word.",
 )
 case(
     "a name with a line break",
     HEAD.replace("name: a", r'name: "a\nb"'),
     r'3:11: error[bad-name]: The name "a\nb" must have no spaces at its ends, '
-    r"no control characters and at most 200 characters.",
+    r"no control characters and at most 200 characters. Write letters, digits, - and _, with dots between parts.",
 )
 case(
     "a name with spaces at its ends",
     HEAD.replace("organism: x", "organism: ' x '"),
     '1:11: error[bad-name]: The name " x " must have no spaces at its ends, '
-    "no control characters and at most 200 characters.",
+    "no control characters and at most 200 characters. Write letters, digits, - and _, with dots between parts.",
 )
 case(
     "a duplicate listener",
@@ -45,23 +46,26 @@ case(
 case(
     "a peer whose listener is broken",
     HEAD + "    peers: [b]\n  - {name: b, handler: handlers.greet, timeout: x}",
-    '6:49: error[wrong-value]: timeout must be a duration such as 30s, not "x".',
+    '6:49: error[wrong-value]: timeout must be a duration such as 30s, not "x". '
+    "Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 30s.",
 )
 case(
     "an unknown target",
     HEAD + "messages:\n  - {to: zebra, payload: {name: Ada}}",
-    '6:10: error[unknown-target]: The target "zebra" is no listener or broadcast group of this organism.',
+    '6:10: error[unknown-target]: The target "zebra" is no listener or broadcast group of this organism. '
+    "There are: a, system.buffer, system.sequence.",
 )
 case(
     "a message without payload and with a wrong type",
     HEAD + "messages:\n  - {to: a, type: 4}",
-    '6:5: error[missing-key]: A message needs the key "payload".',
+    '6:5: error[missing-key]: A message needs the key "payload". '
+    "Add payload: the payload as a mapping, or as JSON or XML text.",
     "6:19: error[wrong-type]: type must be text that is not empty, not 4. Put it in quotes.",
 )
 case(
     "a payload that is a list",
     HEAD + "messages:\n  - {to: a, payload: [1]}",
-    "6:22: error[wrong-type]: payload must be a mapping, or JSON or XML text, not a list.",
+    "6:22: error[wrong-type]: payload must be a mapping, or JSON or XML text, not a list. Write one value.",
 )
 case(
     "an agent without peers",

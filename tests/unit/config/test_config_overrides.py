@@ -94,7 +94,8 @@ def test_what_is_shared_by_an_anchor_changes_only_where_it_is_meant() -> None:
 TOLD = {
     "listeners.a.concurency=4": 'error[unknown-key]: A listener has no key "concurency". Did you mean "concurrency"?',
     "limts.hops=3": 'error[unknown-key]: An organism file has no key "limts". Did you mean "limits"?',
-    "limits.hops=many": 'error[wrong-type]: hops must be a whole number of at least 1, not "many".',
+    "limits.hops=many": 'error[wrong-type]: hops must be a whole number of at least 1, not "many". '
+    "Write 1 or more, or leave hops out for 10000.",
     "listeners.c.timeout=3": 'error[unknown-path]: listeners has no entry "c". '
     "Give a.b, a, s, p, q or a number from 0 to 4.",
     "listeners.s.sequence.aa.timeout=3": 'error[unknown-path]: sequence has no entry "aa". Did you mean "a"?',
@@ -104,9 +105,12 @@ TOLD = {
     "The path goes on where the file has text, which has nothing inside.",
     "limits..hops=3": "error[unknown-path]: The path has an empty part. "
     "Write keys and names joined by dots, then = and the value.",
-    "limits.hops.x=3": "error[wrong-type]: hops must be a whole number of at least 1, not a mapping.",
+    "limits.hops.x=3": "error[wrong-type]: hops must be a whole number of at least 1, not a mapping. "
+    "Write 1 or more, or leave hops out for 10000.",
+    "backend.redis_prefix=demo:": "error[wrong-type]: redis_prefix must be text, not a mapping. A colon at the end or "
+    "before a space makes a mapping; put text with one in quotes, inside those of the shell: 'PATH=\"VALUE\"'.",
     "listeners.a.peers=[nobody]": 'error[unknown-peer]: The peer "nobody" is no listener or broadcast group '
-    "of this organism.",
+    "of this organism. There are: a.b, a, s, p, q, system.buffer, system.sequence.",
     "listeners.a.handler=": "error[missing-value]: handler has no value. Write package.module.name or file.py:name.",
     "limits={hops: 1, hops: 2}": 'error[duplicate-key]: The key "hops" stands twice in this mapping; '
     "the first one is at line 1, column 2. Keep one of them.",
@@ -132,6 +136,8 @@ def test_a_duplicate_that_it_makes_is_told_with_both_places() -> None:
     [
         ("backend.redis_url=5", "backend.redis_url=***"),
         ("backend.manager_authkey=[hush]", "backend.manager_authkey=***"),
+        ("backend.manager_autkey=hush", "backend.manager_autkey=***"),
+        ("backend.pth=a.db", "backend.pth=a.db"),
         ("backend.redis_ulr=redis://me:hush@h/0", "backend.redis_ulr=redis://***@h/0"),
         ("backend={type: redis, redis_url: 'redis://:hush@h', x: 1}", "backend={type: redis, redis_url: ***, x: 1}"),
         ("messages.0.nope={password: hush}", "messages.0.nope={password: ***}"),
@@ -141,6 +147,19 @@ def test_a_secret_in_the_option_is_not_told(override: str, shown: str) -> None:
     found = told(override)
     assert found[0].startswith(f"--set {shown}: ")
     assert "hush" not in "".join(found)
+
+
+def test_a_variable_whose_place_is_taken_need_not_be_set(folder: Path) -> None:
+    unset = "- {name: b, handler: handlers.greet, timeout: &t '${UNSET}', retry: {backoff: *t, jitter: '${'}}\n"
+    (folder / "organism.yaml").write_text(f"organism: x\nlisteners:\n{unset}")
+
+    listeners = by_name(given("listeners.b.timeout=7", "listeners.b.retry={max_attempts: 2}"))
+    assert (listeners["b"].timeout, listeners["b"].retry.max_attempts) == (7.0, 2)
+    assert by_name(given("listeners.0={name: c, handler: handlers.greet}")).keys() == {"c"}
+    assert [one.split(": ")[1] for one in told("listeners.b.timeout=7")] == [
+        "error[unset-variable]",  # The alias stands where nothing has taken its place.
+        "error[bad-variable]",
+    ]
 
 
 def test_the_syntax_of_the_file_comes_first(folder: Path) -> None:

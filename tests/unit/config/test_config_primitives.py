@@ -133,7 +133,11 @@ NONE = "is no listener or broadcast group of this organism."
 ONE_OF = "one of the keys handler, buffer or sequence"
 
 CASES = {
-    "a listener with nothing": ("{name: a}", [f"9:5: error[missing-key]: A listener needs {ONE_OF}."]),
+    "a listener with nothing": (
+        "{name: a}",
+        [f"9:5: error[missing-key]: A listener needs {ONE_OF}. "
+         "Add handler: the function: package.module.name or file.py:name."],
+    ),
     "a listener with two": (
         "{name: a, handler: h.log, buffer: log}",
         [f"9:31: error[exclusive-key]: A listener has only {ONE_OF}, and this one has handler already. "
@@ -176,21 +180,26 @@ CASES = {
     ),
     "a buffer without a target": (
         "{name: a, buffer: {timeout: 3s}}",
-        ['9:23: error[missing-key]: The buffer section needs the key "target".'],
+        ['9:23: error[missing-key]: The buffer section needs the key "target". '
+"Add target: the listener or group that each item goes to."],
     ),
     "a buffer that is a list": (
         "{name: a, buffer: [analyse]}",
-        ["9:23: error[wrong-type]: The buffer section must be a mapping, not a list."],
+        ["9:23: error[wrong-type]: The buffer section must be a mapping, not a list. "
+'Write its keys and values: "key: value".'],
     ),
     "values of wrong kinds in a buffer": (
         "{name: a, buffer: {target: 5, max_in_flight: 0, timeout: x, min_success: 101%, on_partial: fail, "
         "cancel_rest: 1, items: []}}",
         ["9:32: error[wrong-type]: target must be text that is not empty, not 5. Put it in quotes.",
-         "9:50: error[wrong-value]: max_in_flight must be a whole number of at least 1, not 0.",
-         '9:62: error[wrong-value]: timeout must be a duration such as 30s, not "x".',
-         '9:78: error[wrong-value]: min_success must be a whole number or a percentage such as 90%, not "101%".',
+         "9:50: error[wrong-value]: max_in_flight must be a whole number of at least 1, not 0. "
+"Write 1 or more, or leave max_in_flight out for 1000.",
+         '9:62: error[wrong-value]: timeout must be a duration such as 30s, not "x". '
+"Write seconds, or a number with its unit, ms, s, m, h or d, or leave timeout out for 0s.",
+         '9:78: error[wrong-value]: min_success must be a whole number or a percentage such as 90%, not "101%". '
+"Write how many, or from 0% to 100%, or leave min_success out.",
          '9:96: error[wrong-value]: on_partial must be complete or fault, not "fail". Did you mean "fault"?',
-         "9:115: error[wrong-type]: cancel_rest must be true or false, not 1.",
+         "9:115: error[wrong-type]: cancel_rest must be true or false, not 1. Write true.",
          '9:118: error[unknown-key]: The buffer section has no key "items". '
          "Known keys: target, max_in_flight, timeout, min_success, on_partial, cancel_rest."],
     ),
@@ -211,11 +220,13 @@ CASES = {
     ),
     "a share that is a fraction": (
         "{name: a, buffer: {target: analyse, min_success: 0.9}}",
-        ["9:54: error[wrong-type]: min_success must be a whole number or a percentage such as 90%, not 0.9."],
+        ["9:54: error[wrong-type]: min_success must be a whole number or a percentage such as 90%, not 0.9. "
+"Write how many, or from 0% to 100%, or leave min_success out."],
     ),
     "a sequence without steps": (
         "{name: a, sequence: []}",
-        ["9:25: error[missing-key]: The sequence section needs at least one entry."],
+        ["9:25: error[missing-key]: The sequence section needs at least one entry. "
+'Begin each entry with "- ".'],
     ),
     "a sequence that is text": (
         "{name: a, sequence: check}",
@@ -224,9 +235,11 @@ CASES = {
     "steps of wrong kinds": (
         "{name: a, sequence: [5, [check], {timeout: 3s}, {step: check, retry: {jitter: 7, on: tmeout}}]}",
         ["9:26: error[wrong-type]: step must be text that is not empty, not 5. Put it in quotes.",
-         "9:29: error[wrong-type]: A step must be a mapping, not a list.",
-         '9:38: error[missing-key]: A step needs the key "step".',
-         "9:83: error[wrong-value]: jitter must be a number from 0 to 1, not 7.",
+         "9:29: error[wrong-type]: A step must be a mapping, not a list. "
+'Write its keys and values: "key: value".',
+         '9:38: error[missing-key]: A step needs the key "step". Add step: the listener.',
+         "9:83: error[wrong-value]: jitter must be a number from 0 to 1, not 7. "
+"Write one such as 0.5, or leave jitter out for 0.5.",
          '9:90: error[unknown-code]: "tmeout" is neither a fault code nor the name of an exception class. '
          'Did you mean "timeout"?'],
     ),
@@ -234,7 +247,8 @@ CASES = {
         "{name: a, buffer: analyze}\n  - {name: b, sequence: [check, {step: prise}, zebra]}",
         [f'9:23: error[unknown-target]: The target "analyze" {NONE} Did you mean "analyse"?',
          f'10:40: error[unknown-target]: The step "prise" {NONE} Did you mean "price"?',
-         f'10:48: error[unknown-target]: The step "zebra" {NONE}'],
+         f'10:48: error[unknown-target]: The step "zebra" {NONE} '
+         "There are: analyse, check, price, report, sum-up, log, a, b, ..."],
     ),
     "a step that is a group": (
         "{name: g.x, handler: h.price, broadcast: true}\n  - {name: a, sequence: [g]}",
@@ -272,7 +286,7 @@ CASES = {
          '9:43: error[step-payload]: The step "log" takes Text, and "system.sequence" before it answers '
          "SequenceComplete. Put a listener between them that makes one from the other.",
          '9:63: error[step-payload]: The step "sum-up" takes SequenceComplete, and "system.buffer" before it answers '
-         "BufferComplete. Put a listener between them that makes one from the other."],
+         "BufferComplete or BufferDispatched. Put a listener between them that makes one from the other."],
     ),
     "a step that cannot take what the last step of a sequence answers": (
         "{name: outer, sequence: [inner, price, inner, report]}\n  - {name: inner, sequence: [price, all]}\n"
@@ -287,17 +301,19 @@ CASES = {
     ),
     "a reserved and a duplicate name": (
         "{name: system.a, buffer: analyse}\n  - {name: log, sequence: [check]}",
-        ['9:12: error[reserved-name]: The listener name "system.a" is reserved: names below system belong to xpipe.',
+        ['9:12: error[reserved-name]: The listener name "system.a" is reserved: names below system belong to xpipe. '
+"Begin it with another word.",
          '10:12: error[duplicate-listener]: The listener "log" is declared twice; the first is at line 8, column 12. '
          "Rename one of them."],
     ),
     "an unknown listener as first step": (
         "{name: a, sequence: [zebra, check]}\n  - {name: b, sequence: [a]}",
-        [f'9:26: error[unknown-target]: The step "zebra" {NONE}'],
+        [f'9:26: error[unknown-target]: The step "zebra" {NONE} '
+         "There are: analyse, check, price, report, sum-up, log, a, b, ..."],
     ),
     "a first step whose code is broken": (
         "{name: broken, handler: h.brocken}\n  - {name: a, sequence: [broken, check]}",
-        ["9:29: error[no-attribute]: h has no brocken."],
+        ["9:29: error[no-attribute]: h has no brocken. Define it there, or correct the name."],
     ),
 }  # fmt: skip
 

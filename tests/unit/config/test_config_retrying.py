@@ -43,17 +43,40 @@ def test_a_listener_without_a_retry_section_has_no_policy(folder):
 
 
 CASES = {
-    "a list": ("[3]", ["5:12: error[wrong-type]: The retry section must be a mapping, not a list."]),
-    "a word": ("often", ['5:12: error[wrong-type]: retry must be a whole number of at least 1, not "often".']),
-    "no attempt": ("0", ["5:12: error[wrong-value]: retry must be a whole number of at least 1, not 0."]),
+    "a list": (
+        "[3]",
+        [
+            "5:12: error[wrong-type]: The retry section must be a mapping, not a list. "
+            'Write its keys and values: "key: value".'
+        ],
+    ),
+    "a word": (
+        "often",
+        [
+            '5:12: error[wrong-type]: retry must be a whole number of at least 1, not "often". '
+            "Write 1 or more, or leave max_attempts out for 3."
+        ],
+    ),
+    "no attempt": (
+        "0",
+        [
+            "5:12: error[wrong-value]: retry must be a whole number of at least 1, not 0. "
+            "Write 1 or more, or leave max_attempts out for 3."
+        ],
+    ),
     "values of wrong kinds": (
         "{max_attempts: 0, backoff: soon, max_backoff: -1, jitter: 1.5, on: [], never: [5]}",
         [
-            "5:27: error[wrong-value]: max_attempts must be a whole number of at least 1, not 0.",
-            '5:39: error[wrong-value]: backoff must be a duration such as 30s, not "soon".',
-            "5:58: error[wrong-value]: max_backoff must be a duration such as 30s, not -1.",
-            "5:70: error[wrong-value]: jitter must be a number from 0 to 1, not 1.5.",
-            "5:79: error[wrong-value]: on must be text or a list of at least one text, not an empty list.",
+            "5:27: error[wrong-value]: max_attempts must be a whole number of at least 1, not 0. "
+            "Write 1 or more, or leave max_attempts out for 3.",
+            '5:39: error[wrong-value]: backoff must be a duration such as 30s, not "soon". '
+            "Write seconds, or a number with its unit, ms, s, m, h or d, or leave backoff out for 1s.",
+            "5:58: error[wrong-value]: max_backoff must be a duration such as 30s, not -1. "
+            "Write seconds, or a number with its unit, ms, s, m, h or d, or leave max_backoff out for 1m.",
+            "5:70: error[wrong-value]: jitter must be a number from 0 to 1, not 1.5. "
+            "Write one such as 0.5, or leave jitter out for 0.5.",
+            "5:79: error[wrong-value]: on must be text or a list of at least one text, not an empty list. "
+            "Write one name, or [one, another], or leave on out.",
             "5:91: error[wrong-type]: never must be a list of text, not 5. Put it in quotes.",
         ],
     ),
@@ -66,11 +89,17 @@ CASES = {
     ),
     "jitter that is no number": (
         "{jitter: half}",
-        ['5:21: error[wrong-type]: jitter must be a number from 0 to 1, not "half".'],
+        [
+            '5:21: error[wrong-type]: jitter must be a number from 0 to 1, not "half". '
+            "Write one such as 0.5, or leave jitter out for 0.5."
+        ],
     ),
     "jitter that is not a number": (
         "{jitter: .nan}",
-        ["5:21: error[wrong-value]: jitter must be a number from 0 to 1, not .nan."],
+        [
+            "5:21: error[wrong-value]: jitter must be a number from 0 to 1, not .nan. "
+            "Write one such as 0.5, or leave jitter out for 0.5."
+        ],
     ),
     "a misspelt key": (
         "{attempts: 3}",

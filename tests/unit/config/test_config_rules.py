@@ -9,7 +9,7 @@ import pytest
 MODULE = """
 from __future__ import annotations
 from dataclasses import dataclass
-from xpipe import BufferComplete, Fault, HandlerResponse, Items
+from xpipe import BufferComplete, BufferStart, Fault, HandlerResponse, Items, SequenceStart
 
 @dataclass
 class Order:
@@ -30,6 +30,8 @@ async def price(payload: Order, metadata) -> HandlerResponse[Priced | Refused] |
 async def prices(payload: Order, metadata) -> list[HandlerResponse[Priced]]: ...
 async def refuse(payload: Order, metadata) -> HandlerResponse[Fault]: ...
 async def pay(payload: Priced, metadata) -> None: ...
+async def spread(payload: Order, metadata) -> HandlerResponse[BufferStart]: ...
+async def spread_and_price(payload: Order, metadata) -> HandlerResponse[SequenceStart | Priced]: ...
 def work(payload: Order, metadata) -> HandlerResponse: ...
 """
 
@@ -100,6 +102,13 @@ case(
     "a step that takes nothing of what the one before answers",
     "listeners:\n  - {name: a, handler: h.prices}\n  - {name: s, sequence: [a, a]}\n",
     '4:29: warning[step-payload]: The step "a" takes Order, and "a" before it answers Priced. '
+    "Put a listener between them that makes one from the other.",
+)
+case(
+    "what a step sends to a Buffer or a Sequence is no answer",
+    "listeners:\n  - {name: a, handler: h.spread}\n  - {name: b, handler: h.spread_and_price}\n"
+    "  - {name: s, sequence: [a, b, a]}\n  - {name: c, handler: h.ask, peers: [a]}\n",
+    '5:32: warning[step-payload]: The step "a" takes Order, and "b" before it answers Priced. '
     "Put a listener between them that makes one from the other.",
 )
 case(

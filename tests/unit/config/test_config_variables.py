@@ -76,15 +76,18 @@ def test_an_unset_variable_is_reported_where_it_stands(findings):
 def test_a_plain_whole_variable_gets_the_type_of_its_value_and_a_quoted_one_stays_text(findings):
     text = TEXT + 'process_pool: {workers: "${N}"}\nlimits:\n  hops: ${N}\n  depth: ${N}0\n'
     assert findings(text, {"N": "8"}) == [
-        '3:25: error[wrong-type]: workers must be a whole number of at least 1, not text (from "${N}").',
-        '6:10: error[wrong-type]: depth must be a whole number of at least 1, not text (from "${N}0").',
+        '3:25: error[wrong-type]: workers must be a whole number of at least 1, not text (from "${N}"). '
+        "Write 1 or more, or leave workers out.",
+        '6:10: error[wrong-type]: depth must be a whole number of at least 1, not text (from "${N}0"). '
+        "Write 1 or more, or leave depth out for 100.",
     ]
 
 
 def test_the_value_of_a_variable_is_never_shown(findings):
     text = TEXT + "limits:\n  hops: ${KEY}\n"
     assert findings(text, {"KEY": "hush"}) == [
-        '4:9: error[wrong-type]: hops must be a whole number of at least 1, not text (from "${KEY}").'
+        '4:9: error[wrong-type]: hops must be a whole number of at least 1, not text (from "${KEY}"). '
+        "Write 1 or more, or leave hops out for 10000."
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from abc import ABC, abstractmethod
@@ -12,6 +11,7 @@ from typing import Any
 
 from xpipe.core import chains
 from xpipe.core.codec import Packed
+from xpipe.core.durations import is_duration
 from xpipe.core.errors import PayloadError, WireError
 from xpipe.core.limits import Limits
 from xpipe.core.messages import REQUEST, Claim, Message, Step, encode_message
@@ -155,5 +155,5 @@ def join_id(claim: Claim, call: str) -> str:
 
 def check_seconds(what: str, seconds: float, index: int = -1) -> None:
     """Refuse a time-out that is none."""
-    if not 0 <= seconds < math.inf:
-        raise Refusal("bad_payload", f"{what} is {seconds}; give seconds from 0 up, 0 for no bound", index)
+    if not is_duration(seconds):
+        raise Refusal("bad_payload", f"{what} is {seconds}; give seconds up to 36,500 days, 0 for no bound", index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +9,7 @@ import msgspec
 
 from xpipe.core import chains
 from xpipe.core.codec import Packed
+from xpipe.core.durations import is_duration
 from xpipe.core.errors import PayloadError
 from xpipe.core.messages import (
     FAULT,
@@ -234,7 +234,8 @@ def _check_numbers(step: SequenceStep, index: int) -> None:
     retry = step.retry
     if retry is None:
         return
-    pauses = 0 <= retry.backoff < math.inf and 0 <= retry.max_backoff < math.inf and 0 <= retry.jitter <= 1
+    pauses = is_duration(retry.backoff) and is_duration(retry.max_backoff) and 0 <= retry.jitter <= 1
     if retry.max_attempts < 1 or not pauses:
-        text = f"the retry of the step {step.listener} is {retry}; give attempts from 1, seconds from 0, jitter up to 1"
+        limits = "give attempts from 1, pauses of up to 36,500 days in seconds, jitter up to 1"
+        text = f"the retry of the step {step.listener} is {retry}; {limits}"
         raise Refusal("bad_payload", text, index)

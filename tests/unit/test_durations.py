@@ -1,0 +1,31 @@
+"""Durations for people."""
+
+from __future__ import annotations
+
+import pytest
+
+from xpipe.core.durations import format_duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 ms"),
+        (0.000_000_9, "<0.01 ms"),
+        (0.000_058_9, "0.06 ms"),
+        (0.000_334, "0.33 ms"),
+        (0.000_999, "1.0 ms"),
+        (0.003_44, "3.4 ms"),
+        (0.009_97, "10 ms"),
+        (0.0116, "12 ms"),
+        (0.25, "250 ms"),
+        (0.9996, "1 s"),
+        (1.238, "1.2 s"),
+        (30.0, "30 s"),
+        (59.97, "1 min 0 s"),
+        (200.0, "3 min 20 s"),
+        (7_260.0, "2 h 1 min"),
+    ],
+)
+def test_a_duration_has_the_digits_that_people_can_use(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
