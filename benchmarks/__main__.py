@@ -1,7 +1,8 @@
-"""Measure xpipe: `python -m benchmarks [CASE...]`.
+"""Measure xpipe beside its peers: `python -m benchmarks [CASE...]`; the peers come with the extra `bench`.
 
-stdout is the tables, in Markdown; what is going on is told on stderr. Exit code 1: a bar was missed, 2: wrong usage,
-3: something could not be measured, or did not do what it should.
+stdout is the tables, in Markdown; what is going on is told on stderr. All cases together, at their normal size, are
+also written to benchmarks/RESULTS.md and results.json. Exit code 1: a bar was missed, 2: wrong usage, 3: something
+could not be measured, or did not do what it should.
 """
 
 from __future__ import annotations
@@ -11,26 +12,21 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterable
+import time
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
-from benchmarks import scale, startup, workers
+from benchmarks.cases import CASES, COMPARISONS
 from benchmarks.errors import Failed
 from benchmarks.machine import machine, versions
 from benchmarks.options import Options, Size
-from benchmarks.report import Report, Table, as_data, head_lines, table_lines
+from benchmarks.profiling import profile
+from benchmarks.report import Report, as_data, document, head_lines, summary_lines, table_lines
+from benchmarks.talk import tell
 
-
-class Case(Protocol):
-    __doc__: str | None
-
-    def main(self, options: Options) -> Iterable[Table]:
-        """Measure; each table as it is ready. Raises Failed."""
-
-
-CASES: dict[str, Case] = {"scale": scale, "startup": startup, "workers": workers}
+HERE = Path(__file__).parent
+PROFILES = HERE / "profiles"
+REPEATS = {Size.QUICK: 1, Size.NORMAL: 3, Size.FULL: 5}
 
 
 def main(arguments: list[str]) -> int:
@@ -41,18 +37,11 @@ def main(arguments: list[str]) -> int:
         return 0
     # Servers and files are removed when the interpreter unwinds.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    command = shlex.join(["python", "-m", "benchmarks", *arguments])
-    report = Report(datetime.now().astimezone().isoformat(timespec="seconds"), command, machine(), versions())
+    options = Options(chosen.repeats or REPEATS[chosen.size], chosen.size)
     try:
-        _run(chosen.case or list(CASES), Options(chosen.repeats, Size(chosen.size)), report)
-    except Failed as failure:
-        print(f"benchmarks: {failure}", file=sys.stderr)
-        return 3
+        return _profile(chosen, options) if chosen.profile else _measure(chosen, options, arguments)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    if chosen.json:
-        Path(chosen.json).write_text(json.dumps(as_data(report), indent=2) + "\n", encoding="utf-8")
-    return 0 if report.all_met else 1
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -64,19 +53,27 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("case", nargs="*", help="one or more of the cases below (default: all)")
     parser.add_argument("--list", action="store_true", help="list the cases and do nothing else")
-    parser.add_argument("--repeats", type=_at_least_one, default=3, metavar="N", help="runs of each side (default 3)")
+    parser.add_argument("--repeats", type=_at_least_one, metavar="N", help="runs of each side (default 3, --quick: 1)")
     parser.add_argument("--json", metavar="FILE", help="write the same as JSON to FILE")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where RESULTS.md and results.json go, or profiles")
+    parser.add_argument("--profile", metavar="CASE", help="write what xpipe does there, for speedscope")
     size = parser.add_mutually_exclusive_group()
     parser.set_defaults(size=Size.NORMAL)
     size.add_argument("--quick", dest="size", action="store_const", const=Size.QUICK, help="only small sizes")
     size.add_argument("--full", dest="size", action="store_const", const=Size.FULL, help="the largest sizes too")
     chosen = parser.parse_args(arguments)
+    _check(parser, chosen)
+    return chosen
+
+
+def _check(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
     unknown = [name for name in chosen.case if name not in CASES]
     if unknown:
         parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+    if chosen.profile and chosen.profile not in COMPARISONS:
+        parser.error(f"--profile {chosen.profile}: that cannot be profiled; these can: {', '.join(COMPARISONS)}")
     if chosen.json and not Path(chosen.json).absolute().parent.is_dir():
         parser.error(f"--json {chosen.json}: its folder does not exist; make it first")
-    return chosen
 
 
 def _at_least_one(text: str) -> int:
@@ -87,17 +84,53 @@ def _at_least_one(text: str) -> int:
 
 
 def _descriptions() -> list[str]:
-    return [f"  {name:10}{(case.__doc__ or '').partition(chr(10))[0]}" for name, case in CASES.items()]
+    return [f"  {name:15}{case.what}" for name, case in CASES.items()]
+
+
+def _profile(chosen: argparse.Namespace, options: Options) -> int:
+    try:
+        for file in profile(COMPARISONS[chosen.profile], options, chosen.out or PROFILES):
+            print(file, flush=True)
+    except Failed as failure:
+        print(f"benchmarks: {failure}", file=sys.stderr)
+        return 3
+    return 0
+
+
+def _measure(chosen: argparse.Namespace, options: Options, arguments: list[str]) -> int:
+    command = shlex.join(["python", "-m", "benchmarks", *arguments])
+    report = Report(datetime.now().astimezone().isoformat(timespec="seconds"), command, machine(), versions())
+    _run(chosen.case or list(CASES), options, report)
+    print("\n".join(summary_lines(report)))
+    if chosen.json:
+        _write_json(report, Path(chosen.json))
+    is_whole = not chosen.case and chosen.size is not Size.QUICK
+    folder = chosen.out or (HERE if is_whole else None)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "RESULTS.md").write_text(document(report), encoding="utf-8")
+        _write_json(report, folder / "results.json")
+    return 3 if report.failures else 0 if report.all_met else 1
 
 
 def _run(names: list[str], options: Options, report: Report) -> None:
     print("\n".join(head_lines(report)), flush=True)
     for name in names:
         print(f"\n## {name}", flush=True)
-        tables = report.tables.setdefault(name, [])
-        for table in CASES[name].main(options):
-            tables.append(table)
-            print("\n".join(table_lines(table)), flush=True)
+        tables, began = report.tables.setdefault(name, []), time.monotonic()
+        try:
+            for table in CASES[name].main(options):
+                tables.append(table)
+                print("\n".join(table_lines(table)), flush=True)
+        except Failed as failure:  # The others still have something to tell.
+            report.failures[name] = str(failure)
+            tell(f"{name}: {failure}")
+        tell(f"{name}: took {time.monotonic() - began:.0f} s")
 
 
-sys.exit(main(sys.argv[1:]))
+def _write_json(report: Report, file: Path) -> None:
+    file.write_text(json.dumps(as_data(report), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks import redis_server
 from xpipe import __version__
 
-_LIBRARIES = ("msgspec", "redis", "hiredis", "typer", "rich")
+_LIBRARIES = ("msgspec", "redis", "hiredis", "typer", "rich", "lxml")
+_PEERS = ("celery", "kombu", "dramatiq", "huey")
 
 
 def machine() -> dict[str, str]:
@@ -34,7 +35,15 @@ def versions() -> dict[str, str]:
         "redis-server": redis_server.version() or "none",
         "SQLite": sqlite3.sqlite_version,
         **libraries,
+        **{name: _version(name) for name in _PEERS},
     }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "none"
 
 
 def _processor() -> str:

@@ -14,9 +14,23 @@ class Size(Enum):
     FULL = "full"
 
 
+_SHARES = {Size.QUICK: 0.1, Size.NORMAL: 1.0, Size.FULL: 4.0}
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """repeats: runs of each side of a comparison."""
+    """repeats: runs of each side of a comparison; portion: of what is normal, else `size` says it."""
 
     repeats: int
     size: Size
+    portion: float | None = None
+
+    @property
+    def share(self) -> float:
+        """How much of the normal work is done."""
+        return _SHARES[self.size] if self.portion is None else self.portion
+
+
+def some(normal: int, share: float) -> int:
+    """So much of `normal`, but a few at least."""
+    return max(5, round(normal * share))

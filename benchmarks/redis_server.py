@@ -1,4 +1,4 @@
-"""A redis-server for one measurement: on a socket in a temporary folder, without persistence."""
+"""A redis-server for one measurement: on a socket in a temporary folder or on loopback, without persistence."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import redis
 
 from benchmarks.errors import Failed
 
@@ -38,26 +40,50 @@ def version() -> str:
 
 
 @contextmanager
-def redis_server() -> Iterator[str]:
-    """The URL of a server that lives as long as this context. Raises Failed."""
+def redis_server(loopback: bool = False) -> Iterator[str]:
+    """The URL of a server that lives as long as this context; `loopback`: it listens there. Raises Failed."""
     path = binary()
     if path is None:
         raise Failed("there is no redis-server: put one on PATH, or install xpipe[test] on Python 3.12 or older")
     with tempfile.TemporaryDirectory(prefix="xpipe") as folder:
-        process = _start(path, folder)
+        port = _free_port() if loopback else 0
+        process = _start(path, folder, port)
         try:
             _await(process, folder)
-            yield f"unix://{folder}/redis.sock"
+            yield f"redis://127.0.0.1:{port}/0" if loopback else f"unix://{folder}/redis.sock"
         finally:
             process.kill()
             process.wait()
 
 
-def _start(path: str, folder: str) -> subprocess.Popen[bytes]:
-    where = ["--port", "0", "--unixsocket", f"{folder}/redis.sock", "--dir", folder, "--logfile", f"{folder}/log"]
-    nothing_saved = ["--save", "", "--appendonly", "no"]
+def served(url: str) -> Mapping[str, float]:
+    """What the server at `url` has done so far; nothing without one.
+
+    round_trips: times that it has read from a connection; commands: also those that a script calls; redis_cpu: seconds.
+    """
+    if not url:
+        return {}
+    with redis.Redis.from_url(url) as client:
+        stats, commands, cpu = (client.info(section) for section in ("stats", "commandstats", "cpu"))
+    return {
+        "round_trips": stats["total_reads_processed"],
+        "commands": sum(one["calls"] for one in commands.values()),
+        "redis_cpu": cpu["used_cpu_user"] + cpu["used_cpu_sys"],
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _start(path: str, folder: str, port: int) -> subprocess.Popen[bytes]:
+    listen = ["--bind", "127.0.0.1", "--port", str(port), "--unixsocket", f"{folder}/redis.sock"]
+    nothing_saved = ["--dir", folder, "--logfile", f"{folder}/log", "--save", "", "--appendonly", "no"]
     # In a session of its own: Ctrl-C must not end it before those that use it.
-    return subprocess.Popen([path, *where, *nothing_saved], stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen([path, *listen, *nothing_saved], stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 def _await(process: subprocess.Popen[bytes], folder: str) -> None:

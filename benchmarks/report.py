@@ -23,16 +23,27 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a number has to be: `limit` at least, or at most."""
+    """What a number has to be: `limit` at least, or at most; `aim` is what it is to become."""
 
     what: str
     value: float
     limit: float
     at_least: bool = False
+    aim: float | None = None
 
     @property
     def met(self) -> bool:
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
+        return self._reaches(self.limit)
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two."""
+        if not self.met:
+            return "MISSED"
+        return "met, aim reached" if self.aim is not None and self._reaches(self.aim) else "met"
+
+    def _reaches(self, limit: float) -> bool:
+        return self.value >= limit if self.at_least else self.value <= limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +59,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All tables of one run, by case. started: when, in ISO 8601."""
+    """All tables of one run, by case, and why a case failed. started: when, in ISO 8601."""
 
     started: str
     command: str
     machine: Mapping[str, str]
     versions: Mapping[str, str]
     tables: dict[str, list[Table]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def all_met(self) -> bool:
@@ -68,10 +80,33 @@ def head_lines(report: Report) -> Iterator[str]:
     yield f"- Machine: {_listed(report.machine)}"
     yield f"- Versions: {_listed(report.versions)}"
     yield "- A number with two others in brackets: the median of the runs, the lowest and the highest."
+    yield "- A ratio is the median of those of runs that were neighbours. What is compared runs in turns."
+    yield "- Calibration: a fixed piece of pure Python before and after each run: how slow the machine was just then."
+    yield "- Redis: a server of its own for each run, over loopback, without persistence, for everybody."
 
 
 def _listed(facts: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def summary_lines(report: Report) -> Iterator[str]:
+    """All bars in one table, in Markdown."""
+    yield from ("", "## Bars", "", "| case | what | measured | bar | aim | |", "|---|---|--:|--:|--:|---|")
+    for name, tables in report.tables.items():
+        for bar in (bar for table in tables for bar in table.bars):
+            sign = "≥" if bar.at_least else "≤"
+            aim = "" if bar.aim is None else f"{sign} {bar.aim:g}"
+            yield f"| {name} | {bar.what} | {bar.value:.3g} | {sign} {bar.limit:g} | {aim} | {bar.verdict} |"
+    for name, why in report.failures.items():
+        yield f"| {name} | not measured: {why.splitlines()[0]} | | | | FAILED |"
+
+
+def document(report: Report) -> str:
+    """The whole report in Markdown."""
+    lines = ["# Results", "", *head_lines(report), *summary_lines(report)]
+    for name, tables in report.tables.items():
+        lines += ["", f"## {name}", *(line for table in tables for line in table_lines(table))]
+    return "\n".join(lines) + "\n"
 
 
 def table_lines(table: Table) -> Iterator[str]:
@@ -88,7 +123,8 @@ def table_lines(table: Table) -> Iterator[str]:
         yield ""
     for bar in table.bars:
         demand = f"at {'least' if bar.at_least else 'most'} {bar.limit:g}"
-        yield f"- {bar.what}: **{bar.value:.3g}** ({demand}: {'met' if bar.met else 'MISSED'})"
+        aim = "" if bar.aim is None else f", aim {bar.aim:g}"
+        yield f"- {bar.what}: **{bar.value:.3g}** ({demand}{aim}: {bar.verdict})"
 
 
 def _is_text(cell: Cell) -> bool:
@@ -112,6 +148,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "command": report.command,
         "machine": dict(report.machine),
         "versions": dict(report.versions),
+        "failures": report.failures,
         "cases": {name: [_table_data(table) for table in tables] for name, tables in report.tables.items()},
     }
 
@@ -133,4 +170,4 @@ def _cell_data(cell: Cell) -> Any:
 
 def _bar_data(bar: Bar) -> dict[str, Any]:
     demand = "at_least" if bar.at_least else "at_most"
-    return {"what": bar.what, "value": bar.value, demand: bar.limit, "met": bar.met}
+    return {"what": bar.what, "value": bar.value, demand: bar.limit, "aim": bar.aim, "met": bar.met}

@@ -7,13 +7,14 @@ import sys
 
 from xpipe.cli.leaving import flush, leave
 
-START_UP = 50_000
-"""Objects after which the collector looks for garbage: what is imported is none, and looking would take a tenth."""
+COLLECT_AFTER = 50_000
+"""New objects after which the collector looks for garbage: neither what is imported nor messages and their records are
+any, and looking at them again and again would take a tenth of the time."""
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    gc.set_threshold(START_UP)
+    gc.set_threshold(COLLECT_AFTER)
     if sys.argv[1:] == ["--version"]:
         from xpipe.version import __version__
 

@@ -28,6 +28,8 @@ class Capabilities:
     expiry: bool
     blocking: bool
     """Its calls may wait for a disk or a network, so that an event loop calls them from a thread."""
+    remote: bool = False
+    """Another process does its work, while this one may do something else."""
 
 
 @dataclass(frozen=True, slots=True)

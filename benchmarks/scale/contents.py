@@ -67,7 +67,7 @@ def open_backend(config: BackendConfig) -> SharedBackend:
 def converse(backend: SharedBackend, conversations: int, slots: int = 1) -> None:
     """Have conversations of two threads each, an initiator with one slot and one with `slots`; over and delivered."""
     now = time.time()
-    backend.enroll(PumpRecord(PUMP, socket.gethostname(), os.getpid(), 0, now + 3_600))
+    enroll(backend)
     for done in range(0, conversations, BATCH):
         messages = [Injection("in", [LISTENER], "Ping", PAYLOAD)] * min(BATCH, conversations - done)
         ids = backend.inject(PUMP, messages, now)
@@ -76,18 +76,23 @@ def converse(backend: SharedBackend, conversations: int, slots: int = 1) -> None
     backend.retire(PUMP)
 
 
+def enroll(backend: SharedBackend) -> None:
+    """Make PUMP known, for an hour."""
+    backend.enroll(PumpRecord(PUMP, socket.gethostname(), os.getpid(), 0, time.time() + 3_600))
+
+
 def _answer_all(backend: SharedBackend, slots: int) -> None:
     steps: list[Step] = []
     while True:
         advanced = backend.advance(PUMP, steps, {LISTENER: BATCH}, BATCH, time.time())
         if advanced.refused:
             raise Failed(f"steps were refused while filling a backend: {advanced.refused}")
-        steps = [_step(claim, slots) for claim in advanced.claims]
+        steps = [step_after(claim, slots) for claim in advanced.claims]
         if not steps:
             return
 
 
-def _step(claim: Claim, slots: int) -> Step:
+def step_after(claim: Claim, slots: int = 1) -> Step:
     """Write the other `slots` into the own thread, handle those too, and answer with the last."""
     message = decode_message(claim.message)
     call = message.call if message.kind == REQUEST else claim.call

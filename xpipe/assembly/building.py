@@ -96,5 +96,5 @@ def make_pump(
     setting = Setting(router, topology, inbound, backend, limits, books.room, definition.folder, now, chance)
     primitives = make_primitives(setting, definition.listeners)
     instructions = {one.name: usage_instructions(one, topology) for one in definition.listeners}
-    dispatcher = Dispatcher(loop, backend, types, pool, ThreadWorkers(loop), lambda name: instructions.get(name, ""))
+    dispatcher = Dispatcher(loop, backend, types, pool, ThreadWorkers(loop), instructions.get)
     return Pump(secrets.token_hex(8), backend, topology, books, router, dispatcher, primitives, on_event, on_progress)

@@ -15,9 +15,12 @@ ALONE_FROM = 2
 
 def claim_ready(store: Store, pump: str, room: Mapping[str, int], most: int) -> list[Claim]:
     """Lease up to `most` ready messages to `pump`, at most `room[name]` of each listener."""
+    ready = store.take_ready(room, most)
+    if max([thread.deliveries for thread in ready], default=0) < ALONE_FROM:
+        return [_claim(pump, thread) for thread in ready]
     claims: list[Claim] = []
     rest: list[Thread] = []
-    for thread in store.take_ready(room, most):
+    for thread in ready:
         alone = thread.deliveries >= ALONE_FROM or (claims and claims[0].deliveries >= ALONE_FROM)
         if rest or (claims and alone):
             rest.append(thread)

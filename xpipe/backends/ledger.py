@@ -19,6 +19,7 @@ from xpipe.core.messages import (
     DeadLetter,
     Event,
     Injection,
+    Join,
     Message,
     Send,
     Step,
@@ -49,25 +50,18 @@ class Ledger(Scopes):
         late, unanswered, self.now = self.late, self.unanswered, now
         refused = {}
         for position, step in enumerate(finished):
-            reason = self.refusal(pump, step)
-            if reason:
-                refused[position] = reason
+            thread = self.store.thread(step.thread)
+            if thread is None or thread.owner != pump or thread.fence != step.fence:
+                refused[position] = "stale"
+            elif not step.again and self._overfills(thread, step):
+                refused[position] = "slots"
             else:
-                self.commit(step)
+                self._commit(thread, step)
         self.expire()
         claims = claim_ready(self.store, pump, room, most) if self.store.is_enrolled(pump) else []
         due, events = self.store.next_due(), self.store.take_events(pump)
         counts = self.late - late, self.unanswered - unanswered, self.store.in_flight
         return Advanced(claims, events, refused, due, *counts)
-
-    def refusal(self, pump: str, step: Step) -> str:
-        """Why `pump` cannot commit `step`: stale, slots, or "" when it can."""
-        thread = self.store.thread(step.thread)
-        if thread is None or thread.owner != pump or thread.fence != step.fence:
-            return "stale"
-        if step.again:
-            return ""
-        return "slots" if self._overfills(thread, step) else ""
 
     def _overfills(self, thread: Thread, step: Step) -> bool:
         most = self.slots_per_thread
@@ -76,17 +70,17 @@ class Ledger(Scopes):
         answered = thread.parent if step.answer and not step.answer.fault else None
         if answered is not None and not answered.join and len(answered.slots) >= most:
             return True
-        targets = (self._target(send.binding) for send in step.sends)
-        return any(target is not None and len(target.slots) >= most for target in targets)
+        for send in step.sends:
+            target = self._target(send.binding)
+            if target is not None and len(target.slots) >= most:
+                return True
+        return False
 
     def _target(self, binding: Binding) -> Thread | None:
         """The thread that `binding` means, if there is one: an id bound from outside wins."""
         return self.store.thread(self.store.bound_id(binding.chain) or binding.thread)
 
-    def commit(self, step: Step) -> None:
-        """Apply `step`, which `refusal` has found nothing against."""
-        thread = self.store.thread(step.thread)
-        assert thread is not None
+    def _commit(self, thread: Thread, step: Step) -> None:
         thread.owner = ""
         thread.deliveries = 0
         thread.touched = self.now
@@ -131,19 +125,24 @@ class Ledger(Scopes):
 
     def _begin(self, thread: Thread, step: Step) -> bool:
         """Take over what the thread keeps; False when `step` goes on with a join that is over by now (B8)."""
-        join, terms = thread.join, step.join
-        if join is not None and terms is not None and join.terms.id == terms.id:
-            if not join.open:
-                return False
-            join.extend(terms)
-        elif terms is not None:
-            thread.join = JoinState(terms, thread)
-            if terms.is_awaited:
-                self.store.add_join(thread.join)
+        if step.join is not None and not self._take_over_join(thread, step.join):
+            return False
         if step.state is not None:
             thread.state = step.state
         if step.no_answer:
             thread.no_answer = True
+        return True
+
+    def _take_over_join(self, thread: Thread, terms: Join) -> bool:
+        join = thread.join
+        if join is not None and join.terms.id == terms.id:
+            if not join.open:
+                return False
+            join.extend(terms)
+        else:
+            thread.join = JoinState(terms, thread)
+            if terms.is_awaited:
+                self.store.add_join(thread.join)
         return True
 
     def _send_all(self, thread: Thread, step: Step) -> None:
@@ -209,7 +208,11 @@ class Ledger(Scopes):
             self._deliver(parent, answer.message)  # A6
 
     def _close(self, parent: Thread, call: str) -> bool:
-        return parent.open is not None and parent.open.pop(call, None) is not None
+        if parent.open is None or parent.open.pop(call, None) is None:
+            return False
+        if not parent.open:
+            parent.open = None  # An empty dictionary takes as much as a full one.
+        return True
 
     def _record_late(self, parent: Thread, data: bytes) -> None:
         self.late += 1

@@ -84,7 +84,7 @@ class ManagerBackend:
         assert place is not None
         self.address = manager_address.show(place)
         cross_host = not manager_address.is_local(place)
-        self.capabilities = Capabilities(True, False, cross_host, expiry=False, blocking=True)
+        self.capabilities = Capabilities(True, False, cross_host, expiry=False, blocking=True, remote=True)
         self._link = self._connect(place, timeout)
         if self._runtime is not None and self._process is not None:
             self._publish(self._runtime, self._process.pid)

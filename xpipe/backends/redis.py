@@ -80,7 +80,9 @@ class RedisBackend(RedisContent, RedisKeeping):
     @property
     def capabilities(self) -> Capabilities:
         expiry = self._link.ttl > 0
-        return Capabilities(cross_process=True, persistent=True, cross_host=True, expiry=expiry, blocking=True)
+        return Capabilities(
+            cross_process=True, persistent=True, cross_host=True, expiry=expiry, blocking=True, remote=True
+        )
 
     def __repr__(self) -> str:
         return f"RedisBackend({self._link.place})"

@@ -211,7 +211,7 @@ class MemoryStore:
             count = min(len(lane), room.get(name, 0), most - len(taken))
             if count <= 0:
                 continue
-            taken.extend(lane.popleft() for _ in range(count))
+            taken += [lane.popleft() for _ in range(count)]
             # What was served goes behind the others, even if it fills up again: none is starved when `most` is reached.
             del self.lanes[name]
             if lane:

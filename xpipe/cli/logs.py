@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import sys
@@ -17,8 +16,6 @@ from xpipe.config.spaces import PREFIX
 from xpipe.runtime import speech
 from xpipe.runtime.current import Where
 
-COLLECTING = 700, 10, 10
-"""As Python does it, for the code of users."""
 PRINTED = "print"
 """The name of the logger, in JSON, of what is printed."""
 
@@ -121,7 +118,6 @@ def taken_in() -> Iterator[None]:
         yield
         return
     Leaving.orderly = True
-    gc.set_threshold(*COLLECTING)
     take_in_records()
     speech.mark_records()
     _open_closed()

@@ -6,7 +6,9 @@ a tag may follow it after a `~` to tell instances apart: `greeter~2`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import cache
+from typing import Any
 
 _INITIATOR = 3
 """How many segments the chain of an initiator has."""
@@ -103,7 +105,12 @@ def thread_id(secret: bytes, chain: str) -> str:
 
     The same in every process that knows `secret`, and tells nothing about the chain to anyone who does not.
     """
+    digest = _hash()(chain.encode("utf-8", "surrogatepass"), digest_size=16, key=secret).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+
+
+@cache
+def _hash() -> Callable[..., Any]:
     from hashlib import blake2b  # Only here: it loads OpenSSL, and whoever just looks at chains needs none.
 
-    digest = blake2b(chain.encode("utf-8", "surrogatepass"), digest_size=16, key=secret).hexdigest()
-    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+    return blake2b

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -85,8 +86,9 @@ class PayloadTypes:
         self._names: dict[type, str] = {}
         self._classes: dict[str, type] = {}
         self._decoders: dict[str, Callable[[bytes], Any]] = {}
+        self._packed_decoders: dict[str, Callable[[bytes], Any]] = {}
         self._encode = msgspec.msgpack.Encoder().encode
-        self._plain: dict[type, bool] = {}
+        self._encoders: dict[type, tuple[str, Callable[[Any], bytes]]] = {}
         for cls, name in _unique_names([*SYSTEM_PAYLOADS, *classes]):
             self._names[cls] = name
             self._classes[name] = cls
@@ -117,35 +119,19 @@ class PayloadTypes:
     def encode(self, payload: Any) -> tuple[str, bytes]:
         """The type name and bytes of `payload`. Raises PayloadError naming the field that cannot be encoded."""
         cls = type(payload)
-        name = self._names.get(cls)
-        if name is None:
-            raise _unknown(cls.__name__, self._classes)
-        pack = _PACK.get(cls)
+        name, encode = self._encoders.get(cls) or self._encoder(cls)
         try:
-            packed = pack(payload, self.pack) if pack else payload
-            return name, self._encode(packed if self._is_plain(cls) else _with_offsets(packed))
+            return name, encode(payload)
         except (TypeError, OverflowError, UnicodeEncodeError, msgspec.MsgspecError, RecursionError) as error:
             raise PayloadError(_explain_encoding(name, payload, error)) from None
 
     def decode(self, name: str, data: bytes) -> Any:
         """The payload in `data`, an instance of the class called `name`. Raises PayloadError naming a wrong field."""
-        payload = self.decode_packed(name, data)
-        unpack = _UNPACK.get(type(payload))
-        return unpack(payload, self.unpack) if unpack else payload
+        return _decoded(self._decoders.get(name) or self._decoder(name), name, data)
 
     def decode_packed(self, name: str, data: bytes) -> Any:
         """As `decode`, but payloads inside a Buffer's or Sequence's payload stay Packed, or text or mapping."""
-        decode = self._decoders.get(name) or self._decoder(name)
-        try:
-            payload = decode(data)
-            mark = _MARK.get(type(payload))
-            return mark(payload, _as_packed) if mark else payload
-        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            raise PayloadError(f"{name}: {error}") from None
-        except MemoryError:
-            raise  # It says nothing about the payload.
-        except Exception as error:  # A user's __post_init__ may raise anything.
-            raise PayloadError(f"{name}: {type(error).__name__}: {error}") from None
+        return _decoded(self._packed_decoders.get(name) or self._packed_decoder(name), name, data)
 
     def pack(self, payload: Any) -> Any:
         """`payload` ready to stand inside another payload; text, mappings and None stay as they are."""
@@ -157,25 +143,62 @@ class PayloadTypes:
         """The inverse of `pack`."""
         return self.decode(packed.type, packed.data) if isinstance(packed, Packed) else packed
 
-    def _is_plain(self, cls: type) -> bool:
-        plain = self._plain.get(cls)
-        if plain is None:
-            plain = self._plain[cls] = cls in SYSTEM_PAYLOADS or not holds_datetime(cls)
-        return plain
+    def _encoder(self, cls: type) -> tuple[str, Callable[[Any], bytes]]:
+        name, pack, encode = self.name_of(cls), _PACK.get(cls), self._encode
+        if pack is not None:
+            encode = partial(_encode_packed, pack, self.pack, encode)
+        elif cls not in SYSTEM_PAYLOADS and holds_datetime(cls):
+            encode = partial(_encode_with_offsets, encode)
+        self._encoders[cls] = name, encode
+        return name, encode
 
     def _decoder(self, name: str) -> Callable[[bytes], Any]:
+        decode, nested = self._packed_decoder(name), _NESTED.get(self.class_of(name))
+        if nested is not None:
+            decode = partial(_decode_nested, decode, nested, self.unpack)
+        self._decoders[name] = decode
+        return decode
+
+    def _packed_decoder(self, name: str) -> Callable[[bytes], Any]:
         cls = self.class_of(name)
         try:
-            decoder: Callable[[bytes], Any] = msgspec.msgpack.Decoder(cls).decode
+            decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(cls).decode
         except (TypeError, NameError) as error:
             raise PayloadError(f"{name} cannot be a payload: {error}") from None
-        self._decoders[name] = decoder
-        return decoder
+        if cls in _NESTED:
+            decode = partial(_decode_nested, decode, _NESTED[cls], _as_packed)
+        self._packed_decoders[name] = decode
+        return decode
 
 
-def _with_offsets(payload: Any) -> Any:
-    """`payload` as plain data with its times as text: MessagePack's own times are UTC and would lose the offset."""
-    return msgspec.to_builtins(payload, builtin_types=(bytes, bytearray, memoryview))
+def _decoded(decode: Callable[[bytes], Any], name: str, data: bytes) -> Any:
+    try:
+        return decode(data)
+    except PayloadError:
+        raise  # It tells of a payload inside.
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise PayloadError(f"{name}: {error}") from None
+    except MemoryError:
+        raise  # It says nothing about the payload.
+    except Exception as error:  # A user's __post_init__ may raise anything.
+        raise PayloadError(f"{name}: {type(error).__name__}: {error}") from None
+
+
+def _decode_nested(
+    decode: Callable[[bytes], Any], convert_all: Callable[[Any, _Convert], Any], convert: _Convert, data: bytes
+) -> Any:
+    return convert_all(decode(data), convert)
+
+
+def _encode_packed(
+    pack: Callable[[Any, _Convert], Any], convert: _Convert, encode: Callable[[Any], bytes], payload: Any
+) -> bytes:
+    return encode(pack(payload, convert))
+
+
+def _encode_with_offsets(encode: Callable[[Any], bytes], payload: Any) -> bytes:
+    """`payload` with its times as text: MessagePack's own times are UTC and would lose the offset."""
+    return encode(msgspec.to_builtins(payload, builtin_types=(bytes, bytearray, memoryview)))
 
 
 def holds_datetime(cls: type) -> bool:
@@ -266,7 +289,7 @@ _PACK: Mapping[type, Callable[[Any, _Convert], Any]] = {
     BufferComplete: _map_results,
     SequenceComplete: _map_final,
 }
-_MARK = _UNPACK = {**_PACK, BufferComplete: _replace_results}
+_NESTED = {**_PACK, BufferComplete: _replace_results}
 
 
 def _unique_names(classes: Iterable[type]) -> Iterator[tuple[type, str]]:

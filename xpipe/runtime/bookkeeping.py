@@ -40,9 +40,9 @@ class Bookkeeping:
         self._in_flight = advanced.in_flight + sum(len(step.sends) for step in left)
         stats.late += advanced.late
         stats.unanswered += advanced.unanswered
-        told = log.isEnabledFor(DEBUG)
+        told, refused = log.isEnabledFor(DEBUG), advanced.refused
         for position, (step, hop) in enumerate(zip(steps, hops, strict=True)):
-            if position in advanced.refused:
+            if refused and position in refused:
                 continue
             if told:
                 tell_step(hop, step)
@@ -52,9 +52,9 @@ class Bookkeeping:
                 tell_of(hop, WARNING, "%s answered a call that has its answer; the second one is dropped", name)
             if step.again:
                 stats.retries += 1
-                continue
-            stats.hops += 1
-            stats.of(hop.claim.listener).done += 1
+            else:
+                stats.hops += 1
+                stats.of(hop.claim.listener).done += 1
 
     def note_failure(self, hop: Hop, step: Step) -> None:
         """Note the fault that `step` ends its thread with, if it does and the fault began here."""

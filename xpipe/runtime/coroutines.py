@@ -12,14 +12,9 @@ from contextvars import Context
 from typing import Any
 
 
-def begin(coroutine: Coroutine[Any, Any, Any], context: Context) -> Any:
-    """Run `coroutine` up to where it waits: what it waits for. Raises StopIteration with the result at its end."""
-    return context.run(coroutine.send, None)
-
-
 @types.coroutine
 def resume(coroutine: Coroutine[Any, Any, Any], context: Context, future: Any) -> Generator[Any, Any, Any]:
-    """Await the rest of a coroutine that `begin` left waiting for `future`; its result."""
+    """Await the rest of a coroutine that waits for `future` in `context`; its result."""
     while True:
         advance: Callable[[Any], Any]
         given: Any

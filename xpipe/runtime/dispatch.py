@@ -41,7 +41,7 @@ class Dispatcher:
         types: PayloadTypes,
         pool: Pool | None,
         threads: ThreadWorkers,
-        instructions: Callable[[str], str],
+        instructions: Callable[[str], str | None],
     ) -> None:
         self._loop = loop
         self._backend = backend
@@ -72,8 +72,8 @@ class Dispatcher:
             self._pool.drop_waiting()
             await self._pool.close()
 
-    def limit(self, room: dict[str, int], listeners: Topology) -> dict[str, int]:
-        """`room` bounded by what threads and worker processes can take."""
+    def limit(self, room: dict[str, int], listeners: Topology) -> None:
+        """Bound `room` by what threads and worker processes can take."""
         for listener in listeners:
             if listener.cpu_bound and self._pool is not None:
                 room[listener.name] = min(room[listener.name], self._pool.room(listener.name))
@@ -81,7 +81,6 @@ class Dispatcher:
                 # Without any thread left messages are claimed all the same, and told so: none waits for ever.
                 free = room[listener.name] if self._threads.exhausted else self._threads.room(listener.name)
                 room[listener.name] = min(room[listener.name], free)
-        return room
 
     def runs_on_loop(self, listener: Listener | None) -> bool:
         """Whether the handler of `listener` runs on the event loop."""
@@ -101,7 +100,7 @@ class Dispatcher:
         payload = self._types.decode(hop.message.type, hop.message.payload)
         metadata = self._metadata(hop)
         if listener.asynchronous:
-            return self._run_on_loop(hop, listener, partial(listener.handler, payload, metadata), settle)
+            return self._run_on_loop(hop, listener, payload, metadata, settle)
         call = partial(self._call, hop, listener.handler, payload, metadata)
         if listener.inline:
             hop.started = time.monotonic()
@@ -122,7 +121,7 @@ class Dispatcher:
             message.id,
             message.conversation,
             message.attempt,
-            self._instructions(claim.listener),
+            self._instructions(claim.listener) or "",
             partial(self._history, claim.thread, message.id),
         )
 
@@ -139,14 +138,12 @@ class Dispatcher:
             current.reset(token)
 
     def _run_on_loop(
-        self, hop: Hop, listener: Listener, call: Callable[[], Coroutine[Any, Any, Any]], settle: Settle
+        self, hop: Hop, listener: Listener, payload: Any, metadata: HandlerMetadata, settle: Settle
     ) -> Awaitable[None] | None:
         context = copy_context()
-        context.run(current.set, hop)
         hop.started = time.monotonic()
         try:
-            coroutine = call()
-            future = coroutines.begin(coroutine, context)
+            coroutine, future = context.run(_begin, hop, listener.handler, payload, metadata)
         except StopIteration as stop:
             settle(hop, self._encode(stop.value))
             return None
@@ -266,6 +263,15 @@ class Dispatcher:
 
         pooled = PoolTask(task, listener.timeout, done, history)
         pool.submit(pooled)
+
+
+def _begin(
+    hop: Hop, handler: Callable[..., Coroutine[Any, Any, Any]], payload: Any, metadata: HandlerMetadata
+) -> tuple[Coroutine[Any, Any, Any], Any]:
+    """Run `handler` up to where it waits: its coroutine and what it waits for. Raises StopIteration at its end."""
+    current.set(hop)
+    coroutine = handler(payload, metadata)
+    return coroutine, coroutine.send(None)
 
 
 def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:

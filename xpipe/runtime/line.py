@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -16,21 +17,24 @@ class Line:
 
     def __init__(self, blocking: bool) -> None:
         self.blocking = blocking
-        self._thread = ThreadPoolExecutor(1, "xpipe-backend") if blocking else None
+        # An executor would make two futures for each call, each with its lock: most of what a short call takes.
+        self._calls: SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     async def call(self, method: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
-        """What `method` returns or raises."""
-        if self._thread is None:
+        """What `method` returns or raises. A call that is cancelled here may still be carried out."""
+        if not self.blocking:
             return method(*args, **options)
-        answer = asyncio.wrap_future(self._thread.submit(method, *args, **options))
-        # A call that is cancelled here may still be carried out: what it did must not be lost. Who cancels it does not
-        # wait for its end, so an error of it is no news to anybody.
-        answer.add_done_callback(_take_note)
-        return await asyncio.shield(answer)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="xpipe-backend", daemon=True)
+            self._thread.start()
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._calls.put((answer, lambda: method(*args, **options)))
+        return await answer
 
     async def unbroken(self, work: Coroutine[Any, Any, R]) -> R:
         """What `work` returns or raises, made of calls. Whoever is cancelled meanwhile waits for its end first."""
-        if self._thread is None:
+        if not self.blocking:
             return await work  # It never waits.
         task = asyncio.ensure_future(work)
         try:
@@ -42,9 +46,28 @@ class Line:
     def close(self) -> None:
         """Let the thread end after the calls that were made."""
         if self._thread is not None:
-            self._thread.shutdown(wait=True)
+            self._calls.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _serve(self) -> None:
+        while (one := self._calls.get()) is not None:
+            answer, call = one
+            try:
+                result = call()
+            except BaseException as error:
+                _tell(answer, answer.set_exception, error)
+            else:
+                _tell(answer, answer.set_result, result)
+            del one, answer, call  # An idle thread holds on to nothing.
 
 
-def _take_note(answer: asyncio.Future[R]) -> None:
-    if not answer.cancelled():
-        answer.exception()
+def _tell(answer: asyncio.Future[Any], settle: Callable[[Any], None], outcome: Any) -> None:
+    def tell() -> None:
+        if not answer.done():  # Whoever cancelled the call does not wait for its end.
+            settle(outcome)
+
+    try:
+        answer.get_loop().call_soon_threadsafe(tell)
+    except RuntimeError:
+        return  # The loop is closed: nobody waits any more.

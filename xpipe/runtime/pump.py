@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -23,19 +21,19 @@ from xpipe.ports import Advanced, SharedBackend
 from xpipe.runtime import speech
 from xpipe.runtime.bookkeeping import Bookkeeping, tell_claim
 from xpipe.runtime.dispatch import Dispatcher
-from xpipe.runtime.hop import Hop
+from xpipe.runtime.hop import Hop, Place
 from xpipe.runtime.line import Line
 from xpipe.runtime.primitives.base import Primitive
 from xpipe.runtime.responses import Failure, Outgoing
+from xpipe.runtime.room import BATCH, Room
 from xpipe.runtime.router import Router
 from xpipe.runtime.topology import Topology
 from xpipe.runtime.watchdog import Watchdog
 
 log = logging.getLogger("xpipe.pump")
 
-BATCH = 256
-CONCURRENCY = 1_000
-"""Handlers of one listener at once, unless its `concurrency` says otherwise."""
+EARLY = BATCH // 2
+"""So many steps are committed before the queue is through, if another process does that meanwhile."""
 MAX_TURN = 0.005
 """Seconds of handling after which the event loop gets a chance: timers, signals, workers."""
 MAX_IDLE_RUNNERS = 32
@@ -73,7 +71,7 @@ class Pump:
         self._queue: deque[Hop] = deque()
         self._steps: list[Step] = []
         self._hops: list[Hop] = []
-        self._running: dict[str, int] = {}
+        self._room = Room(topology, dispatcher, primitives)
         self._claimed: dict[str, Hop] = {}
         self._idle: list[asyncio.Future[None]] = []
         self._runners: set[asyncio.Task[None]] = set()
@@ -82,17 +80,18 @@ class Pump:
         self._closed = False
         self._advancing: asyncio.Task[None] | None = None
         self.line = Line(backend.capabilities.blocking)
+        self._early = EARLY if backend.capabilities.remote else BATCH + 1
         self._news = True
         self._timer: asyncio.TimerHandle | None = None
         self._turn_began = 0.0
-        self._host, self._pid = socket.gethostname(), os.getpid()
+        self._place = Place()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchdog = Watchdog(asyncio.get_running_loop(), self._on_loop)
 
     @property
     def under_way(self) -> int:
         """Messages this pump has claimed and not finished."""
-        return sum(self._running.values())
+        return self._room.under_way
 
     @property
     def is_busy(self) -> bool:
@@ -102,11 +101,11 @@ class Pump:
     @property
     def running(self) -> dict[str, int]:
         """How many messages of each busy listener are under way."""
-        return dict(self._running)
+        return dict(self._room.running)
 
     def able_to_claim(self, listeners: Iterable[str]) -> list[str]:
         """Those of `listeners` of which this pump could claim a message now."""
-        room = self._room() if self._claiming else {}
+        room = self._room.free() if self._claiming else {}
         return [name for name in listeners if room.get(name, 0) > 0]
 
     async def inject(self, messages: Sequence[Injection], cursor: Cursor | None = None) -> list[str]:
@@ -167,7 +166,7 @@ class Pump:
 
     def _on_loop(self) -> str:
         """The listeners one of whose handlers may be what blocks the event loop."""
-        handlers = [name for name in list(self._running) if name not in self._primitives]
+        handlers = [name for name in list(self._room.running) if name not in self._primitives]
         return " or ".join(name for name in handlers if self._dispatcher.runs_on_loop(self._topology.get(name)))
 
     def _runner_ended(self, runner: asyncio.Task[None]) -> None:
@@ -195,6 +194,8 @@ class Pump:
         self._turn_began = time.monotonic()
         while not self._closed:
             while self._queue and not self._turn_is_over():
+                if len(self._steps) >= self._early and self._advancing is None:
+                    break
                 rest = self._begin(self._queue.popleft())
                 if rest is not None:
                     await self._see_through(rest)
@@ -253,14 +254,12 @@ class Pump:
 
     async def _advance(self) -> None:
         steps, hops = self._steps, self._hops
-        # Until a batch is through, threads and workers have not got all of it: what room they have is not known.
-        through = not self._queue
-        self._steps, self._hops, self._news = [], [], not through
-        now = time.time()
-        for hop in hops:
-            self._count_out(hop.claim.listener)
-        room = self._room() if self._claiming and through else {}
-        advanced = await self._exchange(steps, room, now)
+        # What is not through may leave out listeners that have work.
+        self._steps, self._hops, self._news = [], [], bool(self._queue)
+        now, most = time.time(), BATCH - len(self._queue)
+        self._room.give_back(hop.claim.listener for hop in hops)
+        room = self._room.free({hop.claim.listener for hop in self._queue}) if self._claiming else {}
+        advanced = await self._exchange(steps, room, most, now)
         self._books.count(advanced, steps, hops, self._steps)
         for position, reason in advanced.refused.items():
             self._refused(hops[position], reason)
@@ -269,11 +268,11 @@ class Pump:
         for claim in advanced.claims:
             hop = self._claimed[claim.thread] = Hop(claim, claimed_message(claim))
             self._queue.append(hop)
-            self._count_in(claim.listener)
             if told:
                 tell_claim(hop)
-        self._news = self._news or len(advanced.claims) == BATCH
-        if self._topology.gone and not (self._running or self.line.blocking or self._backend.load().in_flight):
+        self._room.take(claim.listener for claim in advanced.claims)
+        self._news = self._news or len(advanced.claims) == most
+        if self._topology.gone and not (self._room.running or self.line.blocking or self._backend.load().in_flight):
             self._topology.gone.clear()  # Nothing for them can still come.
         self._set_timer(advanced.due, now)
         self._on_progress()
@@ -293,47 +292,29 @@ class Pump:
             self._dispatcher.cancel(hop, self._settle)
 
     def _drop(self, hop: Hop) -> None:
-        self._count_out(hop.claim.listener)
+        self._room.give_back([hop.claim.listener])
         self.wake()
         self._on_progress()
 
-    async def _exchange(self, steps: list[Step], room: dict[str, int], now: float) -> Advanced:
+    async def _exchange(self, steps: list[Step], room: dict[str, int], most: int, now: float) -> Advanced:
         """One call of the backend at a time; while it blocks, other runners handle what is in the queue."""
         if not self.line.blocking:
-            return self._backend.advance(self.id, steps, room, BATCH, now)
+            return self._backend.advance(self.id, steps, room, most, now)
         self._advancing = asyncio.current_task()
         self._awake -= 1
         if self._queue:
             self._rouse()
         try:
-            return await self.line.call(self._backend.advance, self.id, steps, room, BATCH, now)
+            return await self.line.call(self._backend.advance, self.id, steps, room, most, now)
         finally:
             self._awake += 1
             self._advancing = None
-
-    def _count_in(self, listener: str) -> None:
-        self._running[listener] = self._running.get(listener, 0) + 1
-
-    def _count_out(self, listener: str) -> None:
-        self._running[listener] -= 1
-        if not self._running[listener]:
-            del self._running[listener]  # Listeners come and go, under ever new names.
-
-    def _room(self) -> dict[str, int]:
-        """How many messages of each listener may be claimed: its concurrency less what is under way."""
-        room = dict.fromkeys((*self._primitives, *self._topology.gone), BATCH)
-        running = self._running
-        for listener in self._topology:
-            name = listener.name
-            free = (listener.concurrency or CONCURRENCY) - running.get(name, 0)
-            room[name] = free
-        return self._dispatcher.limit(room, self._topology)
 
     def _refused(self, hop: Hop, reason: str) -> None:
         if reason == "slots":
             text = "a thread this hop writes to is full (limits.slots_per_thread, backend.max_slots_per_thread); "
             fault = self._router.fault(hop.claim, hop.message, "too_many_slots", f"{text}raise it or start another")
-            self._count_in(hop.claim.listener)
+            self._room.take([hop.claim.listener])
             self._finish(hop, self._fail(hop, fault))
 
     def _set_timer(self, due: float, now: float) -> None:
@@ -348,7 +329,11 @@ class Pump:
         if hop.revoked:
             self._drop(hop)
             return None
-        step = self._take_without_handler(hop)
+        primitive = self._primitives.get(hop.claim.listener)
+        if primitive is not None and hop.message.kind != DAMAGED:
+            step: Step | None = primitive.take(hop.claim, hop.message)
+        else:
+            step = self._router.admit(hop.claim, hop.message)
         if step is not None:
             self._books.note_failure(hop, step)
             self._finish(hop, step)
@@ -360,12 +345,6 @@ class Pump:
             self._settle(hop, Failure(error.code, str(error)))
             return None
 
-    def _take_without_handler(self, hop: Hop) -> Step | None:
-        primitive = self._primitives.get(hop.claim.listener)
-        if primitive is not None and hop.message.kind != DAMAGED:
-            return primitive.take(hop.claim, hop.message)
-        return self._router.admit(hop.claim, hop.message)
-
     def _settle(self, hop: Hop, outcome: list[Outgoing] | Failure) -> None:
         """The handler of `hop` ended: decide its step. Called once for each hop."""
         speech.end(hop)
@@ -373,24 +352,24 @@ class Pump:
             self._drop(hop)
             return
         try:
-            step = self._decide(hop, outcome)
+            step = self._end_badly(hop, outcome) if isinstance(outcome, Failure) else self._end_well(hop, outcome)
         except Exception as error:  # Called from a thread's or worker's result, nobody else would hear of it.
             self.fail(error)
         else:
             self._finish(hop, step)
 
-    def _decide(self, hop: Hop, outcome: list[Outgoing] | Failure) -> Step:
-        if isinstance(outcome, Failure):
-            self.stats.timeouts += outcome.code == "timeout"
-            self.stats.workers_lost += outcome.code == "worker_lost"
-            fault = self._router.fault(
-                hop.claim, hop.message, outcome.code, outcome.text, outcome.traceback, outcome.causes
-            )
-            return self._fail(hop, fault, outcome.after)
-        step = self._router.route(hop.claim, hop.message, outcome)
+    def _end_well(self, hop: Hop, responses: list[Outgoing]) -> Step:
+        step = self._router.route(hop.claim, hop.message, responses)
         if step.failed:
             self._books.note_fault(hop, step)
         return step
+
+    def _end_badly(self, hop: Hop, failure: Failure) -> Step:
+        self.stats.timeouts += failure.code == "timeout"
+        self.stats.workers_lost += failure.code == "worker_lost"
+        code, text, traceback, causes = failure.code, failure.text, failure.traceback, failure.causes
+        fault = self._router.fault(hop.claim, hop.message, code, text, traceback, causes)
+        return self._fail(hop, fault, failure.after)
 
     def _fail(self, hop: Hop, fault: Fault, after: float | None = None) -> Step:
         hop.code = fault.code
@@ -401,9 +380,10 @@ class Pump:
 
     def _finish(self, hop: Hop, step: Step) -> None:
         self._claimed.pop(hop.claim.thread, None)
-        step.hop = hop.record(step, self._host, self._pid)
+        step.hop = hop.record(step, self._place)
         self._steps.append(step)
-        self._books.note_sends(step)
+        if step.sends:
+            self._books.note_sends(step)
         self._hops.append(hop)
         if not self._awake:
             self._rouse()

@@ -6,7 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 
 from xpipe.core import chains
@@ -32,6 +32,7 @@ from xpipe.core.messages import (
 from xpipe.core.payloads import Fault
 from xpipe.core.retry import ASKED, ASKED_AGAIN, REJECTED, RETRIED, WORKER_LOST
 from xpipe.runtime.responses import Outgoing
+from xpipe.runtime.routing import Routing
 from xpipe.runtime.topology import Topology
 
 MAX_DELIVERIES = 10
@@ -42,44 +43,6 @@ def message_ids() -> Callable[[], str]:
     """A source of ids that no other process shares: a random prefix and a count."""
     prefix, numbers = secrets.token_hex(6), count(1)
     return lambda: f"{prefix}-{next(numbers):x}"
-
-
-class _Segments:
-    """Free segments for the calls of a thread, one after the other; `open` are those of its open calls (A3)."""
-
-    __slots__ = ("_next", "_open", "_taken")
-
-    def __init__(self, open: Sequence[str]) -> None:
-        self._open = open
-        self._taken: set[str] | None = None
-        self._next: dict[str, int] = {}
-
-    def take(self, target: str) -> str:
-        """The first free segment for `target`, not free any more."""
-        if self._taken is None:
-            self._taken = set(self._open)
-        segment, number = chains.escape(target), self._next.get(target, 2)
-        while segment in self._taken:  # What was taken stays so: each number is looked at once.
-            segment = chains.instance(target, number)
-            number += 1
-        self._next[target] = number
-        self._taken.add(segment)
-        return segment
-
-
-@dataclass(slots=True)
-class _Routing:
-    """A step under construction."""
-
-    claim: Claim
-    message: Message
-    step: Step
-    fault: Fault | None = None
-    refused: list[tuple[str, str, Fault]] = field(default_factory=list)
-    segments: _Segments = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.segments = _Segments(self.claim.open)
 
 
 class Router:
@@ -136,7 +99,7 @@ class Router:
 
     def route(self, claim: Claim, message: Message, responses: Sequence[Outgoing]) -> Step:
         """The step for the responses of a handler that ended well (R1 to R9, R12, R13)."""
-        routing = _Routing(claim, message, Step(claim.thread, claim.fence, open_call(claim, message)))
+        routing = Routing(claim, message, Step(claim.thread, claim.fence, open_call(claim, message)))
         for response in responses:
             if response.to is None:
                 self._respond(routing, response)
@@ -144,7 +107,7 @@ class Router:
                 self._call(routing, response, response.to)
             if routing.fault is not None:
                 return self.fail(claim, message, routing.fault)
-        return self._tell_refused(routing) if routing.refused else routing.step
+        return self._tell_refused(routing, routing.refused) if routing.refused else routing.step
 
     def route_failure(self, claim: Claim, message: Message, fault: Fault, after: float | None = None) -> Step:
         """The step for a handler that failed (R10, R11). after: the pause that it asked for."""
@@ -223,7 +186,7 @@ class Router:
             )
         )
 
-    def _respond(self, routing: _Routing, response: Outgoing) -> None:
+    def _respond(self, routing: Routing, response: Outgoing) -> None:
         claim, message, step = routing.claim, routing.message, routing.step
         if not step.call:
             step.dropped += 1  # R3
@@ -241,12 +204,13 @@ class Router:
         except PayloadError as error:
             routing.fault = self.fault(claim, message, error.code, str(error))
             return
-        step.answer = self.answer(claim, message, type, payload, is_fault)
+        kind = FAULT if is_fault else RESPONSE
+        step.answer = Answer(step.call, self._reply(claim, message, step.call, kind, type, payload), is_fault)
         step.call = ""
         if is_fault:
             step.ends = step.failed = True  # R13
 
-    def _own_fault(self, routing: _Routing, response: Outgoing) -> tuple[str, bytes]:
+    def _own_fault(self, routing: Routing, response: Outgoing) -> tuple[str, bytes]:
         """A fault that a handler answers with, told where it happened as far as the handler left that out."""
         fault = self.types.decode(response.type, response.payload)
         self.types.decode("Fault", response.payload)
@@ -259,7 +223,7 @@ class Router:
         except Exception as error:  # A user's __post_init__ may raise anything.
             raise PayloadError(f"{response.type}: {type(error).__name__}: {error}") from None
 
-    def _call(self, routing: _Routing, response: Outgoing, to: str) -> None:
+    def _call(self, routing: Routing, response: Outgoing, to: str) -> None:
         claim, message = routing.claim, routing.message
         if to == claim.listener and self._topology.accepts(to, response.type):
             self._continue(routing, response)
@@ -269,13 +233,13 @@ class Router:
             return
         problem = self._topology.refusal(claim.listener, to, response.type)
         if problem is not None:
-            routing.refused.append((to, self.new_id(), self.fault(claim, message, *problem)))
+            routing.refuse(to, self.new_id(), self.fault(claim, message, *problem))
             return
         for target in self._topology.members(to):
             routing.step.sends.append(self._send(routing, response, target))
         routing.fault = self._too_wide(routing)
 
-    def _continue(self, routing: _Routing, response: Outgoing) -> None:
+    def _continue(self, routing: Routing, response: Outgoing) -> None:
         message, name = routing.message, routing.claim.listener
         routing.fault = self._over_limit(routing, response, deeper=0)
         own = Message(
@@ -292,12 +256,12 @@ class Router:
         )
         routing.step.own.append(encode_message(own))
 
-    def _send(self, routing: _Routing, response: Outgoing, target: str) -> Send:
+    def _send(self, routing: Routing, response: Outgoing, target: str) -> Send:
         claim, message = routing.claim, routing.message
         call = self.new_id()
         # The items and steps of a primitive must not meet those of an earlier one.
         alone = target in self._topology.primitives
-        segment = chains.instance(target, call) if alone else routing.segments.take(target)
+        segment = chains.instance(target, call) if alone else routing.segment(target)
         return self.request(claim, message, target, response.type, response.payload, segment, call=call)
 
     def request(
@@ -352,7 +316,7 @@ class Router:
         )
         return Send(call, chains.instance(target, tag), encode_message(request), binding)
 
-    def _over_limit(self, routing: _Routing, response: Outgoing, deeper: int = 1) -> Fault | None:
+    def _over_limit(self, routing: Routing, response: Outgoing, deeper: int = 1) -> Fault | None:
         limits, claim, message = self._limits, routing.claim, routing.message
         if response.to is not None and chains.depth(claim.chain) + deeper > limits.depth:
             text = f"the call chain would be longer than limits.depth ({limits.depth}); call less deep or raise it"
@@ -360,9 +324,11 @@ class Router:
         if message.hop + 1 > limits.hops:
             text = f"the message would be hop {message.hop + 1} of its path, over limits.hops ({limits.hops})"
             return self.fault(claim, message, "too_many_hops", f"{text}; end the loop or raise it")
-        return self.too_large(claim, message, response.type, response.payload)
+        if len(response.payload) > limits.payload_bytes:
+            return self.too_large(claim, message, response.type, response.payload)
+        return None
 
-    def _too_wide(self, routing: _Routing) -> Fault | None:
+    def _too_wide(self, routing: Routing) -> Fault | None:
         most = self._limits.fan_out
         if len(routing.step.sends) <= most:
             return None
@@ -377,11 +343,11 @@ class Router:
         text = f"{type} takes {len(payload)} bytes, over limits.payload_bytes ({most}); send less or raise it"
         return self.fault(claim, message, "payload_too_large", text)
 
-    def _tell_refused(self, routing: _Routing) -> Step:
+    def _tell_refused(self, routing: Routing, refused: Sequence[tuple[str, str, Fault]]) -> Step:
         claim, message = routing.claim, routing.message
         if not self._topology.accepts(claim.listener, "Fault"):
-            return self.fail(claim, message, routing.refused[0][2])  # F2
-        for target, call, fault in routing.refused:  # F1
+            return self.fail(claim, message, refused[0][2])  # F2
+        for target, call, fault in refused:  # F1
             type, payload = self.types.encode(replace(fault, origin=target))
             refusal = Message(
                 call,

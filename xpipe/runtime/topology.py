@@ -25,6 +25,8 @@ class Topology:
         self._listeners: dict[str, Listener] = {}
         self._groups: dict[str, list[str]] = {}
         self._accepted: dict[str, dict[str, bool]] = {}
+        self._faults: dict[str, bool] = {}
+        self._fine: set[tuple[str | None, str, str]] = set()
         self.gone: set[str] = set()
         self.primitives: set[str] = set(SYSTEM)
         for listener in listeners:
@@ -49,6 +51,7 @@ class Topology:
             raise ValueError(f"the name {listener.name!a} has characters that cannot be printed; take another name")
         if listener.name in self._listeners or listener.name in self._groups:
             raise ValueError(f"the listener {listener.name} exists already; unregister it or take another name")
+        self._fine.clear()
         self._listeners[listener.name] = listener
         self.gone.discard(listener.name)
         self._accepted[listener.name] = {}
@@ -59,6 +62,7 @@ class Topology:
 
     def remove(self, name: str) -> None:
         """Remove the listener `name`. Raises KeyError when there is none."""
+        self._fine.clear()
         listener = self._listeners.pop(name)
         del self._accepted[name]
         self.gone.add(name)
@@ -103,7 +107,10 @@ class Topology:
 
     def is_fault(self, type: str) -> bool:
         """Whether the type named `type` is a kind of Fault."""
-        return issubclass(self._types.class_of(type), Fault)
+        known = self._faults.get(type)
+        if known is None:
+            known = self._faults[type] = issubclass(self._types.class_of(type), Fault)
+        return known
 
     def is_sequence(self, name: str) -> bool:
         """Whether `name` is a listener that runs others in order: a fault of one of them is one of its own."""
@@ -120,6 +127,14 @@ class Topology:
 
     def refusal(self, caller: str | None, to: str, type: str) -> tuple[str, str] | None:
         """Why `caller`, None for outside, cannot send a `type` to `to`: fault code and sentence; None if it can."""
+        if (caller, to, type) in self._fine:
+            return None
+        problem = self._problem(caller, to, type)
+        if problem is None:
+            self._fine.add((caller, to, type))
+        return problem
+
+    def _problem(self, caller: str | None, to: str, type: str) -> tuple[str, str] | None:
         targets, who = self.members(to), caller or "a message from outside"
         if not targets:
             return "unknown_target", f"{who} sends to {to}, and there is no listener of that name{self._near(to)}"
