@@ -107,9 +107,33 @@ def test_a_commit_refreshes_what_it_touches(make_redis: Make, raw_redis: client.
     for key in touched:
         raw_redis.expire(key, 5)
 
+    drive.now += 500 / 20  # Until then they have as much life to spare.
     drive.commit(done(claim, own=[drive.own(claim)]))
 
     assert all(raw_redis.ttl(key) > 400 for key in touched)
+
+
+def test_what_a_commit_touches_lives_for_the_whole_ttl(make_redis: Make, raw_redis: client.Redis) -> None:
+    backend = make_redis("whole:", ttl=500)
+    drive = Driver(backend)
+    drive.inject("a")
+    age(raw_redis, "whole:", 20)
+    claim = drive.claim()
+    drive.now += 4.0
+    drive.commit(done(claim, own=[drive.own(claim)] * 2, sends=[drive.send(claim, "b")]))
+
+    kinds = ("thread", "buffer", "uuid", "chain", "conversation", "members", "mailbox")
+    found = {key for key in keys(raw_redis, "whole:") if key.startswith(tuple(f"{kind}:" for kind in kinds))}
+    lives = {key: raw_redis.pttl(f"whole:{key}") for key in found}
+    assert {key.partition(":")[0] for key in found} == set(kinds)
+    assert min(lives.values()) >= 500_000, lives
+
+
+def age(raw: client.Redis, prefix: str, seconds: int) -> None:
+    """Have all keys expire earlier by so much."""
+    for key in keys(raw, prefix):
+        if raw.ttl(f"{prefix}{key}") > 0:
+            raw.expire(f"{prefix}{key}", raw.ttl(f"{prefix}{key}") - seconds)
 
 
 def test_upkeep_renews_running_conversations_and_clears_up_after_expired_ones(

@@ -112,7 +112,8 @@ class SQLiteBackend:
         return self._ledger.secret
 
     def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
-        with self._transaction():
+        with self._transaction() as store:
+            store.look_up(_threads_of(finished))
             advanced = self._ledger.exchange(pump, finished, room, most, now)
             self._file.has_seen(pump)
         return advanced
@@ -387,3 +388,11 @@ class SQLiteBackend:
             return self._read.identity() is not None
         except BackendError:
             return False
+
+
+def _threads_of(steps: Sequence[Step]) -> Iterator[str]:
+    """The threads that `steps` go on with or send to, unless their ids are bound from outside."""
+    for step in steps:
+        yield step.thread
+        for send in step.sends:
+            yield send.binding.thread

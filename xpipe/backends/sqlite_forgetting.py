@@ -60,16 +60,3 @@ def clear_slots(database: sqlite3.Connection, counters: Counters) -> None:
     counters.slots -= gone
     counters.buffers -= emptied
     counters.loose = 0
-
-
-def clear_loose(database: sqlite3.Connection, counters: Counters, id: str) -> bool:
-    """Forget the slots recorded under an id that no thread has; whether there were any."""
-    row = database.execute("SELECT n, slots FROM loose WHERE id = ?", (id,)).fetchone()
-    if row is None:
-        return False
-    database.execute("DELETE FROM slots WHERE thread = ?", row[:1])
-    database.execute("DELETE FROM loose WHERE n = ?", row[:1])
-    counters.slots -= row[1]
-    counters.buffers -= 1
-    counters.loose -= 1
-    return True

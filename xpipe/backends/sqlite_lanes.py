@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from xpipe.backends.sqlite_records import FIXED, MOVING, Counters, Row, StoredThread
+from xpipe.backends.sqlite_records import Counters, Row, StoredThread
 
-_SELECT_READY = f"SELECT {FIXED}, {MOVING} FROM threads WHERE listener = ? AND ready IS NOT NULL ORDER BY ready LIMIT ?"
+_SELECT_READY = "SELECT n FROM threads WHERE listener = ? AND ready IS NOT NULL ORDER BY ready LIMIT ?"
 
 
 class Lane:
@@ -28,10 +28,13 @@ class Lane:
 
 
 class Lanes:
-    """`read` makes a thread of a row, `flush` writes all that moved."""
+    """`read` finds the threads of these numbers, `flush` writes all that moved."""
 
     def __init__(
-        self, database: sqlite3.Connection, read: Callable[[Row], StoredThread], flush: Callable[[], None]
+        self,
+        database: sqlite3.Connection,
+        read: Callable[[Sequence[int]], list[StoredThread]],
+        flush: Callable[[], None],
     ) -> None:
         self._database = database
         self._read = read
@@ -83,12 +86,9 @@ class Lanes:
         taken: list[StoredThread] = []
         if lane.stored:
             self._moved = True
-            rows = self._database.execute(
-                _SELECT_READY,
-                (lane.name, min(count, lane.stored)),
-            ).fetchall()
+            rows = self._database.execute(_SELECT_READY, (lane.name, min(count, lane.stored))).fetchall()
             lane.stored -= len(rows)
-            taken = [self._read(row) for row in rows]
+            taken = self._read([n for (n,) in rows])
         while len(taken) < count and lane.new:
             taken.append(lane.new.popleft())
         for thread in taken:

@@ -19,11 +19,16 @@ _decode_open = msgspec.msgpack.Decoder(dict[str, str]).decode
 Row = tuple[Any, ...]
 
 FIXED = "n, id, conversation, parent, chain, listener, caller, place"
-MOVING = (
-    "attempt, call, deliveries, failed, fence, mailbox, no_answer, open, owner, pending, state, ready, "
-    "slots, bytes, joined, touched, due"
-)
+BUSY = "call, fence, mailbox, open, owner, pending, slots, bytes, touched"
+"""What every hop changes; no index knows of it."""
+CALM = "attempt, deliveries, failed, no_answer, state, ready, joined, due"
+THREAD = f"{FIXED}, {BUSY}, {CALM}"
 SELECT_PUMPS = "SELECT id, host, pid, started, expires, serves FROM pumps ORDER BY rowid"
+
+
+def marks(count: int) -> str:
+    """The places of `count` values in a statement."""
+    return ", ".join("?" * count)
 
 
 def pump_of(row: Row) -> PumpRecord:
@@ -61,7 +66,7 @@ class Slots:
 
 
 class StoredThread(Thread):
-    """`saved` is what its row in the file says of all that moves, None while there is no row."""
+    """`saved` is what its row in the file says, the columns BUSY and the columns CALM; None while there is no row."""
 
     __slots__ = ("conversation_n", "join_n", "n", "parent_n", "ready", "saved", "store")
 
@@ -74,7 +79,7 @@ class StoredThread(Thread):
         super().__init__(id, chain, listener, caller, None, None, place)  # type: ignore[arg-type]
         self.slots = Slots(store, self.n)
         self.ready: int | None = None
-        self.saved: Row | None = None
+        self.saved: tuple[Row, Row] | None = None
 
     @property
     def parent(self) -> Thread | None:
@@ -116,34 +121,40 @@ class StoredThread(Thread):
             self.index,
         )
 
-    def moving(self) -> Row:
-        """The row's columns MOVING."""
+    def busy(self) -> Row:
+        """The row's columns BUSY."""
+        slots = self.slots
         return (
-            self.attempt,
             self.call,
-            self.deliveries,
-            self.failed,
             self.fence,
             _encode(self.mailbox) if self.mailbox else None,
-            self.no_answer,
             _encode(self.open) if self.open else None,
             self.owner,
             self.pending,
+            slots.count,
+            slots.bytes,
+            self.touched,
+        )
+
+    def calm(self) -> Row:
+        """The row's columns CALM."""
+        return (
+            self.attempt,
+            self.deliveries,
+            self.failed,
+            self.no_answer,
             self.state,
             self.ready,
-            self.slots.count,
-            self.slots.bytes,
             self.join_n,
-            self.touched,
             self.due,
         )
 
-    def move(self, row: Row) -> None:
+    def move(self, busy: Row, calm: Row) -> None:
         """Take over what a row says. Raises a MsgspecError when it is damaged."""
-        self.saved = row
-        self.attempt, self.call, self.deliveries, failed, self.fence, mailbox, no_answer, open, *rest = row
-        self.owner, self.pending, self.state, self.ready, *rest = rest
-        self.slots.count, self.slots.bytes, self.join_n, self.touched, self.due = rest
+        self.saved = busy, calm
+        self.call, self.fence, mailbox, open, self.owner, self.pending, *rest = busy
+        self.slots.count, self.slots.bytes, self.touched = rest
+        self.attempt, self.deliveries, failed, no_answer, self.state, self.ready, self.join_n, self.due = calm
         self.failed, self.no_answer = bool(failed), bool(no_answer)
         self.mailbox = mailbox_of(mailbox)
         self.open = open_calls_of(open)

@@ -19,6 +19,11 @@ APPLICATION_ID = 0x78706970
 VERSION = 4
 POLL = 0.005
 
+# The sqlite3 module looks for an adapter of each bytes, bool and None that it binds, and is slow to find none.
+sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(bool, int)
+sqlite3.register_adapter(type(None), lambda nothing: nothing)
+
 # Threads go by number inside the file: small keys, in the order of creation. A conversation has the number of its
 # initiator. `ready` is the place in the queue of the listener; `joined` the join that the thread waits for or had.
 _TABLES = """
@@ -46,15 +51,14 @@ CREATE TABLE threads (
     conversation INTEGER NOT NULL,
     parent INTEGER,
     chain TEXT NOT NULL, listener TEXT NOT NULL, caller TEXT NOT NULL, place INTEGER NOT NULL,
-    attempt INTEGER NOT NULL, call TEXT NOT NULL, deliveries INTEGER NOT NULL, failed INTEGER NOT NULL,
-    fence INTEGER NOT NULL, mailbox BLOB, no_answer INTEGER NOT NULL, open BLOB, owner TEXT NOT NULL,
-    pending INTEGER NOT NULL, state BLOB NOT NULL, ready INTEGER, slots INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    joined INTEGER, touched REAL NOT NULL, due REAL NOT NULL
+    call TEXT NOT NULL, fence INTEGER NOT NULL, mailbox BLOB, open BLOB, owner TEXT NOT NULL,
+    pending INTEGER NOT NULL, slots INTEGER NOT NULL, bytes INTEGER NOT NULL, touched REAL NOT NULL,
+    attempt INTEGER NOT NULL, deliveries INTEGER NOT NULL, failed INTEGER NOT NULL, no_answer INTEGER NOT NULL,
+    state BLOB NOT NULL, ready INTEGER, joined INTEGER, due REAL NOT NULL
 );
 CREATE INDEX threads_conversation ON threads (conversation);
 CREATE INDEX threads_ready ON threads (listener, ready) WHERE ready IS NOT NULL;
 CREATE INDEX threads_due ON threads (due) WHERE due > 0;
-CREATE INDEX threads_owner ON threads (owner) WHERE owner <> '';
 CREATE TABLE slots (thread INTEGER, at INTEGER, data BLOB NOT NULL, PRIMARY KEY (thread, at)) WITHOUT ROWID;
 CREATE TABLE hops (conversation INTEGER, n INTEGER, data BLOB NOT NULL, PRIMARY KEY (conversation, n)) WITHOUT ROWID;
 CREATE TABLE loose (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, slots INTEGER NOT NULL, bytes INTEGER NOT NULL);
@@ -123,6 +127,7 @@ def _connect_writer(path: Path, timeout: float, full: bool) -> sqlite3.Connectio
     connection = _connect(path, timeout)
     connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
     connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")  # 16 MB: a page is often written again before.
     connection.execute("PRAGMA cache_size = -16000")
     connection.execute("PRAGMA busy_timeout = 0")  # Who begins a transaction waits in a way of its own.
     return connection

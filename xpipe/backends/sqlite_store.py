@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from xpipe.backends import sqlite_outside as outside
 from xpipe.backends.records import Conversation, JoinState, Thread
 from xpipe.backends.sqlite_cache import SELECT_SLOT, SELECT_THREAD, Records
 from xpipe.backends.sqlite_events import Events
-from xpipe.backends.sqlite_forgetting import clear_loose, clear_slots, ended_before, first_settled, forget
+from xpipe.backends.sqlite_forgetting import clear_slots, ended_before, first_settled, forget
 from xpipe.backends.sqlite_lanes import Lanes
 from xpipe.backends.sqlite_orphans import Kind, remove
 from xpipe.backends.sqlite_records import (
@@ -49,7 +50,7 @@ _PUT_PUMP = (
 )
 _REPLACE_SLOT = "UPDATE slots SET data = ? WHERE thread = ? AND at = ?"
 _BYTES = "SELECT sum(length(data)) FROM slots WHERE thread = ?"
-_NO_THREAD = "NOT EXISTS (SELECT 1 FROM threads t WHERE t.id = bindings.uuid)"
+_RUNS = "conversation IN (SELECT n FROM conversations WHERE finish IS NULL)"
 
 
 class SQLiteStore(Records):
@@ -61,7 +62,7 @@ class SQLiteStore(Records):
         """Rises when another connection has written."""
         self._version = -1
         self._loaded = False
-        self._lanes = Lanes(database, self._of_row, self.flush)
+        self._lanes = Lanes(database, self.all_numbered, self.flush)
         self._events = Events(database)
         self._numbers: dict[str, int] = {}
         self._moved_numbers: set[str] = set()
@@ -242,23 +243,14 @@ class SQLiteStore(Records):
         thread = self.thread(id)
         if thread is not None:
             self.record(thread, data)
-            return
-        known = self._database.execute(
-            "UPDATE loose SET slots = slots + 1, bytes = bytes + ? WHERE id = ?", (len(data), id)
-        ).rowcount
-        if not known:
-            self.counters.number += 1
-            self.counters.loose += 1
-            self.counters.buffers += 1
-            self._database.execute("INSERT INTO loose VALUES (?, ?, 1, ?)", (self.counters.number, id, len(data)))
-        self._database.execute("INSERT INTO slots SELECT n, slots - 1, ? FROM loose WHERE id = ?", (data, id))
-        self.counters.slots += 1
+        else:
+            outside.append_loose(self._database, self.counters, id, data)
 
     def clear_thread(self, id: str) -> bool:
         """Forget the slots of a thread, unless its conversation runs; whether there were any."""
         thread = self.thread(id)
         if thread is None:
-            return clear_loose(self._database, self.counters, id)
+            return outside.clear_loose(self._database, self.counters, id)
         slots = thread.slots
         if not slots.count or not thread.conversation.ended:
             return False
@@ -272,22 +264,18 @@ class SQLiteStore(Records):
     def bound_id(self, chain: str) -> str | None:
         if not self.counters.bindings:
             return None
-        row = self._database.execute("SELECT uuid FROM bindings WHERE chain = ?", (chain,)).fetchone()
-        return row[0] if row else None
+        return outside.bound_id(self._database, chain)
 
     def bind(self, chain: str, uuid: str) -> None:
         """Bind two that are not bound."""
-        self._database.execute("INSERT INTO bindings (chain, uuid) VALUES (?, ?)", (chain, uuid))
-        self.counters.bindings += 1
+        outside.bind(self._database, self.counters, chain, uuid)
 
     def unbind(self, uuid: str) -> bool:
         """Undo a binding whose id no thread has."""
-        gone = self._database.execute(f"DELETE FROM bindings WHERE uuid = ? AND {_NO_THREAD}", (uuid,)).rowcount
-        self.counters.bindings -= gone
-        return gone == 1
+        return outside.unbind(self._database, self.counters, uuid)
 
     def unbind_all(self) -> None:
-        self.counters.bindings -= self._database.execute(f"DELETE FROM bindings WHERE {_NO_THREAD}").rowcount
+        outside.unbind_all(self._database, self.counters)
 
     # -- queues, events, joins, pumps
 
@@ -335,7 +323,7 @@ class SQLiteStore(Records):
 
     def claimed_by(self, pump: str) -> Iterable[Thread]:
         self.flush()
-        rows = self._database.execute(f"{SELECT_THREAD} WHERE owner = ? AND owner <> '' ORDER BY n", (pump,))
+        rows = self._database.execute(f"{SELECT_THREAD} WHERE owner = ? AND {_RUNS} ORDER BY n", (pump,))
         return [self._of_row(row) for row in rows.fetchall()]
 
     def is_enrolled(self, pump: str) -> bool:
@@ -386,7 +374,7 @@ class SQLiteStore(Records):
         self.counters.joins -= self._joins.close(join.n)
 
     def expired_joins(self, now: float) -> Iterable[JoinState]:
-        return self._joins.expired(self, now)
+        return self._joins.expired(self, now) if self.counters.joins else ()
 
     def next_due(self) -> float:
         expiry = self._joins.next_expiry() if self.counters.joins else 0.0

@@ -62,8 +62,8 @@ for at = 11, 10 + 2 * listeners, 2 do room[ARGV[at]] = tonumber(ARGV[at + 1]) en
 local expired, delayed = due_in(EXPIRIES), due_in(DELAYED, 'LIMIT', 0, PAGE)
 local events = read('LRANGE', inbox, given, -1)
 local refused = commit_all(first_step)
-expire_joins(expired)
-wake_delayed(delayed)
+if #expired > 0 or next(joins) then expire_joins(expired) end
+if #delayed > 0 then wake_delayed(delayed) end
 
 local claimed, descriptions = is_enrolled(pump) and claim_ready(pump, room, most) or {}, {}
 for at, t in ipairs(claimed) do descriptions[at] = described(t) end
@@ -73,5 +73,5 @@ local changes = given > 0 or #events > 0 or #claimed > 0 or #ARGV >= first_step
 if given > 0 then write('LTRIM', inbox, given, -1) end
 if changes then keep_answer(#events, claimed, refused) end
 local in_flight = flight_count()
-flush(pump)
+flush(pump, now)
 return {changes and 1 or 0, refused, descriptions, events, due(), tally.late, tally.unanswered, in_flight}

@@ -15,5 +15,5 @@ for _, id in ipairs(waiting) do output_fault(initiator, ARGV[10], id) end  -- C1
 set(conversation, 'verdict', CANCELLED)
 end_conversation(initiator)
 write('SET', mark, number, 'EX', MARKED)
-flush('')
+flush('', now)
 return {1}

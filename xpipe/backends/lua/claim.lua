@@ -1,4 +1,4 @@
--- Claiming, and handing back what was claimed.
+-- Claiming.
 
 local ALONE_FROM = 2  -- leases lost; such a message takes no others down with it
 
@@ -25,19 +25,4 @@ local function claim_ready(pump, room, most)
   return claimed
 end
 
-local function release(pump, lost)
-  local ids = read('ZRANGE', key('claimed', pump), 0, -1)
-  local released = 0
-  for _, id in ipairs(ids) do
-    local t = thread(id)
-    if t and t.owner == pump then
-      own(t, '')
-      set(t, 'deliveries', t.deliveries + lost)
-      make_ready(t, true)
-      released = released + 1
-    end
-  end
-  return released
-end
-
-return described, claim_ready, release
+return described, claim_ready

@@ -2,10 +2,10 @@
 
 -- Steps come as msgpack arrays, their bytes as strings (redis_wire.py).
 local function step_of(data)
-  local _, id, fence, call_id, sends, answer, own, again, delegated, join, tell_no_answer, ends, failed, state, dead,
-    due, cancels, hop = cmsgpack.unpack_limit(data, 17, 3)
+  local _, id, fence, call_id, sends, answer, to_itself, again, delegated, join, tell_no_answer, ends, failed, state,
+    dead, due, cancels, hop = cmsgpack.unpack_limit(data, 17, 3)
   return {
-    thread = id, fence = fence, call = call_id, sends = sends, answer = answer, own = own, again = again,
+    thread = id, fence = fence, call = call_id, sends = sends, answer = answer, own = to_itself, again = again,
     delegate = delegated, join = join, no_answer = tell_no_answer, ends = ends, failed = failed, state = state,
     dead = dead, due = due, cancels = cancels, hop = hop,
   }
@@ -43,7 +43,7 @@ local function overfills(t, step)
   return false
 end
 
-local function refusal(pump, step)
+local function refusal(step)
   local t = thread(step.thread)
   if not t or t.owner ~= pump or t.fence ~= step.fence then return 'stale' end
   if step.again == 0 and overfills(t, step) then return 'slots' end
@@ -130,7 +130,7 @@ local function commit_all(first)
   for at = first, #ARGV do steps[#steps + 1] = step_of(ARGV[at]) end
   fetch_all(steps)
   for at, step in ipairs(steps) do
-    local reason = refusal(pump, step)
+    local reason = refusal(step)
     if reason then
       refused[#refused + 1] = at - 1
       refused[#refused + 1] = reason
@@ -141,37 +141,4 @@ local function commit_all(first)
   return refused
 end
 
--- B6. `stored` are the ids of the joins whose time had passed before this commit.
-local function expire_joins(stored)
-  local due = {}
-  for id, join in pairs(joins) do
-    local at = join.expires
-    if at > 0 and at <= now then due[#due + 1] = join end
-  end
-  for _, id in ipairs(stored) do
-    local owner = read('HGET', JOINS, id)
-    local t = owner and thread(owner)
-    local join = t and t.join == id and join_of(t)
-    if join and join.open == 1 and not joins[id] then due[#due + 1] = join end
-  end
-  table.sort(due, function(one, other)
-    if one.expires ~= other.expires then return one.expires < other.expires end
-    return one.id < other.id
-  end)
-  for _, join in ipairs(due) do joined(join) end
-end
-
--- `ids` are the threads that were due before this commit, in the order of their times.
-local function wake_delayed(ids)
-  fetch_threads(ids)
-  for _, id in ipairs(ids) do
-    local t = thread(id)
-    if t and t.due ~= 0 then  -- Else it was cancelled, or has expired.
-      set(t, 'due', 0)
-      make_ready(t)
-    end
-  end
-  each_page(ids, function(...) move('ZREM', DELAYED, ...) end)
-end
-
-return commit_all, expire_joins, wake_delayed
+return commit_all

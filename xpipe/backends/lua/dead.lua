@@ -2,10 +2,6 @@
 
 local buried = {}
 
-local function bury(message, fault, told_of, id, attempts, at)
-  buried[#buried + 1] = {message, fault, told_of, id, attempts, at}
-end
-
 local function letter_data(letter, number)
   local message, fault, told_of, id, attempts, at = unpack(letter)
   return '\151' .. binary(message) .. binary(fault) .. pack(told_of and true or false) .. pack(id) .. pack(attempts)
@@ -13,7 +9,6 @@ local function letter_data(letter, number)
 end
 
 local function save_dead()
-  if #buried == 0 then return end
   local last, letters, times = number_in(COUNTERS, 'dead'), {}, {}
   local excess = read('HLEN', DEAD) + #buried - 10000
   local oldest = excess > 0 and read('ZRANGE', DEAD_TIMES, 0, excess - 1) or {}
@@ -29,4 +24,9 @@ local function save_dead()
   write('HINCRBY', COUNTERS, 'dead', #buried)
 end
 
-return bury, save_dead
+local function bury(message, fault, told_of, id, attempts, at)
+  if #buried == 0 then endings[#endings + 1] = save_dead end
+  buried[#buried + 1] = {message, fault, told_of, id, attempts, at}
+end
+
+return bury

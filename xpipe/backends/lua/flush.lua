@@ -37,27 +37,41 @@ local function save_results(join)
   write_all('HSET', key('results', join.thread.id), flat)
 end
 
-local function save_records()
+-- Whether this commit is the first one to touch `t` in a twentieth of the TTL (keys.lua), or its time is not known.
+-- Of a new thread only the slots may have been there.
+local function is_due(t, now)
+  if not t.before then return t.stored and t.stored > 0 end
+  return not now or math.floor(t.before / SPARE) ~= math.floor(now / SPARE)
+end
+
+local function save_records(now)
   for _, one in ipairs(dirty) do
     if not one.dropped then
-      write_string(one.key, one.data_of(one))
+      if one.data_of then
+        write_string(one.key, one.data_of(one))
+      else
+        write_string(key('thread', one.id), thread_data(one), one.before and not is_due(one, now))
+      end
       if one.results then save_results(one) end
-      if one.added then write_all('RPUSH', key('buffer', one.id), one.added) end
+      if one.added then append(key('buffer', one.id), one.added) end
       if one.calls_changed or one.gave_up then save_open(one) end
     end
   end
 end
 
 local function save_new_threads()
-  local ids, registry = {}, {}
+  local ids, registry, members = {}, {}, {}
   for _, t in ipairs(new_threads) do
+    local conversation = t.conversation
     write_string(key('chain', t.chain), t.id)
     write_string(key('uuid', t.id), t.chain)
-    write('RPUSH', key('members', t.conversation), t.id)
+    members[conversation] = members[conversation] or {}
+    table.insert(members[conversation], t.id)
     ids[#ids + 1] = t.id
     registry[#registry + 1] = t.id
     registry[#registry + 1] = t.chain
   end
+  for conversation, list in pairs(members) do append(key('members', conversation), list) end
   write_all('HSET', REGISTRY, registry)
   write_all('ZADD', THREADS, scored(new_threads, function(t) return t.seq end))
   if #ids > 0 and (read('HLEN', BOUND) > 0 or read('HLEN', LOOSE) > 0) then
@@ -91,7 +105,7 @@ local function save_conversations()
 end
 
 local function save_hops()
-  for id, list in pairs(hops) do write_all('RPUSH', key('hops', id), list) end
+  for id, list in pairs(hops) do append(key('hops', id), list) end
 end
 
 local function refresh_thread(t)
@@ -102,36 +116,43 @@ local function refresh_thread(t)
   if t.parked > 0 then expire(key('mailbox', t.id)) end
 end
 
-local function refresh()
-  local talks = {}
-  for _, one in ipairs(dirty) do
-    expire(one.key)
-    if one.results then expire(key('results', one.thread.id)) end
-    if one.data_of == thread_data then
-      talks[one.conversation] = true
-      if renewed[one.id] then refresh_thread(one) end
-    end
-  end
-  for id in pairs(talks) do
-    expire(key('conversation', id))
-    expire(key('members', id))
-    expire(key('hops', id))
-  end
+local function refresh_conversation(id)
+  expire(key('conversation', id))
+  expire(key('members', id))
+  expire(key('hops', id))
 end
 
-local function flush(pump)
+-- `made` are lists that were not there before; strings have got their life as they were written.
+local function refresh(made, now)
+  local talks = {}
+  for _, name in ipairs(made) do
+    if not lasts[name] then expire(name) end
+  end
+  for _, one in ipairs(dirty) do
+    if one.results then expire(key('results', one.thread.id)) end
+    if one.calls_changed then expire(key('open', one.id)) end
+    if not one.data_of and renewed[one.id] and is_due(one, now) then
+      refresh_thread(one)
+      talks[one.conversation] = true
+    end
+  end
+  for id in pairs(talks) do refresh_conversation(id) end
+end
+
+-- `now` is the time of what was done; without it all keys of the threads that were touched get their whole life.
+local function flush(pump, now)
   save_new_threads()
-  save_records()
+  save_records(now)
   for _, q in ipairs(queues) do save_queue(q) end
   save_conversations()
   save_hops()
-  save_dead()
+  for _, save in ipairs(endings) do save() end
   save_lanes()
   save_claims()
   save_news(pump)
   save_counters()
-  carry_out()
-  if ttl > 0 then refresh() end
+  local made = carry_out()
+  if ttl > 0 then refresh(made, now) end
 end
 
 return flush

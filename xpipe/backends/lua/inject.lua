@@ -45,5 +45,5 @@ fetch_starts(starts)
 for _, start in ipairs(starts) do inject(unpack(start, 1, 6)) end
 if ARGV[10] ~= '' then write('HSET', CURSORS, ARGV[9], ARGV[10]) end
 write('SET', mark, number, 'EX', MARKED)
-flush(known and pump or '')  -- A pump of another process, for whom `send` injects, is told too.
+flush(known and pump or '', now)  -- A pump of another process, for whom `send` injects, is told too.
 return {1}

@@ -1,4 +1,5 @@
--- Where things are. Every script begins with this part.
+-- Where things are. Every script begins with this part. What a part returns, the parts after it and the script use by
+-- the same names (redis_scripts.py).
 --
 -- Read by others: buffer:{thread} list of slots, chain:{chain} id, uuid:{id} chain.
 -- Of a thread: thread:{id} its record (layout.lua), mailbox:{id} list of its parked slots, open:{id} hash of its open
@@ -27,16 +28,29 @@
 -- ARGV: 1 the root's id, 2 the TTL in seconds (0: none), 3... what the script is called with.
 
 -- An error of Redis does not say which key is of the wrong type.
+local function fail(told, name)
+  error(string.find(told, 'WRONGTYPE', 1, true) and 'WRONGTYPE <' .. name .. '>' or told, 0)
+end
+
 local function call(...)
   local answer = redis.pcall(...)
-  if type(answer) ~= 'table' or not answer.err then return answer end
-  if string.find(answer.err, 'WRONGTYPE', 1, true) then error('WRONGTYPE <' .. select(2, ...) .. '>', 0) end
-  error(answer.err, 0)
+  if type(answer) == 'table' and answer.err then fail(answer.err, (select(2, ...))) end
+  return answer
 end
 
 local prefix = string.sub(KEYS[1], 1, -9)
-local root_id, ttl = ARGV[1], tonumber(ARGV[2])
-local lifetime = ARGV[2]  -- which need not be made a text for each key
+local root_id, ttl, lifetime = ARGV[1], tonumber(ARGV[2]), nil
+
+-- A commit gives the keys of a thread their whole life again if it is the first one to touch the thread in a twentieth
+-- of the TTL. They get as much to spare, so that they live for the TTL after the last one. In milliseconds.
+local SPARE = ttl / 20
+
+local function keep_for(seconds)
+  ttl, lifetime = seconds, string.format('%d', seconds * 1050)
+end
+
+keep_for(ttl)
+
 local PAGE = 1000  -- values in one command: Lua's stack is bounded
 local DAY = 86400
 
@@ -59,7 +73,7 @@ local SIZES, FLIGHTS = prefix .. 'sizes', prefix .. 'flights'
 
 -- What a flush or a restart without persistence has taken away must not be written to as if it were there.
 if root_id ~= '' and call('HGET', KEYS[1], 'root_id') ~= root_id then
-  return redis.error_reply('XPIPEGONE the organism is not there any more')
+  error('XPIPEGONE the organism is not there any more', 0)
 end
 
 -- No script fails after its first write: before it, those that do not keep their writes for the end (records.lua) see
@@ -75,11 +89,15 @@ local function is_whole(value)  -- a number that Redis can add to
   return value == '0' or (#value < 19 and string.find(value, '^%-?[1-9]%d*$') ~= nil)
 end
 
--- The whole number in a field of a hash, 0 for none.
-local function number_in(name, field)
-  local found = call('HGET', name, field) or '0'
+-- What was found in a field of a hash as a whole number, 0 for nothing.
+local function number_of(found, name, field)
+  if not found then return 0 end
   if not is_whole(found) then error('XPIPEDAMAGED <' .. name .. ' ' .. field .. '>', 0) end
   return tonumber(found)
+end
+
+local function number_in(name, field)
+  return number_of(call('HGET', name, field), name, field)
 end
 
 local function require_counters()
@@ -92,7 +110,7 @@ local function exact(value)  -- a time keeps its fraction
 end
 
 local function expire(name)
-  if ttl > 0 then redis.call('EXPIRE', name, lifetime) end  -- of any type
+  if ttl > 0 then redis.call('PEXPIRE', name, lifetime) end  -- of any type
 end
 
 local function each_page(list, visit)
@@ -135,3 +153,8 @@ end
 local function count(name, delta)
   if delta ~= 0 then call('HINCRBY', COUNTERS, name, delta) end
 end
+
+return fail, call, prefix, root_id, ttl, SPARE, lifetime, keep_for, PAGE, DAY, key, COUNTERS, LANES, THREADS, BOUND,
+  CONVERSATIONS, RUNNING, FINISHED, SETTLED, CURSORS, REGISTRY, JOINS, EXPIRIES, LOOSE, DEAD, DEAD_TIMES, DELAYED,
+  PUMPS, LEASES, LISTENING, SIZES, FLIGHTS, require_type, is_whole, number_of, number_in, require_counters, exact,
+  expire, each_page, exists, content, length_of, is_anothers, unbind, count

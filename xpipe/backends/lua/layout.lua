@@ -48,11 +48,11 @@ local function thread_of(data)
 end
 
 local function thread_data(t)
-  return pack({
+  return HEAD .. pack(
     t.conversation, t.parent, t.listener, t.caller, t.index, t.seq, t.attempt, t.call, t.deliveries, t.failed, t.fence,
     t.owner, t.pending, t.no_answer, t.state, t.join, t.head, t.parked, t.opens, t.bytes, t.chain, t.initial,
-    t.spilled, t.few and next(t.few) and t.few or false, t.touched, t.due,
-  })
+    t.spilled, t.few and next(t.few) and t.few or false, t.touched, t.due
+  )
 end
 
 local function conversation_of_data(data)

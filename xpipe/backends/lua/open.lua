@@ -12,9 +12,10 @@ if not found[1] then
   found, secret = {root, ARGV[6], layout, false}, ARGV[5]
 end
 if not tonumber(found[3] or 0) then error('XPIPEDAMAGED <' .. KEYS[1] .. ' layout>', 0) end
-if root == '' and tonumber(found[4] or '') then ttl, lifetime = tonumber(found[4]), found[4] end
+local kept = root == '' and tonumber(found[4] or '') or ttl
+keep_for(kept)
 if found[3] == layout and (root == '' or root == found[1]) then
   if root ~= '' then call('HSET', KEYS[1], 'ttl', ttl) end
   mend_pair(found[2], found[1])
 end
-return {tonumber(found[3] or 0), found[1], secret, found[2], ttl}
+return {tonumber(found[3] or 0), found[1], secret, found[2], kept}

@@ -17,7 +17,7 @@ end
 local function lane(name)
   if not lanes[name] then
     local list = key('ready', name)
-    lanes[name] = queue(list, read('LLEN', list))
+    lanes[name] = queue(list, read('LLEN', list), true)
   end
   return lanes[name]
 end
@@ -76,18 +76,6 @@ local function save_lanes()
   write_all('RPUSH', LANES, lane_names)
 end
 
--- Delayed threads ----------------------------------------------------------------------------------------------------
-
-local function delay(t, due)
-  set(t, 'due', due)
-  move('ZADD', DELAYED, exact(due), t.id)
-end
-
-local function undelay(t)
-  set(t, 'due', 0)
-  move('ZREM', DELAYED, t.id)
-end
-
 -- Events -------------------------------------------------------------------------------------------------------------
 
 local told, enrolled = {}, {}
@@ -121,7 +109,7 @@ end
 local function save_news(pump)
   local awake = {[pump] = true}
   for owner, inbox in pairs(told) do
-    write_all('RPUSH', key('inbox', owner), inbox)
+    append(key('inbox', owner), inbox, true)
     if not awake[owner] then wake(owner) end
     awake[owner] = true
   end
@@ -161,10 +149,10 @@ local function save_claims()
         removed[#removed + 1] = id
       end
     end
+    write_all('ZADD', key('claimed', pump), added)  -- First, as a set that runs empty is slow to fill again.
     write_all('ZREM', key('claimed', pump), removed)
-    write_all('ZADD', key('claimed', pump), added)
   end
 end
 
-return listed_lanes, make_ready, drop_ready, take_ready, save_lanes, delay, undelay, told, is_enrolled, tell_pump,
-  tell, save_news, own, save_claims
+return listed_lanes, make_ready, drop_ready, take_ready, save_lanes, told, is_enrolled, tell_pump, tell, save_news, own,
+  save_claims

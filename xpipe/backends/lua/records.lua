@@ -13,8 +13,8 @@ local function write(command, name, ...)
   writes[#writes + 1] = {command, name, ...}
 end
 
-local function write_all(command, name, values)
-  each_page(values, function(...) write(command, name, ...) end)
+local function write_all(command, name, values)  -- which are not to be changed any more
+  if #values > 0 then writes[#writes + 1] = {command, name, values = values} end
 end
 
 local is_moved = {}  -- by name the indexes by time that are written to
@@ -24,12 +24,61 @@ local function move(command, index, ...)
   write(command, index, ...)
 end
 
--- Strings are written together, at the end: one command whatever their number.
-local strings = {}
+local endings = {}  -- what else is to be done before the writes happen
 
-local function write_string(name, value)
-  strings[#strings + 1] = name
-  strings[#strings + 1] = value
+-- Strings are written together, at the end: where nothing expires in one command, whatever their number.
+local strings, stays = {}, {}
+
+-- `does_stay`: what is there has been given its life not long ago.
+local function write_string(name, value, does_stay)
+  local at = #strings
+  strings[at + 1] = name
+  strings[at + 2] = value
+  stays[at + 1] = does_stay or nil
+end
+
+local function write_strings()
+  if ttl == 0 then return each_page(strings, function(...) call('MSET', ...) end) end
+  for at = 1, #strings, 2 do
+    if stays[at] then
+      redis.call('SET', strings[at], strings[at + 1], 'KEEPTTL')
+    else
+      redis.call('SET', strings[at], strings[at + 1], 'PX', lifetime)
+    end
+  end
+end
+
+-- What goes to the ends of lists is written before all else. The answer tells whether it is a list, and whether it was
+-- there: nobody need ask before. If one is no list, the others become what they were.
+local appended, to_lists, lasts = {}, {}, {}
+
+-- `values` are not to be changed any more. `does_last`: the list never expires.
+local function append(name, values, does_last)
+  if #values == 0 then return end
+  lasts[name] = does_last
+  to_lists[#to_lists + 1] = name
+  appended[#appended + 1] = values
+end
+
+local function take_back(count)
+  for at = 1, count do call('RPOP', to_lists[at], #appended[at]) end
+end
+
+-- The names of the lists that were not there.
+local function write_lists()
+  local made = {}
+  for at, name in ipairs(to_lists) do
+    local values, length = appended[at], nil
+    for first = 1, #values, PAGE do
+      length = redis.pcall('RPUSH', name, unpack(values, first, math.min(first + PAGE - 1, #values)))
+      if type(length) == 'table' then
+        take_back(at - 1)
+        fail(length.err, name)
+      end
+    end
+    if length == #values then made[#made + 1] = name end
+  end
+  return made
 end
 
 local PROBES = {
@@ -43,10 +92,16 @@ local function carry_out()
     if one[1] == 'HINCRBY' then number_in(one[2], one[3]) end
     if probe and not seen[one[2]] then read(probe, one[2]) end
   end
+  local made = write_lists()
   for _, one in ipairs(writes) do
-    call(unpack(one))
+    if one.values then
+      each_page(one.values, function(...) call(one[1], one[2], ...) end)
+    else
+      call(unpack(one))
+    end
   end
-  each_page(strings, function(...) call('MSET', ...) end)
+  write_strings()
+  return made
 end
 
 -- Records: strings of msgpack values one after the other, see layout.lua -------------------------
@@ -71,8 +126,8 @@ end
 
 local queues = {}
 
-local function queue(name, stored)
-  local one = {key = name, stored = stored, taken = 0, first = {}, last = {}, head = 1}
+local function queue(name, stored, does_last)
+  local one = {key = name, lasts = does_last, stored = stored, taken = 0, first = {}, last = {}, head = 1}
   queues[#queues + 1] = one
   return one
 end
@@ -101,25 +156,28 @@ local function clear(q)
 end
 
 local function save_queue(q)
-  local from = #writes
   if q.taken > 0 then write('LTRIM', q.key, q.taken, -1) end
   if #q.first > 0 then write_all('LPUSH', q.key, q.first) end
   if q.head <= #q.last then
     local rest = {}
     for at = q.head, #q.last do rest[#rest + 1] = q.last[at] end
-    write_all('RPUSH', q.key, rest)
+    append(q.key, rest, q.lasts)
   end
-  return #writes > from
 end
 
 -- Counters -----------------------------------------------------------------------------------------------------------
 
 local slots_more, flights_more, sequence = 0, 0, nil
 local sizes, flights = {}, {}  -- by conversation; kept only where keys expire, to put the counters right then
+local counters = nil  -- as they are stored
+
+local function counter(name)
+  counters = counters or call('HMGET', COUNTERS, 'in_flight', 'slots', 'seq')
+  return number_of(counters[name == 'in_flight' and 1 or name == 'slots' and 2 or 3], COUNTERS, name)
+end
 
 local function next_number()
-  sequence = sequence or number_in(COUNTERS, 'seq')
-  sequence = sequence + 1
+  sequence = (sequence or counter('seq')) + 1
   return sequence
 end
 
@@ -134,24 +192,41 @@ local function add_flights(conversation, delta)
 end
 
 local function flight_count()
-  return number_in(COUNTERS, 'in_flight') + flights_more
+  return counter('in_flight') + flights_more
 end
 
+-- Adds to the numbers of conversations in the hash `name`.
 local function save_each(name, deltas)
+  local ids, sums = {}, {}
   for conversation, delta in pairs(deltas) do
-    if delta ~= 0 then write('HINCRBY', name, conversation, delta) end
+    if delta ~= 0 then ids[#ids + 1] = conversation end
   end
+  each_page(ids, function(...)
+    for _, stored in ipairs(read('HMGET', name, ...)) do
+      local id = ids[#sums / 2 + 1]
+      local number = number_of(stored, name, id) + deltas[id]
+      sums[#sums + 1] = id
+      sums[#sums + 1] = number
+    end
+  end)
+  write_all('HSET', name, sums)
 end
 
 local function save_counters()
-  if slots_more ~= 0 then write('HINCRBY', COUNTERS, 'slots', slots_more) end
-  if flights_more ~= 0 then write('HINCRBY', COUNTERS, 'in_flight', flights_more) end
-  if sequence then write('HSET', COUNTERS, 'seq', sequence) end
+  local sums = {}
+  local function add(name, number)
+    sums[#sums + 1] = name
+    sums[#sums + 1] = number
+  end
+  if slots_more ~= 0 then add('slots', counter('slots') + slots_more) end
+  if flights_more ~= 0 then add('in_flight', flight_count()) end
+  if sequence then add('seq', sequence) end
+  write_all('HSET', COUNTERS, sums)
   if ttl > 0 then
     save_each(SIZES, sizes)
     save_each(FLIGHTS, flights)
   end
 end
 
-return seen, read, write, write_all, is_moved, move, write_string, carry_out, dirty, touch, set, queues, queue, length,
-  take, clear, save_queue, next_number, add_slots, add_flights, flight_count, save_counters
+return seen, read, write, write_all, append, lasts, is_moved, move, write_string, carry_out, dirty, touch, set, queues,
+  queue, length, take, clear, save_queue, next_number, add_slots, add_flights, flight_count, save_counters, endings

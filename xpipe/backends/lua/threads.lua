@@ -1,21 +1,29 @@
--- Threads, conversations, joins: what the rules see of the records.
+-- Threads and conversations: what the rules see of the records.
 
 local threads, conversations, joins = {}, {}, {}
 local new_threads, new_conversations, ended = {}, {}, {}
-local renewed = {}  -- by id the threads of which more than a count has changed: all their keys live on
+local renewed = {}  -- by id the threads of which more than a count has changed: all their keys are to live on
 
-local function keep_thread(id, name, data)
-  seen[name] = true
-  local one = decoded(name, data, thread_of) or false
-  threads[id] = one
-  if one then one.id, one.key, one.data_of = id, name, thread_data end
+local function keep_thread(id, data)
+  local one = data and thread_of(data)
+  threads[id] = one or false
+  if one then one.id, one.before = id, one.touched end  -- `before` this commit
+end
+
+-- `found` is what is stored under `names`, false for nothing.
+local function keep_threads(ids, names, found)
+  local fine = pcall(function()
+    for at, data in ipairs(found) do keep_thread(ids[at], data) end
+  end)
+  if fine then return end
+  for at, data in ipairs(found) do decoded(names[at], data, thread_of) end
 end
 
 local function thread(id)
   if id == '' then return nil end
   if threads[id] == nil then
     local name = key('thread', id)
-    keep_thread(id, name, raw(name))
+    keep_threads({id}, {name}, {raw(name)})
   end
   return threads[id] or nil
 end
@@ -30,12 +38,11 @@ local function fetch_threads(ids)
       names[#names + 1] = key('thread', id)
     end
   end
-  for first = 1, #names, PAGE do
-    local last = math.min(first + PAGE - 1, #names)
-    for at, data in ipairs(call('MGET', unpack(names, first, last))) do
-      keep_thread(wanted[first + at - 1], names[first + at - 1], data)
-    end
-  end
+  local found = {}
+  each_page(names, function(...)
+    for _, data in ipairs(call('MGET', ...)) do found[#found + 1] = data end
+  end)
+  keep_threads(wanted, names, found)
   return wanted
 end
 
@@ -50,7 +57,7 @@ end
 -- With those that come later it has as many fields as its table has room for: one more would double that.
 local function new_thread(id, chain, listener, caller, parent, conversation, index, initial)
   local one = {
-    id = id, key = key('thread', id), data_of = thread_data, chain = chain,
+    id = id, chain = chain,
     listener = listener, caller = caller, parent = parent, conversation = conversation, index = index,
     seq = next_number(), attempt = 1, deliveries = 0, failed = 0, fence = 0, pending = 0, no_answer = 0, head = -1,
     parked = 0, opens = 0, spilled = 0, few = false, initial = initial, bytes = 0, call = '',
@@ -214,8 +221,8 @@ end
 
 local function open_calls(t)
   if t.spilled == 0 then return t.few or {} end
-  local found, stored = {}, t.gave_up and {} or read('HGETALL', key('open', t.id))
-  for at = 1, #stored, 2 do found[stored[at]] = stored[at + 1] end
+  local found, flat = {}, t.gave_up and {} or read('HGETALL', key('open', t.id))
+  for at = 1, #flat, 2 do found[flat[at]] = flat[at + 1] end
   for id, segment in pairs(t.calls or {}) do found[id] = segment or nil end
   for id, segment in pairs(t.few or {}) do found[id] = segment end
   return found
@@ -235,101 +242,7 @@ local function call_to(t, parent)
   return nil
 end
 
--- Joins --------------------------------------------------------------------------------------------------------------
-
-local function join_of(t)
-  if t.join == '' then return nil end
-  if t.joining == nil then
-    local name = key('join', t.id)
-    local one = stored(name, join_of_data) or false
-    t.joining = one
-    if one then one.key, one.data_of, one.results, one.thread = name, join_data, {}, t end
-  end
-  return t.joining or nil
-end
-
-local function begin_join(t, terms)
-  local id, total, joined, collect, expires, more, low, enough, spare = unpack(terms, 1, 9)
-  local is_awaited = collect or more ~= ''
-  write('UNLINK', key('join', t.id))
-  write('UNLINK', key('results', t.id))
-  t.joining = {
-    key = key('join', t.id), data_of = join_data, results = {}, thread = t, new = true,
-    id = id, total = total, missing = total, joined = joined, collect = collect and 1 or 0, expires = expires,
-    more = more, low = low, enough = enough, spare = spare, faults = 0, feeding = 0, more_at = -1,
-    open = is_awaited and 1 or 0,
-  }
-  touch(t.joining)
-  set(t, 'join', id)
-  if is_awaited then
-    joins[id] = t.joining
-    write('HSET', JOINS, id, t.id)
-    if expires > 0 then move('ZADD', EXPIRIES, exact(expires), id) end
-  end
-end
-
--- Goes on with an open join under `terms`, whose total counts further items.
-local function extend_join(join, terms)
-  local _, total, joined, collect, _, more, low, enough, spare = unpack(terms, 1, 9)
-  set(join, 'missing', join.missing + total - join.total)
-  set(join, 'total', total)
-  set(join, 'joined', joined)
-  set(join, 'collect', collect and 1 or 0)
-  set(join, 'more', more)
-  set(join, 'low', low)
-  set(join, 'enough', enough)
-  set(join, 'spare', spare)
-  set(join, 'feeding', 0)
-end
-
-local function is_decided(join)
-  local successes = join.total - join.missing - join.faults
-  return (join.enough > 0 and successes >= join.enough) or (join.spare >= 0 and join.faults > join.spare)
-end
-
-local function is_over(join)
-  return is_decided(join) or (join.missing == 0 and join.more == '')
-end
-
-local function is_hungry(join)
-  return join.more ~= '' and join.feeding == 0 and join.missing <= join.low
-end
-
-local function end_join(join)
-  joins[join.id] = nil
-  set(join, 'open', 0)
-  write('HDEL', JOINS, join.id)
-  if join.expires > 0 then move('ZREM', EXPIRIES, join.id) end
-end
-
-local function drop_join(t)
-  if t.join == '' then return end
-  local join = join_of(t)
-  if join and join.open == 1 then end_join(join) end
-  if join then join.dropped = true end
-  write('UNLINK', key('join', t.id))
-  write('UNLINK', key('results', t.id))
-  set(t, 'join', '')
-  t.joining = nil
-end
-
--- Whether `data` is the first result at `index`.
-local function record_result(join, index, data)
-  if join.missing == 0 or index < 0 or index >= join.total or join.results[index] then return false end
-  local is_begun = not join.new and join.missing < join.total
-  if is_begun and read('HEXISTS', key('results', join.thread.id), index) == 1 then return false end
-  touch(join)
-  join.results[index] = data
-  return true
-end
-
-local function count_result(join, is_fault)
-  set(join, 'missing', join.missing - 1)
-  if is_fault then set(join, 'faults', join.faults + 1) end
-end
-
 return threads, joins, new_threads, new_conversations, ended, renewed, thread, fetch_threads, parent_of, is_initiator,
-  new_thread, bindings, bound_id, fetch_bindings, conversation_of, new_conversation, slot_count, record, slot,
-  park, drop_first_message, message_count, drop_messages, open_call, set_call, close_call, close_calls,
-  open_calls, open_segments, call_to, join_of, begin_join, extend_join, is_over, is_hungry, end_join, drop_join,
-  record_result, count_result, hops, note_hop
+  new_thread, bindings, bound_id, fetch_bindings, conversation_of, new_conversation, slot_count, record, slot, park,
+  drop_first_message, message_count, drop_messages, open_call, set_call, close_call, close_calls, open_calls,
+  open_segments, call_to, hops, note_hop

@@ -1,0 +1,58 @@
+"""What is kept in a state file under ids that no thread may have: slots and bindings that came from outside."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from xpipe.backends.sqlite_records import Counters
+
+_NO_THREAD = "NOT EXISTS (SELECT 1 FROM threads t WHERE t.id = bindings.uuid)"
+
+
+def append_loose(database: sqlite3.Connection, counters: Counters, id: str, data: bytes) -> None:
+    """Append a slot under an id that no thread has."""
+    known = database.execute("UPDATE loose SET slots = slots + 1, bytes = bytes + ? WHERE id = ?", (len(data), id))
+    if not known.rowcount:
+        counters.number += 1
+        counters.loose += 1
+        counters.buffers += 1
+        database.execute("INSERT INTO loose VALUES (?, ?, 1, ?)", (counters.number, id, len(data)))
+    database.execute("INSERT INTO slots SELECT n, slots - 1, ? FROM loose WHERE id = ?", (data, id))
+    counters.slots += 1
+
+
+def clear_loose(database: sqlite3.Connection, counters: Counters, id: str) -> bool:
+    """Forget the slots recorded under an id that no thread has; whether there were any."""
+    row = database.execute("SELECT n, slots FROM loose WHERE id = ?", (id,)).fetchone()
+    if row is None:
+        return False
+    database.execute("DELETE FROM slots WHERE thread = ?", row[:1])
+    database.execute("DELETE FROM loose WHERE n = ?", row[:1])
+    counters.slots -= row[1]
+    counters.buffers -= 1
+    counters.loose -= 1
+    return True
+
+
+def bound_id(database: sqlite3.Connection, chain: str) -> str | None:
+    """The id that `chain` is bound to."""
+    row = database.execute("SELECT uuid FROM bindings WHERE chain = ?", (chain,)).fetchone()
+    return row[0] if row else None
+
+
+def bind(database: sqlite3.Connection, counters: Counters, chain: str, uuid: str) -> None:
+    """Bind two that are not bound."""
+    database.execute("INSERT INTO bindings (chain, uuid) VALUES (?, ?)", (chain, uuid))
+    counters.bindings += 1
+
+
+def unbind(database: sqlite3.Connection, counters: Counters, uuid: str) -> bool:
+    """Undo a binding whose id no thread has."""
+    gone = database.execute(f"DELETE FROM bindings WHERE uuid = ? AND {_NO_THREAD}", (uuid,)).rowcount
+    counters.bindings -= gone
+    return gone == 1
+
+
+def unbind_all(database: sqlite3.Connection, counters: Counters) -> None:
+    """Undo every binding whose id no thread has."""
+    counters.bindings -= database.execute(f"DELETE FROM bindings WHERE {_NO_THREAD}").rowcount
