@@ -9,6 +9,7 @@ import pytest
 
 from cli.bench import Bench
 from cli.stored import SQLITE
+from xpipe.cli.app import run_command_line
 
 TALKERS = """
 
@@ -187,3 +188,21 @@ def test_errors_are_records_too(bench: Bench, arguments: list[str]) -> None:
     (record,) = records(run.stderr.decode().splitlines())
     assert (record["level"], record["logger"]) == ("error", "xpipe")
     assert not record["message"].startswith("xpipe:")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["thread"], "xpipe: no such command 'thread'; did you mean 'threads' or 'dead'? See xpipe --help\n"),
+        (
+            ["threads", "--jsno"],
+            "xpipe: no such option: --jsno; did you mean --json or --jsonl? See xpipe threads --help\n",
+        ),
+        (["gc", "--xyz"], "xpipe: no such option: --xyz; see xpipe gc --help\n"),
+    ],
+)
+def test_a_name_that_nothing_has_is_told_with_those_like_it(
+    words: list[str], told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(words) == 2
+    assert capfd.readouterr().err == told

@@ -12,7 +12,8 @@ _SENTENCES = {
     sqlite3.SQLITE_BUSY: "other processes have kept it locked for too long; look for one that hangs, then run again",
     sqlite3.SQLITE_LOCKED: "other processes have kept it locked for too long; look for one that hangs, then run again",
     sqlite3.SQLITE_FULL: f"there is no room to write to it; make room on that disk and run again, {_LOST_NOTHING}",
-    sqlite3.SQLITE_READONLY: "it cannot be written to; give this user write access to the file and its folder",
+    sqlite3.SQLITE_READONLY: "it cannot be written to, which even reading takes with a write-ahead log; give this user "
+    "write access to the file and its folder",
     sqlite3.SQLITE_PERM: "access is denied; give this user read and write access to the file and its folder",
     sqlite3.SQLITE_AUTH: "access is denied; give this user read and write access to the file and its folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; make sure that this user may read and write it and its folder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any
@@ -17,6 +18,8 @@ from xpipe.core.errors import EXIT_OK, EXIT_USAGE
 
 _ClickUsageError: Any = typer.BadParameter.__bases__[0]
 """Typer brings its own click; this is the one it raises."""
+_NEAR = re.compile(r"(?:\. Did you mean| \(Possible options:) (.+?)[?)]$")
+"""How that one tells of names like the one given."""
 _WRITING = "Writing an organism"
 _RUNNING = "Running it"
 _INSIDE = "Looking into a backend, and tidying up"
@@ -101,4 +104,8 @@ def _usage(error: Any) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "xpipe"
     text = " ".join(str(error.format_message()).split()).rstrip(".")
-    return f"xpipe: {text[:1].lower()}{text[1:]}; see {command} --help"
+    said, near = text, ""
+    if match := _NEAR.search(text):
+        said, near = text[: match.start()], match[1].replace(", ", " or ")
+    hint = f"did you mean {near}? See" if near else "see"
+    return f"xpipe: {said[:1].lower()}{said[1:]}; {hint} {command} --help"

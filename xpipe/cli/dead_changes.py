@@ -9,6 +9,7 @@ from xpipe.cli import dead_options, looking
 from xpipe.cli.dead_options import parse_choice, parse_filter
 from xpipe.cli.location import Location, OrganismFile, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.pasting import resume_command
 from xpipe.cli.voice import tell
 from xpipe.core.errors import EXIT_FAULT, EXIT_OK
 
@@ -113,8 +114,9 @@ def _retry(change: Change) -> int:
         unserved = change.yes and outcome.count and not is_run(backend)
     outcome.tell(begun)
     if unserved:
-        organism, file = change.place.organism or "the organism", change.place.file or "ORGANISM.YAML"
-        tell(f"xpipe: nobody runs {organism} now; what is retried waits for `xpipe run {file} --resume`", "warning")
+        command = resume_command(change.place.file, change.place.overrides)
+        organism = change.place.organism or "the organism"
+        tell(f"xpipe: nobody runs {organism} now; what is retried waits for `{command}`", "warning")
     return EXIT_FAULT if outcome.problems else EXIT_OK
 
 

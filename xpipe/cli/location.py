@@ -136,13 +136,15 @@ _PARAMETERS: dict[str, Any] = {
 class Place(NamedTuple):
     """Which state is meant.
 
-    organism: its name and file, both "" where only a backend was named; listeners: the names that the file has.
+    organism: its name and file, both "" where only a backend was named; listeners: the names that the file has;
+    overrides: what --set puts in the place of what the file says.
     """
 
     config: BackendConfig
     organism: str = ""
     file: str = ""
     listeners: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
 
     @contextmanager
     def opened(self) -> Iterator[SharedBackend]:
@@ -212,7 +214,7 @@ def _place_of_file(file: str, location: Location) -> Place:
     if definition is None:
         raise ConfigError(findings)
     config = BackendConfig.from_settings(definition.backend, definition.folder, file)
-    return Place(config, definition.name, file, tuple(listener.name for listener in definition.listeners))
+    return Place(config, definition.name, file, tuple(one.name for one in definition.listeners), location.overrides)
 
 
 def _config_of(location: Location) -> BackendConfig:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from xpipe.cli import looking
 from xpipe.cli.location import Location, OrganismFile, find_place, located
-from xpipe.cli.text import counted, number
+from xpipe.cli.text import counted
 
 if TYPE_CHECKING:
     from xpipe.cli.console import Printer
@@ -77,5 +77,5 @@ def _count(shown: Iterable[RegistryRecord], more: bool) -> str:
     orphans = kinds.count("orphan")
     told = f", {counted(orphans, 'orphan')}: `xpipe gc` sees to them" if orphans else ""
     if more:
-        return f"the first {number(len(kinds))} pairs{told}; --limit N or --limit all shows more"
+        return f"the first {counted(len(kinds), 'pair')}{told}; --limit N or --limit all shows more"
     return f"{counted(len(kinds), 'pair')}{told}"

@@ -20,6 +20,7 @@ from xpipe.cli.harvest import unwritable
 from xpipe.cli.loading import load_organism
 from xpipe.cli.logs import taken_in
 from xpipe.cli.outlet import Descriptor, claim_stdout
+from xpipe.cli.pasting import outputs_command, resume_command
 from xpipe.cli.rendering import output_lines
 from xpipe.cli.send import SendPlan
 from xpipe.cli.text import counted, visible
@@ -47,7 +48,7 @@ def _execute(plan: SendPlan, stdout: Descriptor) -> int:
     deadline = time.monotonic() + plan.timeout if plan.timeout is not None else math.inf
     with sender, _orderly_end():
         if not sender.is_served():
-            waits = f"what is sent waits for `xpipe run {plan.file} --resume`"
+            waits = f"what is sent waits for `{resume_command(plan.file, plan.overrides)}`"
             tell(f"xpipe: nobody runs {definition.name} now; {waits}", "warning")
         if not _wait_for_room(sender, plan, deadline):
             return EXIT_UNFINISHED
@@ -162,7 +163,8 @@ class Answers:
             waited = f" within {format_duration(self._plan.timeout)}" if self._plan.timeout else ""
             ids = ", ".join(sorted(self._left))
             number = counted(len(self._left), "conversation")
-            tell(f"xpipe: {number} not finished{waited}: {ids}; see `xpipe outputs {self._plan.file}` later", "error")
+            later = outputs_command(self._plan.file, self._plan.overrides)
+            tell(f"xpipe: {number} not finished{waited}: {ids}; see `{later}` later", "error")
         if not self._stdout.broken:
             self._sender.confirm(dict(self._counts))
 

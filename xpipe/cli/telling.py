@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +12,7 @@ from xpipe.cli.console import Medium, Printer
 from xpipe.cli.errors import exit_code, exit_code_of_signal, explain
 from xpipe.cli.harvest import Harvest, OutputStream
 from xpipe.cli.outlet import Descriptor
+from xpipe.cli.pasting import resume_command
 from xpipe.cli.report import Report, summary
 from xpipe.cli.run import Plan
 from xpipe.cli.session import End, Reason
@@ -129,5 +129,4 @@ def _how_to_go_on(plan: Plan, end: End, account: Account) -> str:
         return ""
     if not account.lasts:
         return "; its backend keeps nothing of that" if account.totals.unfinished else ""
-    inputs = (word for path in files for word in ("--input", path))
-    return f"; go on with: {shlex.join(['xpipe', 'run', str(plan.file), '--resume', *inputs])}"
+    return f"; go on with: {resume_command(plan.file, plan.overrides, files)}"

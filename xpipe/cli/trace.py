@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from xpipe.cli import looking
 from xpipe.cli.location import Location, OrganismFile, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.pasting import resume_command
 from xpipe.cli.voice import tell
 from xpipe.core.errors import UsageError
 
@@ -99,7 +99,8 @@ def trace(
     with place.opened() as backend:
         conversation = _find(backend, rest[0] if rest else None, follow)
         if follow:
-            _follow(emitter, backend, conversation, jsonl, Watch(backend, conversation, place.file))
+            command = resume_command(place.file, place.overrides)
+            _follow(emitter, backend, conversation, jsonl, Watch(backend, conversation, command))
             if jsonl:
                 return 0
         found = _trace(backend, conversation)
@@ -175,12 +176,12 @@ def _follow(emitter: Emitter, backend: SharedBackend, id: str, jsonl: bool, watc
 
 
 class Watch:
-    """Tells when nobody runs a conversation that is followed. file: its organism.yaml, "" if that is not known."""
+    """Tells when nobody runs a conversation that is followed. command: the one that goes on with it."""
 
-    def __init__(self, backend: SharedBackend, conversation: str, file: str) -> None:
+    def __init__(self, backend: SharedBackend, conversation: str, command: str) -> None:
         self._backend = backend
         self._conversation = conversation
-        self._command = shlex.join(["xpipe", "run", file or "ORGANISM.YAML", "--resume"])
+        self._command = command
         self._served = True
 
     def look(self) -> None:

@@ -12,6 +12,8 @@ from xpipe.config.wording import quote
 from xpipe.core.durations import shortest_duration
 from xpipe.core.organism import DEFAULT_REDIS_TTL
 
+_MOST_NAMED = 3
+
 
 def check_backend(sections: list[Entry], report: Report) -> None:
     """Reports a retention that Redis does not keep: its keys expire before."""
@@ -32,19 +34,18 @@ class _Bound(NamedTuple):
 
 
 def check_keeping(shape: Mapping[str, list[Entry]], report: Report) -> None:
-    """Warns of what is kept for less time than something may take, by the longest time that the file gives."""
-    bounds = list(_bounds(shape))
+    """Warns of what is kept for less time than something may take, by the times that the file gives."""
+    bounds = sorted(_bounds(shape), key=lambda bound: -bound.seconds)
     for entry in shape.get("backend", ()) if bounds else ():
-        longest = max(bounds, key=lambda bound: bound.seconds)
-        values = entry.values
+        values, longest = entry.values, bounds[0]
         if 0 < values.get("retention", 0.0) < longest.seconds:
             text = "what is over would be forgotten while others that began with it still go on"
-            _warn(entry.place("retention"), "retention", values["retention"], longest, text, report)
+            _warn(entry.place("retention"), "retention", values["retention"], bounds, text, report)
         ttl = values.get("redis_ttl", DEFAULT_REDIS_TTL)
         if values.get("type") == "redis" and 0 < ttl < longest.seconds:
             place = entry.place("redis_ttl") if "redis_ttl" in values else longest.place
             text = "if its run dies, its state is gone before its time is up"
-            _warn(place, "redis_ttl", ttl, longest, text, report)
+            _warn(place, "redis_ttl", ttl, bounds, text, report)
 
 
 def _bounds(shape: Mapping[str, list[Entry]]) -> Iterator[_Bound]:
@@ -60,7 +61,12 @@ def _bounds(shape: Mapping[str, list[Entry]]) -> Iterator[_Bound]:
                 yield _Bound(one.values["timeout"], called, one.place("timeout"))
 
 
-def _warn(place: Node, key: str, seconds: float, longest: _Bound, text: str, report: Report) -> None:
-    shown, most = shortest_duration(seconds), shortest_duration(longest.seconds)
-    message = f"{key} ({shown}) is shorter than {longest.called} ({most}): {text}."
+def _warn(place: Node, key: str, seconds: float, bounds: list[_Bound], text: str, report: Report) -> None:
+    """`bounds` are there, the longest first."""
+    most = shortest_duration(bounds[0].seconds)
+    longer = [f"{one.called} ({shortest_duration(one.seconds)})" for one in bounds if one.seconds > seconds]
+    more = [f"{len(longer) - _MOST_NAMED} more"] if len(longer) > _MOST_NAMED else []
+    *others, last = [*longer[:_MOST_NAMED], *more]
+    named = f"{', '.join(others)} and {last}" if others else last
+    message = f"{key} ({shortest_duration(seconds)}) is shorter than {named}: {text}."
     report.add(place, f"{key.replace('_', '-')}-below-timeout", message, f"Set {key} to {most} or more.", "warning")

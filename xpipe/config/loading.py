@@ -86,6 +86,10 @@ def examine(
         report.note_only(error.finding)
         return Examined(None, {}, report)
     usable = None if report.has_errors else definition
+    if overrides and usable is None:
+        from xpipe.config.overrides import blame
+
+        blame(overrides, examine(path, environ, imports).findings, report)
     if messages and "messages" in shape:
         from xpipe.config.messages import check_messages  # A run tells of them itself.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from xpipe.config.composing import compose
@@ -13,6 +13,7 @@ from xpipe.config.schema import BACKEND, FILE, Section
 from xpipe.config.secrets import MASK, is_secret_key, masked, masked_url
 from xpipe.config.variables import VARIABLE_CODES
 from xpipe.config.wording import did_you_mean, found, printable, quote
+from xpipe.core.findings import Finding
 
 _MOST_SHOWN = 200
 _MOST_NAMES = 20
@@ -37,7 +38,8 @@ def apply_overrides(root: Node, overrides: Sequence[str], report: Report) -> Nod
     before = root
     for text in overrides:
         path, _, value = text.partition("=")
-        label = _label(path, value)
+        label = _label(text)
+        report.options.append(label)
         node = _composed(value, label, report)
         try:
             root = _placed(root, path, node, FILE) if node is not None else root
@@ -76,11 +78,20 @@ class _At:
         self.origin = origin
 
 
-def _label(path: str, value: str) -> str:
+def blame(overrides: Sequence[str], others: Collection[Finding], report: Report) -> None:
+    """Let the errors that are not among `others`, those of the file without them, be about `overrides`."""
+    report.blame(_label(overrides[0]) if len(overrides) == 1 else "--set", others)
+
+
+def without_secrets(override: str) -> str:
+    """`PATH=VALUE` as it may be shown."""
+    path, _, value = override.partition("=")
+    return f"{path}={MASK}" if _is_secret(path, value) else masked(f"{path}={masked_url(value)}")
+
+
+def _label(override: str) -> str:
     """The option as findings show it."""
-    shown = masked(f"{path}={masked_url(value)}")
-    if _is_secret(path, value):
-        shown = f"{path}={MASK}"
+    shown = without_secrets(override)
     shown = f"{shown[:_MOST_SHOWN]}..." if len(shown) > _MOST_SHOWN else shown
     return printable(f"--set {shown}")
 

@@ -37,12 +37,16 @@ class Unreadable(Exception):
 
 
 class Report:
-    """What is wrong with `file`, the path as the user gave it. Excerpts are made of its `text` and `root`."""
+    """What is wrong with `file`, the path as the user gave it. Excerpts are made of its `text` and `root`.
+
+    options: those that findings may be about, in the order in which they were given.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.text = ""
         self.root: Node | None = None
+        self.options: list[str] = []
         self._findings: dict[Severity, list[Finding]] = {severity: [] for severity in _SEVERITIES}
         self._left_out: Counter[Severity] = Counter()
 
@@ -84,10 +88,20 @@ class Report:
         for told in self._findings.values():
             told[:] = [one for one in told if one.code not in codes or (one.file, one.line, one.column) != where]
 
+    def blame(self, option: str, others: Collection[Finding]) -> None:
+        """Let the errors that are not among `others` be about `option`, whatever line of the file tells of them."""
+        self.options.append(option)
+        errors = self._findings["error"]
+        for at, one in enumerate(errors):
+            if one.line and one not in others:
+                message = f"{one.message.removesuffix('.')} ({one.place})."
+                errors[at] = replace(one, file=option, line=0, column=0, message=message)
+
     def findings(self) -> list[Finding]:
         """The findings in the order of the file, those in options first; the mildest beyond 500 only as a number."""
         kept, left_out = self._worst()
-        ordered = sorted(kept, key=lambda one: (one.line, one.column, one.code, one.message))
+        order = {option: at for at, option in enumerate(dict.fromkeys(self.options))}
+        ordered = sorted(kept, key=lambda one: (one.line, order.get(one.file, 0), one.column, one.code, one.message))
         if ordered and self.text:
             ordered = self._quoted(ordered)
         if left_out:

@@ -19,8 +19,9 @@ from xpipe.runtime.current import current
 from xpipe.runtime.frames import Result, Task
 from xpipe.runtime.history import read_slots, up_to
 from xpipe.runtime.hop import Hop
-from xpipe.runtime.pool import Pool, PoolTask
+from xpipe.runtime.pool import Pool
 from xpipe.runtime.responses import Failure, Outgoing, describe, encode_responses
+from xpipe.runtime.seat import PoolTask
 from xpipe.runtime.threads import ThreadWorkers
 from xpipe.runtime.topology import Topology
 

@@ -25,11 +25,11 @@ from xpipe.runtime.frames import (
     Result,
     Setup,
     Skipped,
-    Task,
     WorkerListener,
 )
 from xpipe.runtime.process import WorkerProcess
 from xpipe.runtime.responses import Failure
+from xpipe.runtime.seat import PoolTask, Seat
 from xpipe.runtime.speech import Logged, Said
 
 QUEUE_SECONDS = 0.02
@@ -40,44 +40,6 @@ MAX_FAILED_STARTS = 3
 MAX_FAILED_RESTARTS = 20
 """The same once a worker has been ready: the code is good, somebody else kills them."""
 _PACE_WEIGHT = 0.2
-
-
-class PoolTask:
-    """A task under way. `done` gets its result once; `timeout` is in seconds from the start of its handler.
-
-    pid: the worker it was given to last, 0 for none.
-    """
-
-    __slots__ = ("done", "pid", "read_history", "task", "timeout")
-
-    def __init__(
-        self,
-        task: Task,
-        timeout: float | None,
-        done: Callable[[Result], None],
-        read_history: Callable[[], list[bytes]],
-    ) -> None:
-        self.task = task
-        self.timeout = timeout
-        self.done = done
-        self.read_history = read_history
-        self.pid = 0
-
-
-class _Seat:
-    """A worker's place in the pool: what it has been given."""
-
-    __slots__ = ("due", "given", "handed", "places", "process", "ready", "timed_out", "timer")
-
-    def __init__(self) -> None:
-        self.process: WorkerProcess
-        self.given: dict[int, PoolTask] = {}
-        self.handed = 0
-        self.places = 0
-        self.ready = False
-        self.timed_out = 0
-        self.timer: asyncio.TimerHandle | None = None
-        self.due = 0.0
 
 
 class Pool:
@@ -103,7 +65,7 @@ class Pool:
         self._on_broken = on_broken
         self._numbers = count(1)
         self._waiting: deque[PoolTask] = deque()
-        self._seats: list[_Seat] = []
+        self._seats: list[Seat] = []
         self._paces: dict[str, float] = {}
         self._held: Counter[str] = Counter()
         self._failed_starts = 0
@@ -161,7 +123,7 @@ class Pool:
                 self._cancel_given(seat, number)
                 return
 
-    def _cancel_given(self, seat: _Seat, number: int) -> None:
+    def _cancel_given(self, seat: Seat, number: int) -> None:
         if seat.process.running()[0] != number:
             self._take_back(seat, number)
         if number in seat.given:
@@ -202,7 +164,7 @@ class Pool:
                 seat.process.wait(5.0)
 
     def _seat(self) -> None:
-        seat = _Seat()
+        seat = Seat()
         try:
             seat.process = WorkerProcess(
                 self._loop,
@@ -228,13 +190,13 @@ class Pool:
                 return
             self._give(seat, self._waiting.popleft())
 
-    def _open_seats(self) -> list[_Seat]:
+    def _open_seats(self) -> list[Seat]:
         return [seat for seat in self._seats if seat.ready and not self._is_spent(seat)]
 
-    def _is_spent(self, seat: _Seat) -> bool:
+    def _is_spent(self, seat: Seat) -> bool:
         return 0 < self._max_tasks <= seat.handed
 
-    def _give(self, seat: _Seat, task: PoolTask) -> None:
+    def _give(self, seat: Seat, task: PoolTask) -> None:
         seat.places += 1
         task.task.place = seat.places
         try:
@@ -253,7 +215,7 @@ class Pool:
         self._held[task.task.listener] -= 1
         task.done(result)
 
-    def _take(self, seat: _Seat, content: FromWorker) -> None:
+    def _take(self, seat: Seat, content: FromWorker) -> None:
         match content:
             case Result():
                 self._finish(seat, content)
@@ -274,7 +236,7 @@ class Pool:
             case Broken():
                 self._break(f"a worker process cannot load the handlers: {content.text}")
 
-    def _finish(self, seat: _Seat, result: Result) -> None:
+    def _finish(self, seat: Seat, result: Result) -> None:
         task = seat.given.pop(result.number, None)
         if task is None:
             return
@@ -286,7 +248,7 @@ class Pool:
         if not seat.given:
             self._idle(seat)
 
-    def _idle(self, seat: _Seat) -> None:
+    def _idle(self, seat: Seat) -> None:
         """`seat` has nothing to do: let it end if its time has come, else let it help the others."""
         if self._is_spent(seat):
             seat.process.close()
@@ -302,7 +264,7 @@ class Pool:
         if len(busiest.given) > 1:
             self._take_back(busiest)
 
-    def _take_back(self, seat: _Seat, unwanted: int = 0) -> None:
+    def _take_back(self, seat: Seat, unwanted: int = 0) -> None:
         """Hand out again what waits behind the task that `seat` runs, but for the task `unwanted`."""
         places = seat.places
         seat.process.revoke(places)
@@ -317,7 +279,7 @@ class Pool:
                 self._done(task, _cancelled(task))
         self._requeue([task for task in taken if task.task.number != unwanted])
 
-    def _skipped(self, seat: _Seat, skipped: Skipped) -> None:
+    def _skipped(self, seat: Seat, skipped: Skipped) -> None:
         """The worker did not run a task that was taken for the running one."""
         task = seat.given.get(skipped.number)
         if task is not None and task.task.place == skipped.place:
@@ -330,7 +292,7 @@ class Pool:
         self._waiting.extendleft(tasks)
         self._hand_out()
 
-    def _set_timer(self, seat: _Seat, seconds: float) -> None:
+    def _set_timer(self, seat: Seat, seconds: float) -> None:
         """Look at what `seat` runs in `seconds`, unless that is done before."""
         due = self._loop.time() + seconds
         if seat.timer is not None:
@@ -340,7 +302,7 @@ class Pool:
         seat.due = due
         seat.timer = self._loop.call_at(due, self._keep_time, seat)
 
-    def _keep_time(self, seat: _Seat) -> None:
+    def _keep_time(self, seat: Seat) -> None:
         seat.timer = None
         timed = [task.timeout for task in seat.given.values() if task.timeout is not None]
         if not timed or self._closed:
@@ -357,7 +319,7 @@ class Pool:
             wait = min(wait, left)
         self._set_timer(seat, max(wait, 0.001))
 
-    def _replace(self, seat: _Seat, process: WorkerProcess) -> None:
+    def _replace(self, seat: Seat, process: WorkerProcess) -> None:
         """The process of `seat` is gone: blame the task it ran, give the others to a new one."""
         if self._closed or seat not in self._seats:
             return
@@ -375,13 +337,13 @@ class Pool:
             self._done(guilty, self._blame(seat, guilty, process))
         self._requeue(spared)
 
-    def _blame(self, seat: _Seat, task: PoolTask, process: WorkerProcess) -> Result:
+    def _blame(self, seat: Seat, task: PoolTask, process: WorkerProcess) -> Result:
         if seat.timed_out == task.task.number:
             return timed_out(task.task.number, task.timeout or 0.0)
         how = process.how_it_ended()
         return _failed(task, "worker_lost", f"the worker process {how} while it ran this message")
 
-    def _leave(self, seat: _Seat) -> None:
+    def _leave(self, seat: Seat) -> None:
         if seat.timer is not None:
             seat.timer.cancel()
         self._seats.remove(seat)

@@ -131,6 +131,27 @@ def test_a_duplicate_that_it_makes_is_told_with_both_places() -> None:
     ]
 
 
+def test_what_a_line_of_the_file_tells_of_is_about_the_option_that_made_it_wrong() -> None:
+    assert told("listeners.a.name=b") == [
+        '--set listeners.a.name=b: error[unknown-target]: The step "a" is no listener or broadcast group of this '
+        "organism (organism.yaml:6:26). There are: a.b, b, s, p, q, system.buffer, system.sequence.",
+        '--set listeners.a.name=b: error[unknown-target]: The target "a" is no listener or broadcast group of this '
+        "organism (organism.yaml:10:10). There are: a.b, b, s, p, q, system.buffer, system.sequence.",
+    ]
+
+
+def test_what_is_wrong_without_the_option_stays_at_its_line(folder: Path) -> None:
+    (folder / "organism.yaml").write_text(ORGANISM.replace("timeout: 5s", "timeout: soon"))
+    [about_set, about_file] = told("listeners.p.name=q")
+    assert about_set.startswith("--set listeners.p.name=q: error[duplicate-listener]: ")
+    assert about_file.startswith("organism.yaml:5:49: error[wrong-value]: ")
+
+
+def test_several_are_told_of_in_the_order_in_which_they_were_given() -> None:
+    options = ("listeners.zz.timeout=1", "limits.hops=many", "backend.nope=1")
+    assert [one.partition(":")[0] for one in told(*options)] == [f"--set {one}" for one in options]
+
+
 @pytest.mark.parametrize(
     ("override", "shown"),
     [

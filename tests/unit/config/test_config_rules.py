@@ -153,6 +153,15 @@ case(
     "if its run dies, its state is gone before its time is up. Set redis_ttl to 2d or more.",
 )
 case(
+    "a retention below several bounds",
+    "backend: {retention: 1h}\nlimits: {conversation_duration: 1d}\nlisteners:\n"
+    "  - {name: a, handler: h.ask, timeout: 2h}\n  - {name: b, handler: h.ask, timeout: 30m}\n"
+    "  - {name: c, handler: h.ask, timeout: 3h}\n  - {name: d, handler: h.ask, timeout: 4h}\n",
+    "2:22: warning[retention-below-timeout]: retention (1h) is shorter than limits.conversation_duration (1d), "
+    'the timeout of "d" (4h), the timeout of "c" (3h) and 1 more: '
+    "what is over would be forgotten while others that began with it still go on. Set retention to 1d or more.",
+)
+case(
     "a retention of nothing, and one that is long enough",
     f"backend: {{type: redis, retention: 0, redis_ttl: 2h}}\n{ONE}",
 )
