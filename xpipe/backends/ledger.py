@@ -207,13 +207,6 @@ class Ledger(Scopes):
         else:
             self._deliver(parent, answer.message)  # A6
 
-    def _close(self, parent: Thread, call: str) -> bool:
-        if parent.open is None or parent.open.pop(call, None) is None:
-            return False
-        if not parent.open:
-            parent.open = None  # An empty dictionary takes as much as a full one.
-        return True
-
     def _record_late(self, parent: Thread, data: bytes) -> None:
         self.late += 1
         is_plain = parent.parent is not None and parent.state == b""

@@ -42,6 +42,14 @@ class Scopes(ABC):
                 self._end(node.conversation)
             node = node.parent
 
+    def _close(self, parent: Thread, call: str) -> bool:
+        """End an open call of `parent`; False when it is none."""
+        if parent.open is None or parent.open.pop(call, None) is None:
+            return False
+        if not parent.open:
+            parent.open = None  # An empty dictionary takes as much as a full one.
+        return True
+
     def _end_unanswered(self, thread: Thread) -> None:
         """E1 to E3. Called while the thread still counts in its parent, so that the parent cannot become quiet."""
         parent = thread.parent
@@ -53,8 +61,8 @@ class Scopes(ABC):
             hop = last.hop if last else 0
             message = no_answer(thread.conversation.id, thread.listener, parent.listener, call, hop, self.now)
             self._answer(thread, Answer(call, message, fault=True))
-        elif parent.open is not None:
-            parent.open.pop(call, None)
+        else:
+            self._close(parent, call)
 
     def _end(self, conversation: Conversation) -> None:
         if conversation.ended:

@@ -34,16 +34,15 @@ def option(*names: str, help: str, panel: str, metavar: str = "", values: Sequen
 
 Json = Annotated[bool, option("--json", help="Print one JSON document.", panel=SHOWING)]
 JsonLines = Annotated[bool, option("--jsonl", help="Print a JSON object a line, each as it is read.", panel=SHOWING)]
-Limit = Annotated[
-    str | None,
-    option(
-        "--limit",
-        "-n",
-        metavar="N|all",
-        help=f"At most so many; {ROWS} if left out, all with --json and --jsonl.",
-        panel=SHOWING,
-    ),
-]
+
+
+def limit(what: str, most: int) -> Any:
+    """An option for how many rows are shown, `most` if it is left out. what: the text that says of what, or none."""
+    help = f"At most so many{what}; {most} if left out, all with --json and --jsonl."
+    return option("--limit", "-n", metavar="N|all", help=help, panel=SHOWING)
+
+
+Limit = Annotated[str | None, limit("", ROWS)]
 
 
 class Form(NamedTuple):

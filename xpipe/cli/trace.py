@@ -59,16 +59,7 @@ Follow = Annotated[
         "--follow", "-f", help="Tell what happens as it happens, until the conversation is over.", panel=looking.SHOWING
     ),
 ]
-Limit = Annotated[
-    str | None,
-    option(
-        "--limit",
-        "-n",
-        metavar="N|all",
-        help=f"At most so many calls of each call; {CALLS} if left out, all with --json and --jsonl.",
-        panel=looking.SHOWING,
-    ),
-]
+Limit = Annotated[str | None, looking.limit(" calls of each call", CALLS)]
 
 
 @located

@@ -105,8 +105,7 @@ def claimed_message(claim: Claim) -> Message:
     message = readable(claim.message)
     if message is None:
         return Message("", DAMAGED, "", claim.caller, claim.listener, "", claim.message, claim.call, 0, claim.attempt)
-    if claim.attempt > 1:
-        message.attempt = claim.attempt
+    message.attempt = claim.attempt
     return message
 
 

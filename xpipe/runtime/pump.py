@@ -76,8 +76,7 @@ class Pump:
         self._idle: list[asyncio.Future[None]] = []
         self._runners: set[asyncio.Task[None]] = set()
         self._awake = 0
-        self._claiming = True
-        self._closed = False
+        self._claiming, self._closed = True, False
         self._advancing: asyncio.Task[None] | None = None
         self.line = Line(backend.capabilities.blocking)
         self._early = EARLY if backend.capabilities.remote else BATCH + 1

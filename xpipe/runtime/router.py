@@ -171,20 +171,14 @@ class Router:
         return Answer(call, self._reply(claim, message, call, FAULT if fault else RESPONSE, type, payload), fault)
 
     def _reply(self, claim: Claim, message: Message, call: str, kind: str, type: str, payload: bytes) -> bytes:
-        return encode_message(
-            Message(
-                self.new_id(),
-                kind,
-                message.conversation,
-                claim.listener,
-                claim.caller,
-                type,
-                payload,
-                call,
-                message.hop + 1,
-                at=self._now(),
-            )
-        )
+        return self._following(message, self.new_id(), kind, claim.listener, claim.caller, type, payload, call)
+
+    def _following(
+        self, message: Message, id: str, kind: str, sender: str, to: str, type: str, payload: bytes, call: str
+    ) -> bytes:
+        """The encoded message that comes after `message` on its path."""
+        conversation, hop = message.conversation, message.hop + 1
+        return encode_message(Message(id, kind, conversation, sender, to, type, payload, call, hop, at=self._now()))
 
     def _respond(self, routing: Routing, response: Outgoing) -> None:
         claim, message, step = routing.claim, routing.message, routing.step
@@ -242,19 +236,9 @@ class Router:
     def _continue(self, routing: Routing, response: Outgoing) -> None:
         message, name = routing.message, routing.claim.listener
         routing.fault = self._over_limit(routing, response, deeper=0)
-        own = Message(
-            self.new_id(),
-            SELF,
-            message.conversation,
-            name,
-            name,
-            response.type,
-            response.payload,
-            open_call(routing.claim, message),
-            message.hop + 1,
-            at=self._now(),
-        )
-        routing.step.own.append(encode_message(own))
+        id, call = self.new_id(), open_call(routing.claim, message)
+        own = self._following(message, id, SELF, name, name, response.type, response.payload, call)
+        routing.step.own.append(own)
 
     def _send(self, routing: Routing, response: Outgoing, target: str) -> Send:
         claim, message = routing.claim, routing.message
@@ -283,38 +267,16 @@ class Router:
         call = call or self.new_id()
         chain = f"{claim.chain}.{segment}"
         binding = Binding(chains.thread_id(self._secret, chain), chain, target, claim.listener, index)
-        request = Message(
-            id or call,
-            REQUEST,
-            message.conversation,
-            claim.listener,
-            target,
-            type,
-            payload,
-            call,
-            message.hop + 1,
-            at=self._now(),
-        )
-        return Send(call, segment, encode_message(request), binding)
+        request = self._following(message, id or call, REQUEST, claim.listener, target, type, payload, call)
+        return Send(call, segment, request, binding)
 
     def delegate(self, claim: Claim, message: Message, target: str, tag: str, type: str, payload: bytes) -> Send:
         """A call to `target` as if by the caller of the claim's thread, taking over its open call (B7)."""
         call = open_call(claim, message)
         chain = f"{chains.prune(claim.chain)[0]}.{chains.instance(target, tag)}"
         binding = Binding(chains.thread_id(self._secret, chain), chain, target, claim.caller)
-        request = Message(
-            self.new_id(),
-            REQUEST,
-            message.conversation,
-            claim.caller,
-            target,
-            type,
-            payload,
-            call,
-            message.hop + 1,
-            at=self._now(),
-        )
-        return Send(call, chains.instance(target, tag), encode_message(request), binding)
+        request = self._following(message, self.new_id(), REQUEST, claim.caller, target, type, payload, call)
+        return Send(call, chains.instance(target, tag), request, binding)
 
     def _over_limit(self, routing: Routing, response: Outgoing, deeper: int = 1) -> Fault | None:
         limits, claim, message = self._limits, routing.claim, routing.message
@@ -324,9 +286,7 @@ class Router:
         if message.hop + 1 > limits.hops:
             text = f"the message would be hop {message.hop + 1} of its path, over limits.hops ({limits.hops})"
             return self.fault(claim, message, "too_many_hops", f"{text}; end the loop or raise it")
-        if len(response.payload) > limits.payload_bytes:
-            return self.too_large(claim, message, response.type, response.payload)
-        return None
+        return self.too_large(claim, message, response.type, response.payload)
 
     def _too_wide(self, routing: Routing) -> Fault | None:
         most = self._limits.fan_out
@@ -349,19 +309,8 @@ class Router:
             return self.fail(claim, message, refused[0][2])  # F2
         for target, call, fault in refused:  # F1
             type, payload = self.types.encode(replace(fault, origin=target))
-            refusal = Message(
-                call,
-                FAULT,
-                message.conversation,
-                target,
-                claim.listener,
-                type,
-                payload,
-                call,
-                message.hop + 1,
-                at=self._now(),
-            )
-            routing.step.own.append(encode_message(refusal))
+            refusal = self._following(message, call, FAULT, target, claim.listener, type, payload, call)
+            routing.step.own.append(refusal)
         return routing.step
 
 
