@@ -115,7 +115,7 @@ def assert_whole(backend: RedisBackend, raw: client.Redis) -> None:
     assert (totals.threads, totals.slots) == (len(threads), sum(one.slots for one in threads))
     assert totals.joins == len(list(backend.joins()))
     lanes = [raw.llen(f"{backend._prefix}ready:{name}") for name in backend.ready_listeners()]
-    claimed = [raw.zcard(key) for key in raw.keys(f"{backend._prefix}claimed:*")]
+    claimed = [raw.hlen(key) for key in raw.keys(f"{backend._prefix}claimed:*")]
     parked = [raw.llen(key) for key in raw.keys(f"{backend._prefix}mailbox:*")]
     delayed = raw.zcard(f"{backend._prefix}delayed")
     assert totals.in_flight == sum(lanes) + sum(claimed) + sum(parked) + delayed

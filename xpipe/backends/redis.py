@@ -48,7 +48,7 @@ from xpipe.ports import Advanced, Capabilities, Load, Orphan
 
 log = logging.getLogger("xpipe.redis")
 
-LAYOUT = 4
+LAYOUT = 5
 _encode = msgspec.msgpack.Encoder().encode
 _decode_pump = msgspec.msgpack.Decoder(PumpRecord).decode
 _decode_cursor = msgspec.msgpack.Decoder(Cursor).decode

@@ -11,8 +11,7 @@ local t = stored(thread, thread_of)
 if t then
   number_in(SIZES, t.conversation)
   t.bytes = t.bytes + #data
-  call('SET', thread, thread_data(t))
-  expire(thread)
+  store(thread, thread_data(t))
   if ttl > 0 then call('HINCRBY', SIZES, t.conversation, 1) end
 else
   number_in(LOOSE, id)

@@ -2,9 +2,9 @@
 
 local ALONE_FROM = 2  -- leases lost; such a message takes no others down with it
 
-local function described(t)
+local function described(t, pump)
   return {
-    t.id, t.fence, slot(t, t.head), t.chain, t.listener, t.caller, t.call,
+    t.id, fence_of(pump, t.id), slot(t, t.head), t.chain, t.listener, t.caller, t.call,
     t.initial, open_segments(t), t.state, t.attempt, t.deliveries,
   }
 end
@@ -16,8 +16,7 @@ local function claim_ready(pump, room, most)
     if #rest > 0 or (#claimed > 0 and alone) then
       rest[#rest + 1] = t
     else
-      own(t, pump)
-      set(t, 'fence', t.fence + 1)
+      set_claim(pump, t.id, t.fence + 1)
       claimed[#claimed + 1] = t
     end
   end

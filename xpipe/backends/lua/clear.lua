@@ -15,10 +15,11 @@ end
 local function clear_thread(one)
   local t, name = one.thread, key('thread', one.id)
   t.bytes = 0
-  call('SET', name, thread_data(t))
-  expire(name)
+  store(name, thread_data(t))
   if ttl > 0 then call('HINCRBY', SIZES, t.conversation, -one.slots) end
-  if t.parent == '' and one.conversation then deliver(t.conversation, one.conversation, one.conversation.outputs) end
+  if t.parent == '' and one.conversation then
+    deliver_all({{t.conversation, one.conversation, one.conversation.outputs}})
+  end
 end
 
 local known, full = {}, {}

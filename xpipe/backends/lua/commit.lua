@@ -21,14 +21,20 @@ local function fetch_all(steps)
       names[#names + 1] = send[4][2]
     end
   end
+  fetch_claims(pump, ids)
   fetch_threads(ids)
   fetch_bindings(names)
   for _, binding in ipairs(sends) do more[#more + 1] = bindings[binding[2]] or binding[1] end
+  local answered = {}
   for _, step in ipairs(steps) do
     local t = step.answer and threads[step.thread]
-    if t then more[#more + 1] = t.parent end
+    if t then
+      more[#more + 1] = t.parent
+      if t.initial == 1 then answered[#answered + 1] = t.conversation end
+    end
   end
   fetch_threads(more)
+  fetch_conversations(answered)
 end
 
 local function overfills(t, step)
@@ -45,7 +51,8 @@ end
 
 local function refusal(step)
   local t = thread(step.thread)
-  if not t or t.owner ~= pump or t.fence ~= step.fence then return 'stale' end
+  local fence = t and fence_of(pump, t.id)
+  if not fence or fence ~= step.fence then return 'stale' end
   if step.again == 0 and overfills(t, step) then return 'slots' end
   return nil
 end
@@ -93,19 +100,17 @@ end
 
 local function finish_message(t, step)
   drop_first_message(t)
-  set(t, 'attempt', 1)
-  set(t, 'call', step.call)
+  t.attempt, t.call = 1, step.call
   local answerable = step.call ~= '' or step.answer or step.delegate
   local failed = step.failed or (t.failed == 1 and not answerable)  -- until it gets another call
-  set(t, 'failed', failed and 1 or 0)
+  t.failed = failed and 1 or 0
 end
 
 local function commit(step)
   local t = thread(step.thread)
   local attempts, dead = t.attempt, step.dead
-  own(t, '')
-  set(t, 'deliveries', 0)
-  set(t, 'touched', now)
+  end_claim(pump, t)
+  t.deliveries, t.touched = 0, now
   renewed[t.id] = true
   note_hop(t.conversation, step.hop)
   if step.again ~= 0 then

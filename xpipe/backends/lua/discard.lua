@@ -46,8 +46,8 @@ local function clear_claims()
   for _, pump in ipairs(read('SMEMBERS', LISTENING)) do pumps[pump] = true end
   for pump in pairs(pumps) do
     local name = key('claimed', pump)
-    local found = those_gone(read('ZRANGE', name, 0, -1))
-    write_all('ZREM', name, found)
+    local found = those_gone(read('HKEYS', name))
+    write_all('HDEL', name, found)
     claimed = claimed + #found
   end
   return claimed

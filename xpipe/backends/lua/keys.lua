@@ -14,8 +14,8 @@
 --
 -- organism, secret, numbers (of initiators), counters, cursors (of sources, by name).
 -- Dead letters: `dead` hash by number, `dead_times` set of numbers by the time they were given up.
--- Of a pump, until it is retired or buried: inbox:{pump} list of events, five values each; claimed:{pump} set of
---   threads by age. Hashes: pumps, leases (when they end by the clock of the server). A plain set: listening (who is
+-- Of a pump, until it is retired or buried: inbox:{pump} list of events, five values each; claimed:{pump} hash of
+--   the fences of claims by thread. Hashes: pumps, leases (when they end by the clock of the server). A plain set: listening (who is
 --   told of work).
 -- Of a listener with work: ready:{listener} list of threads; `lanes` lists these listeners as they are served next.
 -- `delayed`: set of the threads that are to be ready later, by the time they are due.
@@ -113,6 +113,10 @@ local function expire(name)
   if ttl > 0 then redis.call('PEXPIRE', name, lifetime) end  -- of any type
 end
 
+local function store(name, data)
+  if ttl > 0 then call('SET', name, data, 'PX', lifetime) else call('SET', name, data) end
+end
+
 local function each_page(list, visit)
   for first = 1, #list, PAGE do
     visit(unpack(list, first, math.min(first + PAGE - 1, #list)))
@@ -157,4 +161,4 @@ end
 return fail, call, prefix, root_id, ttl, SPARE, lifetime, keep_for, PAGE, DAY, key, COUNTERS, LANES, THREADS, BOUND,
   CONVERSATIONS, RUNNING, FINISHED, SETTLED, CURSORS, REGISTRY, JOINS, EXPIRIES, LOOSE, DEAD, DEAD_TIMES, DELAYED,
   PUMPS, LEASES, LISTENING, SIZES, FLIGHTS, require_type, is_whole, number_of, number_in, require_counters, exact,
-  expire, each_page, exists, content, length_of, is_anothers, unbind, count
+  expire, store, each_page, exists, content, length_of, is_anothers, unbind, count

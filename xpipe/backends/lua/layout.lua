@@ -1,12 +1,15 @@
--- What is kept of a thread, a conversation and a join: msgpack values in a string.
+-- What is kept of a thread, a conversation and a join: msgpack values in a string. Before those of a thread come its
+-- numbers, packed together, which takes half the time.
 -- Of a thread: `few` has its open calls, but for the `spilled` ones of a thread with many, which are in a hash.
 -- `initial`: its caller is an initiator; `head`: the slot of its first message, -1 for none; `parked`: how many wait;
--- `touched`: when something last happened in it; `due`: when it is to be ready, 0 for now.
+-- `touched`: when something last happened in it; `due`: when it is to be ready, 0 for now; `fence`: that of its last claim that is
+-- over: what is claimed now is in claimed:{pump} alone, so that a claim need not write the record.
 -- Of a join: see JoinState in xpipe/backends/records.py.
 
 local pack = cmsgpack.pack
 local VERDICTS, FAILED, CANCELLED = {'done', 'failed', 'cancelled'}, 1, 2  -- how a conversation ends, counted from 0
-local FIELDS, HEAD = 26, '\220\0\26'  -- after the three bytes that begin an array of that length
+local NUMBERS, MARK = '>I2i4I7I4I4I4BI4Bi4I4I4I7BI4dd', 30832
+local NUMBERED = struct.size(NUMBERS)
 
 -- What `data`, stored under `name`, says; nothing if there is nothing.
 local function decoded(name, data, decode)
@@ -30,28 +33,29 @@ end
 -- The decoders fail unless all is there and of the type it must be: they add up the numbers and lengths.
 
 local function thread_of(data)
-  local left, conversation, parent, listener, caller, index, seq, attempt, call_id, deliveries, failed, fence, owner,
-    pending, no_answer, state, join, head, parked, opens, bytes, chain, initial, spilled, few, touched,
-    due =
-    cmsgpack.unpack_limit(data, FIELDS, 3)
-  local _ = index + seq + attempt + deliveries + failed + fence + pending + no_answer + head + parked + opens + bytes
-    + initial + spilled + touched + due + #conversation + #parent + #listener + #caller + #call_id + #owner + #state
-    + #join + #chain
-  assert(left == -1 and string.sub(data, 1, 3) == HEAD and (few == false or type(few) == 'table'))
+  local mark, index, seq, attempt, deliveries, fence, failed, pending, no_answer, head, parked, opens, bytes, initial,
+    spilled, touched, due = struct.unpack(NUMBERS, data)
+  local left, conversation, parent, listener, caller, call_id, state, join, chain, few =
+    cmsgpack.unpack_limit(data, 9, NUMBERED)
+  local _ = #conversation + #parent + #listener + #caller + #call_id + #state + #join + #chain
+  assert(mark == MARK and left == -1 and (few == false or type(few) == 'table'))
+  assert(failed <= 1 and no_answer <= 1 and initial <= 1 and index >= -1 and head >= -1)
   return {
     conversation = conversation, parent = parent, listener = listener, caller = caller, index = index, seq = seq,
-    attempt = attempt, call = call_id, deliveries = deliveries, failed = failed, fence = fence, owner = owner,
+    attempt = attempt, call = call_id, deliveries = deliveries, fence = fence, failed = failed,
     pending = pending, no_answer = no_answer, state = state, join = join, head = head, parked = parked, opens = opens,
-    bytes = bytes, chain = chain, initial = initial, spilled = spilled, few = few,
-    touched = touched, due = due,
+    bytes = bytes, chain = chain, initial = initial, spilled = spilled, few = few, touched = touched, due = due,
   }
 end
 
 local function thread_data(t)
-  return HEAD .. pack(
-    t.conversation, t.parent, t.listener, t.caller, t.index, t.seq, t.attempt, t.call, t.deliveries, t.failed, t.fence,
-    t.owner, t.pending, t.no_answer, t.state, t.join, t.head, t.parked, t.opens, t.bytes, t.chain, t.initial,
-    t.spilled, t.few and next(t.few) and t.few or false, t.touched, t.due
+  local numbers = struct.pack(
+    NUMBERS, MARK, t.index, t.seq, t.attempt, t.deliveries, t.fence, t.failed, t.pending, t.no_answer, t.head,
+    t.parked, t.opens, t.bytes, t.initial, t.spilled, t.touched, t.due
+  )
+  return numbers .. pack(
+    t.conversation, t.parent, t.listener, t.caller, t.call, t.state, t.join, t.chain,
+    t.few and next(t.few) and t.few or false
   )
 end
 

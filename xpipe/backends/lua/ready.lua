@@ -109,7 +109,9 @@ end
 local function save_news(pump)
   local awake = {[pump] = true}
   for owner, inbox in pairs(told) do
-    append(key('inbox', owner), inbox, true)
+    local name = key('inbox', owner)
+    lasts[name] = true
+    append(name, inbox)
     if not awake[owner] then wake(owner) end
     awake[owner] = true
   end
@@ -121,38 +123,79 @@ local function save_news(pump)
   end
 end
 
--- Claims of a pump, by the age of their threads ----------------------------------------------------------------------
+-- Claims: what a pump has claimed, and the fences of these claims -----------------------------------------------------
 
-local claims = {}
+local FENCE = '%065d'  -- A hash with such a long value is not one that Redis goes through from its beginning each time.
+local claims, claim_changes = {}, {}  -- by pump and thread: the fence or false; whether it is changed
 
-local function own(t, pump)
-  local before = t.owner
-  if before ~= '' then
-    claims[before] = claims[before] or {}
-    claims[before][t.id] = false
+-- One command for what a batch will ask for one by one.
+local function fetch_claims(pump, ids)
+  claims[pump] = claims[pump] or {}
+  for first = 1, #ids, PAGE do
+    local last = math.min(first + PAGE - 1, #ids)
+    for at, fence in ipairs(read('HMGET', key('claimed', pump), unpack(ids, first, last))) do
+      local id = ids[first + at - 1]
+      if claims[pump][id] == nil then claims[pump][id] = fence and tonumber(fence) or false end
+    end
   end
-  if pump ~= '' then
-    claims[pump] = claims[pump] or {}
-    claims[pump][t.id] = t.seq
+end
+
+-- The fence of the claim that `pump` has to the thread, if it has one.
+local function fence_of(pump, id)
+  if not claims[pump] or claims[pump][id] == nil then fetch_claims(pump, {id}) end
+  return claims[pump][id]
+end
+
+local function set_claim(pump, id, fence)
+  claims[pump], claim_changes[pump] = claims[pump] or {}, claim_changes[pump] or {}
+  claims[pump][id], claim_changes[pump][id] = fence, true
+end
+
+local function end_claim(pump, t)
+  set(t, 'fence', fence_of(pump, t.id) or t.fence)
+  touch(t)
+  set_claim(pump, t.id, false)
+end
+
+local claimants = nil  -- all pumps that may have claims
+
+local function each_claimant()
+  if not claimants then
+    claimants = {}
+    for _, pump in ipairs(read('HKEYS', PUMPS)) do claimants[pump] = true end
+    for _, pump in ipairs(read('SMEMBERS', LISTENING)) do claimants[pump] = true end
   end
-  set(t, 'owner', pump)
+  return pairs(claimants)
+end
+
+local function fetch_claims_of_all(ids)
+  for pump in each_claimant() do fetch_claims(pump, ids) end
+end
+
+-- Who has claimed the first message of a thread; nothing if nobody has.
+local function claimant(id)
+  for pump in each_claimant() do
+    if fence_of(pump, id) then return pump end
+  end
+  return nil
 end
 
 local function save_claims()
-  for pump, changes in pairs(claims) do
+  for pump, changes in pairs(claim_changes) do
     local added, removed = {}, {}
-    for id, seq in pairs(changes) do
-      if seq then
-        added[#added + 1] = seq
+    for id in pairs(changes) do
+      local fence = claims[pump][id]
+      if fence then
         added[#added + 1] = id
+        added[#added + 1] = string.format(FENCE, fence)
       else
         removed[#removed + 1] = id
       end
     end
-    write_all('ZADD', key('claimed', pump), added)  -- First, as a set that runs empty is slow to fill again.
-    write_all('ZREM', key('claimed', pump), removed)
+    write_all('HSET', key('claimed', pump), added)
+    write_all('HDEL', key('claimed', pump), removed)
   end
 end
 
-return listed_lanes, make_ready, drop_ready, take_ready, save_lanes, told, is_enrolled, tell_pump, tell, save_news, own,
-  save_claims
+return listed_lanes, make_ready, drop_ready, take_ready, save_lanes, told, is_enrolled, tell_pump, tell, save_news,
+  fetch_claims, fence_of, set_claim, end_claim, fetch_claims_of_all, claimant, save_claims

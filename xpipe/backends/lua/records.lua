@@ -50,14 +50,13 @@ end
 
 -- What goes to the ends of lists is written before all else. The answer tells whether it is a list, and whether it was
 -- there: nobody need ask before. If one is no list, the others become what they were.
-local appended, to_lists, lasts = {}, {}, {}
+local appended, to_lists, lengths, lasts = {}, {}, {}, {}
 
--- `values` are not to be changed any more. `does_last`: the list never expires.
-local function append(name, values, does_last)
+-- `values` are not to be changed any more. `before`: how long the list must have been, if that matters.
+local function append(name, values, before)
   if #values == 0 then return end
-  lasts[name] = does_last
-  to_lists[#to_lists + 1] = name
-  appended[#appended + 1] = values
+  local at = #to_lists + 1
+  to_lists[at], appended[at], lengths[at] = name, values, before or false
 end
 
 local function take_back(count)
@@ -75,6 +74,10 @@ local function write_lists()
         take_back(at - 1)
         fail(length.err, name)
       end
+    end
+    if lengths[at] and length ~= lengths[at] + #values then
+      take_back(at)
+      error('XPIPEDAMAGED <' .. name .. '>', 0)
     end
     if length == #values then made[#made + 1] = name end
   end
@@ -161,7 +164,8 @@ local function save_queue(q)
   if q.head <= #q.last then
     local rest = {}
     for at = q.head, #q.last do rest[#rest + 1] = q.last[at] end
-    append(q.key, rest, q.lasts)
+    lasts[q.key] = q.lasts
+    append(q.key, rest)
   end
 end
 

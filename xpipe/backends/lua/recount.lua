@@ -11,7 +11,7 @@ local function busy_threads()
   for _, listener in ipairs(call('LRANGE', LANES, 0, -1)) do add(call('LRANGE', key('ready', listener), 0, -1)) end
   for _, pump in ipairs(call('HKEYS', PUMPS)) do pumps[pump] = true end
   for _, pump in ipairs(call('SMEMBERS', LISTENING)) do pumps[pump] = true end
-  for pump in pairs(pumps) do add(call('ZRANGE', key('claimed', pump), 0, -1)) end
+  for pump in pairs(pumps) do add(call('HKEYS', key('claimed', pump))) end
   add(call('ZRANGE', DELAYED, 0, -1))
   return busy
 end

@@ -1,18 +1,15 @@
 -- ARGV: 3 pump, 4 whether its leases are lost (1) or handed back (0), 5 the process that calls. How many messages.
 
 local function release(pump, lost)
-  local ids = read('ZRANGE', key('claimed', pump), 0, -1)
-  local released = 0
-  for _, id in ipairs(ids) do
-    local t = thread(id)
-    if t and t.owner == pump then
-      own(t, '')
-      set(t, 'deliveries', t.deliveries + lost)
-      make_ready(t, true)
-      released = released + 1
-    end
+  local ids, claimed = read('HKEYS', key('claimed', pump)), {}
+  for _, id in ipairs(ids) do claimed[#claimed + 1] = thread(id) end
+  table.sort(claimed, function(one, other) return one.seq < other.seq end)
+  for _, t in ipairs(claimed) do
+    end_claim(pump, t)
+    t.deliveries = t.deliveries + lost
+    make_ready(t, true)
   end
-  return released
+  return #claimed
 end
 
 local pump = ARGV[3]

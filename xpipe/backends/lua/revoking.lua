@@ -30,10 +30,10 @@ end
 
 -- Takes the messages of `t` from where they wait; notes in `ready` if it stands in a queue.
 local function revoke(t, ready)
-  if t.owner ~= '' then
-    tell_pump(t.owner, t.conversation, 'revoked', '', t.id)
-    own(t, '')
-    set(t, 'fence', t.fence + 1)  -- The step of whoever has claimed it comes too late.
+  local pump = t.head ~= -1 and t.due == 0 and claimant(t.id)
+  if pump then
+    tell_pump(pump, t.conversation, 'revoked', '', t.id)
+    end_claim(pump, t)  -- The step of whoever has claimed it comes too late.
   elseif t.due ~= 0 then
     undelay(t)
   elseif t.head ~= -1 then
@@ -59,6 +59,7 @@ local function revoke_below(top)
   each_page(left > 0 and younger_than(top) or {}, function(...)
     if left == 0 then return end
     local fresh = fetch_threads({...})
+    fetch_claims_of_all({...})
     for _, id in ipairs({...}) do
       local t = threads[id]
       if t and t.pending > 0 and below[t.parent] then

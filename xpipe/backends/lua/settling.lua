@@ -2,13 +2,20 @@
 
 require_type('zset', FINISHED, SETTLED)
 
-local function deliver(id, one, outputs)
-  local name = key('conversation', id)
-  one.delivered = math.min(outputs, one.outputs)
-  call('SET', name, conversation_data(one))
-  expire(name)
-  local place = is_settled(one) and call('ZSCORE', FINISHED, id)
-  if place then call('ZADD', SETTLED, place, id) end
+-- Each of `changes` is the id of a conversation, its record, and how many of its outputs have been printed.
+local function deliver_all(changes)
+  local settled = {}
+  for _, change in ipairs(changes) do
+    local id, one, outputs = unpack(change)
+    one.delivered = math.min(outputs, one.outputs)
+    store(key('conversation', id), conversation_data(one))
+    local place = is_settled(one) and call('ZSCORE', FINISHED, id)
+    if place then
+      settled[#settled + 1] = place
+      settled[#settled + 1] = id
+    end
+  end
+  each_page(settled, function(...) call('ZADD', SETTLED, ...) end)
 end
 
-return deliver
+return deliver_all

@@ -54,15 +54,24 @@ local function is_initiator(t)
   return t.parent == ''
 end
 
+local strays = nil
+
+-- Whether there are slots or bindings of ids that are no thread: a new thread may take them over.
+local function has_strays()
+  if strays == nil then strays = read('HLEN', BOUND) > 0 or read('HLEN', LOOSE) > 0 end
+  return strays
+end
+
 -- With those that come later it has as many fields as its table has room for: one more would double that.
 local function new_thread(id, chain, listener, caller, parent, conversation, index, initial)
   local one = {
     id = id, chain = chain,
     listener = listener, caller = caller, parent = parent, conversation = conversation, index = index,
-    seq = next_number(), attempt = 1, deliveries = 0, failed = 0, fence = 0, pending = 0, no_answer = 0, head = -1,
-    parked = 0, opens = 0, spilled = 0, few = false, initial = initial, bytes = 0, call = '',
-    owner = '', state = '', join = '', touched = 0, due = 0,
+    seq = next_number(), attempt = 1, deliveries = 0, fence = 0, failed = 0, pending = 0, no_answer = 0, head = -1, parked = 0,
+    opens = 0, spilled = 0, few = false, initial = initial, bytes = 0, call = '', state = '', join = '', touched = 0,
+    due = 0,
   }
+  if not has_strays() then one.stored, one.added = 0, {} end
   renewed[id] = true
   touch(one)
   threads[id] = one
@@ -86,15 +95,37 @@ local function fetch_bindings(names)
   end
 end
 
+local function keep_conversation(id, name, data)
+  local one = decoded(name, data, conversation_of_data) or false
+  conversations[id] = one
+  if one then one.id, one.key, one.data_of = id, name, conversation_data end
+end
+
 local function conversation_of(t)
   local id = t.conversation
   if conversations[id] == nil then
     local name = key('conversation', id)
-    local one = stored(name, conversation_of_data) or false
-    conversations[id] = one
-    if one then one.id, one.key, one.data_of = id, name, conversation_data end
+    keep_conversation(id, name, raw(name))
   end
   return conversations[id] or nil
+end
+
+-- One command for what a batch will ask for one by one.
+local function fetch_conversations(ids)
+  local wanted, names = {}, {}
+  for _, id in ipairs(ids) do
+    if conversations[id] == nil and not wanted[id] then
+      wanted[id] = true
+      wanted[#wanted + 1] = id
+      names[#names + 1] = key('conversation', id)
+    end
+  end
+  for first = 1, #names, PAGE do
+    local last = math.min(first + PAGE - 1, #names)
+    for at, data in ipairs(call('MGET', unpack(names, first, last))) do
+      if data then keep_conversation(wanted[first + at - 1], names[first + at - 1], data) end
+    end
+  end
 end
 
 local function new_conversation(id, owner, now, retried_from)
@@ -243,6 +274,6 @@ local function call_to(t, parent)
 end
 
 return threads, joins, new_threads, new_conversations, ended, renewed, thread, fetch_threads, parent_of, is_initiator,
-  new_thread, bindings, bound_id, fetch_bindings, conversation_of, new_conversation, slot_count, record, slot, park,
+  new_thread, has_strays, bindings, bound_id, fetch_bindings, conversation_of, fetch_conversations, new_conversation, slot_count, record, slot, park,
   drop_first_message, message_count, drop_messages, open_call, set_call, close_call, close_calls, open_calls,
   open_segments, call_to, hops, note_hop
