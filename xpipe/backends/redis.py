@@ -140,7 +140,8 @@ class RedisBackend(RedisContent, RedisKeeping):
         answer = self._call("advance", pump, *head, *rooms, *map(packed_step, finished))
         _, refused, claims, events, due, *counts = answer
         reasons = {int(at): reason.decode() for at, reason in zip(refused[::2], refused[1::2], strict=True)}
-        read = [self._link.read(read_claim, one, "thread:") for one in claims]
+        rows = zip(*(claims[at::4] for at in range(4)), strict=True)
+        read = [self._link.read(read_claim, row, "thread:") for row in rows]
         told = self._link.decoded(read_events, events, f"{self._prefix}inbox:{pump}")
         return Advanced(read, told, reasons, float(due), *counts)
 

@@ -19,6 +19,7 @@ Start = tuple[str, str, str, bytes | None, list[Request], str]
 
 _STR32 = b"\xdb"
 _encode = msgspec.msgpack.Encoder().encode
+_decode_rest = msgspec.msgpack.Decoder(tuple[int, str, str, str, str, bool, list[str], int, int]).decode
 
 
 def _raw(data: bytes) -> msgspec.Raw:
@@ -26,29 +27,30 @@ def _raw(data: bytes) -> msgspec.Raw:
 
 
 def packed_step(step: Step) -> bytes:
-    """`step` for the script `advance`."""
-    answer, join, dead = step.answer, step.join, step.dead
-    return _encode(
-        (
-            step.thread,
-            step.fence,
-            step.call,
-            [_send(one) for one in step.sends],
-            answer and (answer.call, _raw(answer.message), answer.fault),
-            [_raw(one) for one in step.own],
-            step.again,
-            step.delegate and _send(step.delegate),
-            join and _join(join),
-            step.no_answer,
-            step.ends,
-            step.failed,
-            None if step.state is None else _raw(step.state),
-            dead and (_raw(dead.message), _raw(dead.fault), dead.told, dead.attempts),
-            step.due,
-            step.cancels,
-            _raw(step.hop),
-        )
+    """`step` for the script `advance`: what most steps have, and the rest of one that has more."""
+    answer = step.answer and (step.answer.call, _raw(step.answer.message), step.answer.fault)
+    sends = [_send(one) for one in step.sends]
+    data = _values(step.thread, step.fence, step.call, sends, answer, _raw(step.hop), step.failed)
+    is_usual = not (step.own or step.again or step.delegate or step.join or step.dead or step.cancels)
+    if is_usual and not (step.no_answer or step.ends or step.state is not None):
+        return data
+    return data + _values(
+        [_raw(one) for one in step.own],
+        step.again,
+        step.due,
+        step.delegate and _send(step.delegate),
+        step.join and _join(step.join),
+        step.no_answer,
+        step.ends,
+        None if step.state is None else _raw(step.state),
+        step.dead and (_raw(step.dead.message), _raw(step.dead.fault), step.dead.told, step.dead.attempts),
+        step.cancels,
     )
+
+
+def _values(*values: Any) -> bytes:
+    """The msgpack of `values`, less than 16 of them, one after the other."""
+    return _encode(values)[1:]
 
 
 def _send(send: Send) -> tuple[Any, ...]:
@@ -67,35 +69,11 @@ def packed_start(start: Start) -> bytes:
     return _encode((id, chain, initiator, None if fault is None else _raw(fault), calls, retried_from))
 
 
-def read_claim(
-    thread: bytes,
-    fence: int,
-    message: bytes,
-    chain: bytes,
-    listener: bytes,
-    caller: bytes,
-    call: bytes,
-    initial: int,
-    open: list[bytes],
-    state: bytes,
-    attempt: int,
-    deliveries: int,
-) -> Claim:
+def read_claim(thread: bytes, message: bytes, state: bytes, rest: bytes) -> Claim:
     """A claim from what the script `advance` says of it."""
-    return Claim(
-        thread.decode(),
-        fence,
-        message,
-        chain.decode(),
-        listener.decode(),
-        caller.decode(),
-        call.decode(),
-        initial == 1,
-        [segment.decode() for segment in open],
-        state,
-        attempt,
-        deliveries,
-    )
+    fence, chain, listener, caller, call, initial, open, attempt, deliveries = _decode_rest(rest)
+    id = thread.decode()
+    return Claim(id, fence, message, chain, listener, caller, call, initial, open, state, attempt, deliveries)
 
 
 def read_events(flat: list[bytes]) -> list[Event]:

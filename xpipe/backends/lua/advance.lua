@@ -32,7 +32,7 @@ local function again(given, claimed, refused, late_then, unanswered_then)
   local flat = cmsgpack.unpack(claimed)
   for at = 1, #flat, 2 do
     local t = thread(flat[at])
-    if t and fence_of(pump, t.id) == flat[at + 1] then described_again[#described_again + 1] = described(t, pump) end
+    if t and fence_of(pump, t.id) == flat[at + 1] then describe(t, pump, described_again) end
   end
   local events = call('LRANGE', inbox, 0, tonumber(given) - 1)
   return {
@@ -66,7 +66,7 @@ if #expired > 0 or next(joins) then expire_joins(expired) end
 if #delayed > 0 then wake_delayed(delayed) end
 
 local claimed, descriptions = is_enrolled(pump) and claim_ready(pump, room, most) or {}, {}
-for at, t in ipairs(claimed) do descriptions[at] = described(t, pump) end
+for _, t in ipairs(claimed) do describe(t, pump, descriptions) end
 for _, value in ipairs(told[pump] or {}) do events[#events + 1] = value end
 
 local changes = given > 0 or #events > 0 or #claimed > 0 or #ARGV >= first_step

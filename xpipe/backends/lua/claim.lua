@@ -2,11 +2,14 @@
 
 local ALONE_FROM = 2  -- leases lost; such a message takes no others down with it
 
-local function described(t, pump)
-  return {
-    t.id, fence_of(pump, t.id), slot(t, t.head), t.chain, t.listener, t.caller, t.call,
-    t.initial, open_segments(t), t.state, t.attempt, t.deliveries,
-  }
+-- Four values: the thread, its message, its state, and the rest (read_claim in redis_wire.py).
+local function describe(t, pump, told)
+  local at = #told
+  told[at + 1], told[at + 2], told[at + 3] = t.id, slot(t, t.head) or '', t.state
+  told[at + 4] = '\153' .. pack(
+    fence_of(pump, t.id), t.chain, t.listener, t.caller, t.call, t.initial == 1, open_segments(t), t.attempt,
+    t.deliveries
+  )
 end
 
 local function claim_ready(pump, room, most)
@@ -24,4 +27,4 @@ local function claim_ready(pump, room, most)
   return claimed
 end
 
-return described, claim_ready
+return describe, claim_ready

@@ -1,13 +1,14 @@
 -- What a step changes, and what the time does, as in xpipe/backends/ledger.py.
 
--- Steps come as msgpack arrays, their bytes as strings (redis_wire.py).
+-- Steps come as msgpack values one after the other, their bytes as strings; most have but the first ones
+-- (redis_wire.py).
 local function step_of(data)
-  local _, id, fence, call_id, sends, answer, to_itself, again, delegated, join, tell_no_answer, ends, failed, state,
-    dead, due, cancels, hop = cmsgpack.unpack_limit(data, 17, 3)
+  local _, id, fence, call_id, sends, answer, hop, failed, to_itself, again, due, delegated, join, tell_no_answer, ends,
+    state, dead, cancels = cmsgpack.unpack_limit(data, 17, 0)
   return {
-    thread = id, fence = fence, call = call_id, sends = sends, answer = answer, own = to_itself, again = again,
-    delegate = delegated, join = join, no_answer = tell_no_answer, ends = ends, failed = failed, state = state,
-    dead = dead, due = due, cancels = cancels, hop = hop,
+    thread = id, fence = fence, call = call_id, sends = sends, answer = answer, hop = hop, failed = failed,
+    own = to_itself or {}, again = again or 0, due = due, delegate = delegated, join = join,
+    no_answer = tell_no_answer, ends = ends, state = state, dead = dead, cancels = cancels,
   }
 end
 
