@@ -10,7 +10,6 @@ from xpipe.ports import SharedBackend
 from xpipe.runtime.line import Line
 from xpipe.runtime.takeover import Takeover
 
-
 AT_ONCE = 100
 """Messages for which one look may do, as `xpipe run` injects so many in one commit."""
 FRESH = 0.1

@@ -35,7 +35,7 @@ log = logging.getLogger("xpipe.pump")
 EARLY = BATCH // 2
 """So many steps are committed before the queue is through, if another process does that meanwhile."""
 LINGER = 0.01
-"""Seconds that what workers have done waits for more of it, while they have enough to do: a call takes CPU from them."""
+"""Seconds that what workers have done waits for more of it while they have enough to do: a call takes their CPU."""
 MAX_TURN = 0.005
 """Seconds of handling after which the event loop gets a chance: timers, signals, workers."""
 MAX_IDLE_RUNNERS = 32
