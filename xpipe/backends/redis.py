@@ -137,9 +137,8 @@ class RedisBackend(RedisContent, RedisKeeping):
         return answer
 
     def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
-        rooms = [value for pair in room.items() for value in pair]
-        head = (repr(now), self._slots_per_thread, most, len(room))
-        answer = self._call("advance", pump, *head, *rooms, *map(packed_step, finished))
+        head = (repr(now), self._slots_per_thread, most, _encode(dict(room)))
+        answer = self._call("advance", pump, *head, *map(packed_step, finished))
         _, refused, claims, events, due, *counts = answer
         reasons = {int(at): reason.decode() for at, reason in zip(refused[::2], refused[1::2], strict=True)}
         read = [self._link.read(read_claim, one, "thread:") for one in claims]
