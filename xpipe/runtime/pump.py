@@ -114,9 +114,9 @@ class Pump:
     async def inject(self, messages: Sequence[Injection], cursor: Cursor | None = None) -> list[str]:
         """Start a conversation for each message; their ids. The same commit keeps `cursor`."""
         self._topology.expect(name for message in messages for name in message.to)
-        ids = await self.line.call(self._backend.inject, self.id, messages, time.time(), cursor)
-        self.wake()
-        return ids
+        # The line keeps calls in order: what claims these messages is asked for while they are still put in.
+        asyncio.get_running_loop().call_soon(self.wake)
+        return await self.line.call(self._backend.inject, self.id, messages, time.time(), cursor)
 
     def wake(self) -> None:
         """There may be something to claim: have a runner look."""
