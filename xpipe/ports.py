@@ -81,10 +81,15 @@ class RegistryRecord:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy a backend is: messages ready, parked or claimed, and whether it keeps `max_threads` threads."""
+    """How busy a backend is: messages ready, parked or claimed, and how many threads it is below `max_threads`."""
 
     in_flight: int
-    full: bool
+    room: int
+
+    @property
+    def full(self) -> bool:
+        """Whether it keeps as many threads as it may."""
+        return self.room <= 0
 
 
 @dataclass(frozen=True, slots=True)

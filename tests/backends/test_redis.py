@@ -192,6 +192,19 @@ def test_prefixes_never_see_or_clear_each_other(make_redis: Make, one: str, othe
     assert left.secret() != right.secret()
 
 
+def test_processes_that_inject_from_sources_of_one_name_number_their_initiators_together(make_redis: Make) -> None:
+    backends = [make_redis(prefix="o:") for _ in range(2)]
+    messages = [Injection(source, ["a"], "Ping", b"") for source in ("cli", "cli", "api")]
+    for backend in backends:
+        backend.open("org", 100)
+
+    for turn in (0, 1, 0, 0, 1, 1):
+        backends[turn].inject("", messages, 1.0)
+
+    named = sorted(one.chain.rpartition(".")[2] for one in backends[0].conversations())
+    assert named == sorted([f"cli-{n}" for n in range(1, 13)] + [f"api-{n}" for n in range(1, 7)])
+
+
 def test_importing_the_module_does_not_import_redis() -> None:
     code = "import sys, xpipe.backends.redis; sys.exit('redis' in sys.modules)"
 

@@ -217,7 +217,8 @@ class Organism:
         """
         async with self._injecting:  # One looks whether there is room, however many want to inject.
             pump = self.pump
-            while not await self._admission.is_open(self._seek_room):
+            wanted = sum(max(1, len(one.to)) for one in injections)
+            while not await self._admission.is_open(wanted, self._seek_room):
                 await self._next_change(LOOK)
             return await pump.line.unbroken(self._inject(pump, injections, cursor))
 

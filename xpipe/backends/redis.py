@@ -73,6 +73,8 @@ class RedisBackend(RedisContent, RedisKeeping):
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         # The last call of each pump enrolled here that changed something.
         self._kept: dict[str, int] = {}
+        # By source the last number that this process has given to an initiator.
+        self._last: dict[str, int] = {}
         self._listening: set[str] = set()
         self._upkeep = Upkeep(self._link, prefix, self.forget, self.bury_pump)
         self._closed = False
@@ -135,9 +137,8 @@ class RedisBackend(RedisContent, RedisKeeping):
         return answer
 
     def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
-        rooms = [value for pair in room.items() for value in pair]
-        head = (repr(now), self._slots_per_thread, most, len(room))
-        answer = self._call("advance", pump, *head, *rooms, *map(packed_step, finished))
+        head = (repr(now), self._slots_per_thread, most, _encode(dict(room)))
+        answer = self._call("advance", pump, *head, *map(packed_step, finished))
         _, refused, claims, events, due, *counts = answer
         reasons = {int(at): reason.decode() for at, reason in zip(refused[::2], refused[1::2], strict=True)}
         rows = zip(*(claims[at::4] for at in range(4)), strict=True)
@@ -148,32 +149,47 @@ class RedisBackend(RedisContent, RedisKeeping):
     def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
         if not messages and cursor is None:
             return []
-        starts = self._starts(messages, now)
         read = (cursor.name, _encode(cursor)) if cursor else ("", "")
-        self._call("inject", pump, repr(now), self._slots_per_thread, *read, "", *map(packed_start, starts))
-        return [start[0] for start in starts]
+        return self._inject(pump, messages, now, *read, "") or []
 
     def retry_dead(self, number: int, pump: str, injection: Injection, now: float) -> str | None:
-        letter = letter_field(number)
-        if not self._link.send("HEXISTS", f"{self._prefix}dead", letter):
-            return None  # Before a number is reserved for it.
-        [start] = self._starts([injection], now)
-        answer = self._call("inject", pump, repr(now), self._slots_per_thread, "", "", letter, packed_start(start))
-        return start[0] if answer[0] else None
+        ids = self._inject(pump, [injection], now, "", "", letter_field(number))
+        return ids[0] if ids else None
+
+    def _inject(self, pump: str, messages: Sequence[Injection], now: float, *how: bytes | str) -> list[str] | None:
+        """The ids of the conversations; None if what they are to replace is not there.
+
+        The initiators get the numbers after the last ones known here. If they are taken by now, others are reserved.
+        """
+        wanted = Counter(one.source for one in messages)
+        last = {source: self._last.get(source, 0) for source in wanted}
+        guess = [value for source, many in wanted.items() for value in (source, many, last[source])]
+        ids, (done, *reserved) = self._number(pump, messages, now, how, last, guess)
+        if reserved:
+            last = dict(zip(wanted, reserved, strict=True))
+            ids, (done,) = self._number(pump, messages, now, how, last, [])
+        self._last = {source: last[source] + many for source, many in wanted.items()}
+        return ids if done else None
+
+    def _number(
+        self,
+        pump: str,
+        messages: Sequence[Injection],
+        now: float,
+        how: Sequence[bytes | str],
+        last: Mapping[str, int],
+        guess: list[str | int],
+    ) -> tuple[list[str], list[int]]:
+        numbers = {source: count(number + 1) for source, number in last.items()}
+        starts = [self._start(one, next(numbers[one.source]), now) for one in messages]
+        packed = (_encode(guess), *map(packed_start, starts))
+        answer = self._call("inject", pump, repr(now), self._slots_per_thread, *how, *packed)
+        return [start[0] for start in starts], answer
 
     def cursor(self, name: str) -> Cursor | None:
         key = f"{self._prefix}cursors"
         data = self._link.send("HGET", key, name)
         return None if data is None else self._link.decoded(_decode_cursor, data, key)
-
-    def _starts(self, messages: Sequence[Injection], now: float) -> list[Start]:
-        numbers = self._reserve(Counter(one.source for one in messages))
-        return [self._start(one, next(numbers[one.source]), now) for one in messages]
-
-    def _reserve(self, wanted: Mapping[str, int]) -> dict[str, count[int]]:
-        name = f"{self._prefix}numbers"
-        last = {source: self._link.send("HINCRBY", name, source, number) for source, number in wanted.items()}
-        return {source: count(int(last[source]) - number + 1) for source, number in wanted.items()}
 
     def _start(self, injection: Injection, number: int, now: float) -> Start:
         initiator = f"{injection.source}-{number}"
@@ -201,7 +217,7 @@ class RedisBackend(RedisContent, RedisKeeping):
 
     def load(self) -> Load:
         in_flight, threads = self._link.run("load")
-        return Load(in_flight, threads >= self._max_threads)
+        return Load(in_flight, self._max_threads - threads)
 
     def ready_listeners(self) -> list[str]:
         found: list[bytes] = self._link.send("LRANGE", f"{self._prefix}lanes", 0, -1)

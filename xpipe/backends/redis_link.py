@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -77,10 +78,15 @@ def _name(key: bytes | str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Connections to a server; an answer is waited for up to `patience` seconds."""
+    """Connections to a server; an answer is waited for up to `patience` seconds.
+
+    Those that were made stay out of the `pool` of the client: what that does to hand out one and take it back takes
+    as long as to send a command.
+    """
 
     pool: ConnectionPool
     patience: float
+    idle: deque[Connection] = field(default_factory=deque)
 
 
 class Link:
@@ -163,7 +169,7 @@ class Link:
         while True:
             connection: Connection | None = None
             try:
-                connection = line.pool.get_connection()
+                connection = self._take(line)
                 answer = self._exchange(connection, command, line.patience)
                 self._met = True
                 return answer
@@ -181,9 +187,32 @@ class Link:
                     raise self._translated(error, command) from None
             finally:
                 if connection is not None:
-                    line.pool.release(connection)
+                    line.idle.append(connection)
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
+
+    def _take(self, line: Line) -> Connection:
+        """A connection that is made, anew if the server has closed it."""
+        try:
+            connection = line.idle.pop()
+        except IndexError:
+            return line.pool.get_connection()
+        try:
+            connection.connect()  # type: ignore[no-untyped-call]  # If it is not.
+            if not self._is_fresh(connection):
+                connection.disconnect()  # type: ignore[no-untyped-call]
+                connection.connect()  # type: ignore[no-untyped-call]
+        except BaseException:
+            line.idle.append(connection)
+            raise
+        return connection
+
+    def _is_fresh(self, connection: Connection) -> bool:
+        """Whether there is nothing to read from it: neither its end nor an answer that nobody has waited for."""
+        try:
+            return not connection.can_read()
+        except self._errors.RedisError:
+            return False
 
     def _exchange(self, connection: Connection, command: tuple[Any, ...], patience: float) -> Any:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -57,14 +57,15 @@ _TOKEN = re.compile(r"--.*|'(?:\\.|[^'\\\n])*'|(?<![.\w])[A-Za-z_]\w*\b(?!\s*=[^
 _DECLARED = re.compile(
     r"--.*|\blocal (?!function)(\w+(?:,\s*\w+)*)|\bfor (\w+(?:, \w+)*)|\bfunction ?([\w.]*)\(([\w, ]*)",
 )
-_RARE = {"messages", "dead", "joins", "collecting", "mishaps", "overdue", "revoking"}
-"""Parts with nothing but functions, most of which most calls do without: to make them all takes longer than a call."""
-_MAKE = """setmetatable(M, {__index = function(_, name)
-  local make = makers[name]
-  if not make then return nil end
-  make()
-  return M[name]
-end})"""
+_AT_ONCE = {"keys", "calls"}
+"""Parts that look at what is stored, to refuse a call; the others are made when something of them is first asked for:
+most calls do without some, and to make them all takes longer than a call."""
+_TABLE = """local M
+M = setmetatable({{{room}}}, {{__index = function(_, at)
+{parts}
+return rawget(M, at)
+end}})"""
+"""All names that parts give, by number: it is an array, which takes less to make than one by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +94,35 @@ class Script:
 def script(name: str) -> Script:
     """The script of lua/{name}.lua with the parts it builds on."""
     parts = [Part.of(part) for part in ("keys", *_PARTS.get(name, ("layout",)))]
-    known = {one for part in parts for one in part.names}
-    room = ", ".join(f"{one} = false" for part in parts if part.name not in _RARE for one in part.names)
-    made = (_made(part, known) for part in parts)
-    called = f"return (function()\n{linked(_read(name), known)}end)()"
-    source = "\n".join((f"local M, makers = {{{room}}}, {{}}", _MAKE, *made, called))
+    names = [one for part in parts for one in part.names]
+    places = {one: f"M[{at}]" for at, one in enumerate(names, 1)}
+    later = "\n".join(_made_later(part, places) for part in parts if part.name not in _AT_ONCE)
+    table = _TABLE.format(room=", ".join(["nil"] * len(names)), parts=later)
+    made = (_made(part, places) for part in parts if part.name in _AT_ONCE)
+    source = "\n".join((table, *made, f"return (function()\n{linked(_read(name), places)}end)()"))
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
-def _made(part: Part, known: Set[str]) -> str:
-    """Lua that has the names of `part` made: at once, or when one of those of a rare part is first asked for."""
-    source = linked(part.source, known)
-    made = f"{', '.join(f'M.{one}' for one in part.names)} = (function()\n{source}end)()"
-    if part.name not in _RARE:
-        return made
-    makers = ", ".join(f"makers.{one}" for one in part.names)
-    return f"do\nlocal function make()\n{made}\nend\n{makers} = {', '.join(['make'] * len(part.names))}\nend"
+def _made(part: Part, places: Mapping[str, str]) -> str:
+    """Lua that makes `part`."""
+    given = ", ".join(places[one] for one in part.names)
+    return f"{given} = (function()\n{linked(part.source, places)}end)()"
 
 
-def linked(source: str, known: Set[str]) -> str:
-    """`source` with the names `known` that others give taken from the table `M`, but for those that it declares itself.
+def _made_later(part: Part, places: Mapping[str, str]) -> str:
+    """Lua that makes `part` if `M[at]` is one of its names, which have places one after the other."""
+    first, last = (places[part.names[at]][2:-1] for at in (0, -1))
+    return f"if at >= {first} and at <= {last} then\n{_made(part, places)}\nend"
+
+
+def linked(source: str, places: Mapping[str, str]) -> str:
+    """`source` with the names that others give taken from the table `M`, but for those that it declares itself.
 
     To make a function takes the longer, the more names around it it refers to: so there is only this one.
     """
     own = {name for names in _DECLARED.findall(source) for name in re.findall(r"\w+", " ".join(names))}
-    return _TOKEN.sub(lambda found: f"M.{found[0]}" if found[0] in known - own else found[0], source)
+    taken = {name: place for name, place in places.items() if name not in own}
+    return _TOKEN.sub(lambda found: taken.get(found[0], found[0]), source)
 
 
 def _read(name: str) -> str:

@@ -66,6 +66,10 @@ class Dispatcher:
         """How many messages are not going to be begun after `pause`."""
         return self._pool.put_off if self._pool is not None else 0
 
+    def is_ahead(self, hop: Hop) -> bool:
+        """Whether `hop` comes from a worker process, and they all have enough to do for now."""
+        return bool(hop.worker) and self._pool is not None and self._pool.is_ahead(hop.claim.listener)
+
     async def close(self) -> None:
         """End the worker processes and idle threads."""
         self._threads.close()

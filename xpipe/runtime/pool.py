@@ -105,6 +105,10 @@ class Pool:
         # However much there is of others, each listener has something in the queue.
         return max(0, free, self.size - held[listener])
 
+    def is_ahead(self, listener: str) -> bool:
+        """Whether the workers have more than half of what is held ready for them: more need not come at once."""
+        return 2 * self._held.total() > self.size * (self._depth(listener) + 1)
+
     def submit(self, task: PoolTask) -> None:
         """Run `task` in a worker as soon as one is free."""
         self._held[task.task.listener] += 1

@@ -34,6 +34,8 @@ log = logging.getLogger("xpipe.pump")
 
 EARLY = BATCH // 2
 """So many steps are committed before the queue is through, if another process does that meanwhile."""
+LINGER = 0.01
+"""Seconds that what workers have done waits for more of it while they have enough to do: a call takes their CPU."""
 MAX_TURN = 0.005
 """Seconds of handling after which the event loop gets a chance: timers, signals, workers."""
 MAX_IDLE_RUNNERS = 32
@@ -79,9 +81,11 @@ class Pump:
         self._claiming, self._closed = True, False
         self._advancing: asyncio.Task[None] | None = None
         self.line = Line(backend.capabilities.blocking)
-        self._early = EARLY if backend.capabilities.remote else BATCH + 1
+        self._is_remote = backend.capabilities.remote
+        self._early = EARLY if self._is_remote else BATCH + 1
         self._news = True
         self._timer: asyncio.TimerHandle | None = None
+        self._lingers: asyncio.TimerHandle | None = None
         self._turn_began = 0.0
         self._place = Place()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -110,9 +114,9 @@ class Pump:
     async def inject(self, messages: Sequence[Injection], cursor: Cursor | None = None) -> list[str]:
         """Start a conversation for each message; their ids. The same commit keeps `cursor`."""
         self._topology.expect(name for message in messages for name in message.to)
-        ids = await self.line.call(self._backend.inject, self.id, messages, time.time(), cursor)
-        self.wake()
-        return ids
+        # The line keeps calls in order: what claims these messages is asked for while they are still put in.
+        asyncio.get_running_loop().call_soon(self.wake)
+        return await self.line.call(self._backend.inject, self.id, messages, time.time(), cursor)
 
     def wake(self) -> None:
         """There may be something to claim: have a runner look."""
@@ -253,6 +257,9 @@ class Pump:
 
     async def _advance(self) -> None:
         steps, hops = self._steps, self._hops
+        if self._lingers is not None:
+            self._lingers.cancel()
+            self._lingers = None
         # What is not through may leave out listeners that have work.
         self._steps, self._hops, self._news = [], [], bool(self._queue)
         now, most = time.time(), BATCH - len(self._queue)
@@ -384,5 +391,9 @@ class Pump:
         if step.sends:
             self._books.note_sends(step)
         self._hops.append(hop)
-        if not self._awake:
+        if self._awake:
+            return
+        if not (self._is_remote and self._dispatcher.is_ahead(hop)):
             self._rouse()
+        elif self._lingers is None:
+            self._lingers = asyncio.get_running_loop().call_later(LINGER, self._rouse)

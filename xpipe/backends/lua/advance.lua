@@ -1,7 +1,8 @@
--- ARGV: 3 to 6 see calls.lua, 7 now, 8 slots per thread, 9 most, 10 how many listeners, then name and room of each,
--- then steps. What a call has answered is kept until the next one, to be answered again.
+-- ARGV: 3 to 6 see calls.lua, 7 now, 8 slots per thread, 9 most, 10 the room of listeners by name, then steps. What a
+-- call has answered is kept until the next one, to be answered again.
 
-local most, listeners = tonumber(ARGV[9]), tonumber(ARGV[10])
+local FIRST_STEP = 11
+local most, room = tonumber(ARGV[9]), cmsgpack.unpack(ARGV[10])
 local inbox, last = key('inbox', pump), key('reply', pump)
 
 local times = {}  -- the first one in an index, '' for none
@@ -56,12 +57,10 @@ local function keep_answer(given, claimed, refused)
 end
 
 local given = tonumber(read('HGET', last, 'given') or 0)
-local room, first_step = {}, 11 + 2 * listeners
-for at = 11, 10 + 2 * listeners, 2 do room[ARGV[at]] = tonumber(ARGV[at + 1]) end
 
 local expired, delayed = due_in(EXPIRIES), due_in(DELAYED, 'LIMIT', 0, PAGE)
 local events = read('LRANGE', inbox, given, -1)
-local refused = commit_all(first_step)
+local refused = commit_all(FIRST_STEP)
 if #expired > 0 or next(joins) then expire_joins(expired) end
 if #delayed > 0 then wake_delayed(delayed) end
 
@@ -69,7 +68,7 @@ local claimed, descriptions = is_enrolled(pump) and claim_ready(pump, room, most
 for _, t in ipairs(claimed) do describe(t, pump, descriptions) end
 for _, value in ipairs(told[pump] or {}) do events[#events + 1] = value end
 
-local changes = given > 0 or #events > 0 or #claimed > 0 or #ARGV >= first_step
+local changes = given > 0 or #events > 0 or #claimed > 0 or #ARGV >= FIRST_STEP
 if given > 0 then write('LTRIM', inbox, given, -1) end
 if changes then keep_answer(#events, claimed, refused) end
 local in_flight = flight_count()

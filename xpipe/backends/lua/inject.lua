@@ -1,7 +1,9 @@
 -- ARGV: 3 to 6 see calls.lua, 7 now, 8 slots per thread, 9 the name of a source and 10 how far it has been read ('' for
--- none), 11 the dead letter that is replaced ('' for none), then injections: id, chain and name of the initiator, the
--- fault or nil, for each listener the call, its name, the request, the thread's id and chain; and the conversation that
--- is retried. Whether it was done: not if there is no such letter.
+-- none), 11 the dead letter that is replaced ('' for none), 12 what the numbers of the initiators were told from: for
+-- each source its name, how many it gets, and the last one known; nothing if they are reserved. Then injections: id,
+-- chain and name of the initiator, the fault or nil, for each listener the call, its name, the request, the thread's id
+-- and chain; and the conversation that is retried. Whether it was done: not if there is no such letter, nor if a number
+-- is taken; then as many are reserved, and of each source the last one before them follows.
 
 local function request_all(initiator, requests)
   for _, one in ipairs(requests) do
@@ -32,6 +34,23 @@ local function inject(id, chain, name, fault, requests, retried_from)
   if initiator.pending == 0 then end_conversation(initiator) end
 end
 
+-- Of each source the number before those that are reserved; nothing if the guess is right, which is taken then.
+local function reserved(guess)
+  local is_right, before = true, {}
+  for at = 1, #guess, 3 do
+    local last = number_of(read('HGET', NUMBERS, guess[at]), NUMBERS, guess[at])
+    is_right = is_right and last == guess[at + 2]
+  end
+  for at = 1, #guess, 3 do
+    if is_right then
+      write('HSET', NUMBERS, guess[at], guess[at + 2] + guess[at + 1])
+    else
+      before[#before + 1] = call('HINCRBY', NUMBERS, guess[at], guess[at + 1]) - guess[at + 1]
+    end
+  end
+  return not is_right and before
+end
+
 if is_again then return {1} end
 
 local letter, starts = ARGV[11], {}
@@ -40,7 +59,9 @@ if letter ~= '' then
   write('HDEL', DEAD, letter)
   write('ZREM', DEAD_TIMES, letter)
 end
-for at = 12, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
+local before = reserved(cmsgpack.unpack(ARGV[12]))
+if before then return {0, unpack(before)} end
+for at = 13, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
 fetch_starts(starts)
 for _, start in ipairs(starts) do inject(unpack(start, 1, 6)) end
 if ARGV[10] ~= '' then write('HSET', CURSORS, ARGV[9], ARGV[10]) end

@@ -69,7 +69,7 @@ local SETTLED, CURSORS, REGISTRY = prefix .. 'settled', prefix .. 'cursors', pre
 local JOINS, EXPIRIES, LOOSE = prefix .. 'joins', prefix .. 'expiries', prefix .. 'loose'
 local DEAD, DEAD_TIMES, DELAYED = prefix .. 'dead', prefix .. 'dead_times', prefix .. 'delayed'
 local PUMPS, LEASES, LISTENING = prefix .. 'pumps', prefix .. 'leases', prefix .. 'listening'
-local SIZES, FLIGHTS = prefix .. 'sizes', prefix .. 'flights'
+local SIZES, FLIGHTS, NUMBERS = prefix .. 'sizes', prefix .. 'flights', prefix .. 'numbers'
 
 -- What a flush or a restart without persistence has taken away must not be written to as if it were there.
 if root_id ~= '' and call('HGET', KEYS[1], 'root_id') ~= root_id then
@@ -160,5 +160,5 @@ end
 
 return fail, call, prefix, root_id, ttl, SPARE, lifetime, keep_for, PAGE, DAY, key, COUNTERS, LANES, THREADS, BOUND,
   CONVERSATIONS, RUNNING, FINISHED, SETTLED, CURSORS, REGISTRY, JOINS, EXPIRIES, LOOSE, DEAD, DEAD_TIMES, DELAYED,
-  PUMPS, LEASES, LISTENING, SIZES, FLIGHTS, require_type, is_whole, number_of, number_in, require_counters, exact,
-  expire, store, each_page, exists, content, length_of, is_anothers, unbind, count
+  PUMPS, LEASES, LISTENING, SIZES, FLIGHTS, NUMBERS, require_type, is_whole, number_of, number_in, require_counters,
+  exact, expire, store, each_page, exists, content, length_of, is_anothers, unbind, count

@@ -8,8 +8,8 @@
 
 local pack = cmsgpack.pack
 local VERDICTS, FAILED, CANCELLED = {'done', 'failed', 'cancelled'}, 1, 2  -- how a conversation ends, counted from 0
-local NUMBERS, MARK = '>I2i4I7I4I4I4BI4Bi4I4I4I7BI4dd', 30832
-local NUMBERED = struct.size(NUMBERS)
+local PACKED, MARK = '>I2i4I7I4I4I4BI4Bi4I4I4I7BI4dd', 30832
+local PACKED_SIZE = struct.size(PACKED)
 
 -- What `data`, stored under `name`, says; nothing if there is nothing.
 local function decoded(name, data, decode)
@@ -34,9 +34,9 @@ end
 
 local function thread_of(data)
   local mark, index, seq, attempt, deliveries, fence, failed, pending, no_answer, head, parked, opens, bytes, initial,
-    spilled, touched, due = struct.unpack(NUMBERS, data)
+    spilled, touched, due = struct.unpack(PACKED, data)
   local left, conversation, parent, listener, caller, call_id, state, join, chain, few =
-    cmsgpack.unpack_limit(data, 9, NUMBERED)
+    cmsgpack.unpack_limit(data, 9, PACKED_SIZE)
   local _ = #conversation + #parent + #listener + #caller + #call_id + #state + #join + #chain
   assert(mark == MARK and left == -1 and (few == false or type(few) == 'table'))
   assert(failed <= 1 and no_answer <= 1 and initial <= 1 and index >= -1 and head >= -1)
@@ -50,7 +50,7 @@ end
 
 local function thread_data(t)
   local numbers = struct.pack(
-    NUMBERS, MARK, t.index, t.seq, t.attempt, t.deliveries, t.fence, t.failed, t.pending, t.no_answer, t.head,
+    PACKED, MARK, t.index, t.seq, t.attempt, t.deliveries, t.fence, t.failed, t.pending, t.no_answer, t.head,
     t.parked, t.opens, t.bytes, t.initial, t.spilled, t.touched, t.due
   )
   return numbers .. pack(
