@@ -161,7 +161,8 @@ class Conversation:
     """All threads that grew from one injected message. Its outputs are the first slots of its initiator.
 
     owner: the pump that is told of its events, "" for none; delivered: how many of its outputs have been printed;
-    ended: when, in seconds since the epoch, 0.0 while it runs; verdict: which of VERDICTS it ends with; retried_from:
+    ended: when, in seconds since the epoch, 0.0 while it runs; place: in the order of the ends, of one that is over in
+    memory; verdict: which of VERDICTS it ends with; retried_from:
     see ConversationRecord. hops: encoded HopRecords in the order of their commits.
     """
 
@@ -172,6 +173,7 @@ class Conversation:
         "id",
         "outputs",
         "owner",
+        "place",
         "retried_from",
         "started",
         "threads",
@@ -184,6 +186,7 @@ class Conversation:
         self.started = started
         self.retried_from = retried_from
         self.ended = 0.0
+        self.place = 0
         self.delivered = 0
         self.verdict = DONE
         self.outputs = 0

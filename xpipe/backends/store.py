@@ -145,10 +145,11 @@ class MemoryStore:
         self._delayed: list[tuple[float, int, Thread]] = []
         self._delays = itertools.count()
         self._dead_number = 0
-        # Conversations that are over, with their places in the order of ends; a heap of those that are settled.
-        self._ended: OrderedDict[str, int] = OrderedDict()
-        self._end_number = 0
-        self._settled: list[tuple[int, str]] = []
+        # Conversations that are over by their places in the order of the ends, which begins at `_oldest`; a heap of
+        # the places of those that are settled.
+        self._ended: dict[int, Conversation] = {}
+        self._oldest = self._last = 0
+        self._settled: list[int] = []
         self._pumps: dict[str, PumpRecord] = {}
 
     @property
@@ -185,11 +186,17 @@ class MemoryStore:
         return self.conversations.get(id)
 
     def record(self, thread: Thread, data: bytes) -> None:
-        thread.slots.append(data)
+        if thread.slots:
+            thread.slots.append(data)
+        else:
+            thread.slots = [data]  # It has no room to spare: most threads have few slots.
         self.slot_count += 1
 
     def note_hop(self, conversation: Conversation, data: bytes) -> None:
-        conversation.hops.append(data)
+        if conversation.hops:
+            conversation.hops.append(data)
+        else:
+            conversation.hops = [data]
 
     def next_number(self, source: str) -> int:
         number = self._numbers[source] = self._numbers.get(source, 0) + 1
@@ -297,26 +304,32 @@ class MemoryStore:
         return id in self.joins and self.joins[id].terms.expires == time
 
     def note_end(self, conversation: Conversation) -> None:
-        self._end_number += 1
-        self._ended[conversation.id] = self._end_number
+        self._last += 1
+        conversation.place = self._last
+        self._ended[self._last] = conversation
 
     def note_settled(self, conversation: Conversation) -> None:
-        heapq.heappush(self._settled, (self._ended[conversation.id], conversation.id))
+        heapq.heappush(self._settled, conversation.place)
 
     def forget_settled(self) -> bool:
         if not self._settled:
             return False
-        self.forget(self.conversations[self._settled[0][1]])
+        self.forget(self._ended[self._settled[0]])
         return True
 
     def forget_ended(self, before: float, most: int) -> int:
         """Forget up to `most` conversations that ended before `before`; how many."""
         for count in range(most):
-            oldest = self.conversations[next(iter(self._ended))] if self._ended else None
+            oldest = self._first_ended()
             if oldest is None or oldest.ended >= before:
                 return count
             self.forget(oldest)
         return most
+
+    def _first_ended(self) -> Conversation | None:
+        while self._ended and self._oldest not in self._ended:
+            self._oldest += 1
+        return self._ended.get(self._oldest)
 
     def set_cursor(self, cursor: Cursor) -> None:
         self.cursors[cursor.name] = cursor
@@ -324,8 +337,8 @@ class MemoryStore:
     def forget(self, conversation: Conversation) -> None:
         """Remove a conversation that is over."""
         del self.conversations[conversation.id]
-        del self._ended[conversation.id]
-        while self._settled and self._settled[0][1] not in self._ended:
+        del self._ended[conversation.place]
+        while self._settled and self._settled[0] not in self._ended:
             heapq.heappop(self._settled)
         for id in conversation.threads:
             thread = self.threads.pop(id)
