@@ -265,7 +265,7 @@ class Conversations(Machine):
     @invariant()
     def looks_like_the_model(self) -> None:
         backend, model = self.backend, self.model
-        assert backend.load() == Load(model.in_flight, model.threads >= MAX_THREADS)
+        assert backend.load() == Load(model.in_flight, MAX_THREADS - model.threads)
         assert sorted(backend.ready_listeners()) == sorted(name for name, queue in model.ready.items() if queue)
         assert [letter.at for letter in backend.dead_letters()] == model.dead
         assert {name: backend.cursor(name) for name in NAMES[1:]} == {
