@@ -15,8 +15,8 @@
 -- organism, secret, numbers (of initiators), counters, cursors (of sources, by name).
 -- Dead letters: `dead` hash by number, `dead_times` set of numbers by the time they were given up.
 -- Of a pump, until it is retired or buried: inbox:{pump} list of events, five values each; claimed:{pump} hash of
---   the fences of claims by thread. Hashes: pumps, leases (when they end by the clock of the server). A plain set: listening (who is
---   told of work).
+--   the fences of its claims by thread. Hashes: pumps, leases (when they end by the clock of the server). A plain set:
+--   listening (who is told of work).
 -- Of a listener with work: ready:{listener} list of threads; `lanes` lists these listeners as they are served next.
 -- `delayed`: set of the threads that are to be ready later, by the time they are due.
 -- Indexes of what may expire. Sets by age: threads, conversations, running; by time: finished, settled (those of which

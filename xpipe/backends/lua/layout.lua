@@ -2,8 +2,8 @@
 -- numbers, packed together, which takes half the time.
 -- Of a thread: `few` has its open calls, but for the `spilled` ones of a thread with many, which are in a hash.
 -- `initial`: its caller is an initiator; `head`: the slot of its first message, -1 for none; `parked`: how many wait;
--- `touched`: when something last happened in it; `due`: when it is to be ready, 0 for now; `fence`: that of its last claim that is
--- over: what is claimed now is in claimed:{pump} alone, so that a claim need not write the record.
+-- `touched`: when something last happened in it; `due`: when it is to be ready, 0 for now; `fence`: that of its
+-- last claim that is over: what is claimed now is in claimed:{pump} alone, so that a claim need not write the record.
 -- Of a join: see JoinState in xpipe/backends/records.py.
 
 local pack = cmsgpack.pack

@@ -67,9 +67,9 @@ local function new_thread(id, chain, listener, caller, parent, conversation, ind
   local one = {
     id = id, chain = chain,
     listener = listener, caller = caller, parent = parent, conversation = conversation, index = index,
-    seq = next_number(), attempt = 1, deliveries = 0, fence = 0, failed = 0, pending = 0, no_answer = 0, head = -1, parked = 0,
-    opens = 0, spilled = 0, few = false, initial = initial, bytes = 0, call = '', state = '', join = '', touched = 0,
-    due = 0,
+    seq = next_number(), attempt = 1, deliveries = 0, fence = 0, failed = 0, pending = 0, no_answer = 0, head = -1,
+    parked = 0, opens = 0, spilled = 0, few = false, initial = initial, bytes = 0, call = '', state = '', join = '',
+    touched = 0, due = 0,
   }
   if not has_strays() then one.stored, one.added = 0, {} end
   renewed[id] = true
@@ -274,6 +274,6 @@ local function call_to(t, parent)
 end
 
 return threads, joins, new_threads, new_conversations, ended, renewed, thread, fetch_threads, parent_of, is_initiator,
-  new_thread, has_strays, bindings, bound_id, fetch_bindings, conversation_of, fetch_conversations, new_conversation, slot_count, record, slot, park,
-  drop_first_message, message_count, drop_messages, open_call, set_call, close_call, close_calls, open_calls,
-  open_segments, call_to, hops, note_hop
+  new_thread, has_strays, bindings, bound_id, fetch_bindings, conversation_of, fetch_conversations, new_conversation,
+  slot_count, record, slot, park, drop_first_message, message_count, drop_messages, open_call, set_call, close_call,
+  close_calls, open_calls, open_segments, call_to, hops, note_hop
