@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.cases import CASES, COMPARISONS
 from benchmarks.errors import Failed
+from benchmarks.hot_spots import hot_spots
 from benchmarks.machine import machine, versions
 from benchmarks.options import Options, Size
 from benchmarks.profiling import profile
@@ -56,7 +57,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--repeats", type=_at_least_one, metavar="N", help="runs of each side (default 3, --quick: 1)")
     parser.add_argument("--json", metavar="FILE", help="write the same as JSON to FILE")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where RESULTS.md and results.json go, or profiles")
-    parser.add_argument("--profile", metavar="CASE", help="write what xpipe does there, for speedscope")
+    parser.add_argument("--profile", metavar="CASE", help="tell where the time goes there, and write it for speedscope")
     size = parser.add_mutually_exclusive_group()
     parser.set_defaults(size=Size.NORMAL)
     size.add_argument("--quick", dest="size", action="store_const", const=Size.QUICK, help="only small sizes")
@@ -90,7 +91,7 @@ def _descriptions() -> list[str]:
 def _profile(chosen: argparse.Namespace, options: Options) -> int:
     try:
         for file in profile(COMPARISONS[chosen.profile], options, chosen.out or PROFILES):
-            print(file, flush=True)
+            print(file, *table_lines(hot_spots(file)), "", sep="\n", flush=True)
     except Failed as failure:
         print(f"benchmarks: {failure}", file=sys.stderr)
         return 3

@@ -135,6 +135,7 @@ HOPS_PER_SECOND = Measure("hops/s", lambda one: one["hops"] / one["seconds"], 0,
 MESSAGES_PER_SECOND = Measure("messages/s", lambda one: one["messages"] / one["seconds"], 0, higher=True)
 CPU_PER_HOP = Measure("worker CPU ms/hop", lambda one: 1_000 * one["cpu"] / one["hops"], 3)
 REDIS_CPU_PER_HOP = Measure("Redis CPU ms/hop", lambda one: 1_000 * one["redis_cpu"] / one["hops"], 3)
+IN_COMMANDS_PER_HOP = Measure("of it in commands", lambda one: 1_000 * one["in_commands"] / one["hops"], 3)
 ROUND_TRIPS_PER_HOP = Measure("round trips/hop", lambda one: one["round_trips"] / one["hops"], 3)
 COMMANDS_PER_HOP = Measure("commands/hop", lambda one: one["commands"] / one["hops"], 1)
 MILLISECONDS_PER_HOP = Measure("ms/hop", lambda one: 1_000 * one["seconds"] / one["hops"], 3)

@@ -10,6 +10,7 @@ from benchmarks.case import (
     COMMANDS_PER_HOP,
     CPU_PER_HOP,
     HOPS_PER_SECOND,
+    IN_COMMANDS_PER_HOP,
     MESSAGES_PER_SECOND,
     MILLISECONDS_PER_HOP,
     REDIS_CPU_PER_HOP,
@@ -32,7 +33,14 @@ NOTE = (
     "messages/s are whole chains."
 )
 _IN_MEMORY = (HOPS_PER_SECOND, MESSAGES_PER_SECOND, CPU_PER_HOP, CALIBRATION)
-_ON_REDIS = (*_IN_MEMORY[:-1], REDIS_CPU_PER_HOP, ROUND_TRIPS_PER_HOP, COMMANDS_PER_HOP, CALIBRATION)
+_ON_REDIS = (
+    *_IN_MEMORY[:-1],
+    REDIS_CPU_PER_HOP,
+    IN_COMMANDS_PER_HOP,
+    ROUND_TRIPS_PER_HOP,
+    COMMANDS_PER_HOP,
+    CALIBRATION,
+)
 
 
 def chain(messages: int, text: int = TEXT) -> Work:
@@ -89,8 +97,8 @@ CASES = (
             Demand("xpipe, redis", ROUND_TRIPS_PER_HOP, 0.05, 0.02),
         ],
         f"{NOTE} Round trips: how often the server has read from a connection (INFO stats); commands: INFO "
-        "commandstats, with those that scripts call. CPU of a peer's worker is that of its worker process alone, "
-        "without who sends; xpipe's one process sends, too.",
+        "commandstats, with those that scripts call; what Redis takes beside them is scripts, and the network. "
+        "CPU of a peer's worker is that of its worker process alone, without who sends; xpipe's process sends, too.",
     ),
     Case(
         "chain-sqlite",

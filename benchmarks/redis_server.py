@@ -18,6 +18,7 @@ import redis
 from benchmarks.errors import Failed
 
 START_SECONDS = 10
+_SCRIPTS = ("cmdstat_eval", "cmdstat_evalsha")
 
 
 def binary() -> str | None:
@@ -59,7 +60,8 @@ def redis_server(loopback: bool = False) -> Iterator[str]:
 def served(url: str) -> Mapping[str, float]:
     """What the server at `url` has done so far; nothing without one.
 
-    round_trips: times that it has read from a connection; commands: also those that a script calls; redis_cpu: seconds.
+    round_trips: times that it has read from a connection; commands: also those that a script calls; redis_cpu: seconds;
+    in_commands: seconds in the commands that scripts call, and others.
     """
     if not url:
         return {}
@@ -68,6 +70,7 @@ def served(url: str) -> Mapping[str, float]:
     return {
         "round_trips": stats["total_reads_processed"],
         "commands": sum(one["calls"] for one in commands.values()),
+        "in_commands": sum(one["usec"] for name, one in commands.items() if name not in _SCRIPTS) / 1e6,
         "redis_cpu": cpu["used_cpu_user"] + cpu["used_cpu_sys"],
     }
 
