@@ -18,7 +18,7 @@ class Backend:
     """Tells its load, and counts how often."""
 
     def __init__(self, *load: int) -> None:
-        self.told = Load(*load)
+        self.told = Load.of(*load)
         self.looks = 0
 
     def load(self) -> Load:
