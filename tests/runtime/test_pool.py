@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import xpipe.runtime.process
+import xpipe.runtime.pump
 from runtime.living import (
     answer,
     assert_nothing_left,
@@ -27,6 +28,7 @@ from runtime.living import (
     until_true,
     write,
 )
+from runtime.stores import section
 from xpipe import Organism, XpipeError
 from xpipe.core.errors import PoolError
 
@@ -64,6 +66,38 @@ async def fan_out(organism: Organism, target: str, items: list[str]) -> Any:
     [output] = await organism.outputs(await organism.inject("fan", fan))
     assert output.kind == "response", output
     return output.payload
+
+
+SLOW = """
+def slow(ask: Ask, m: HandlerMetadata):
+    time.sleep(0.005)
+    return respond(Answer(ask.n, ""))
+"""
+
+
+def test_what_busy_workers_have_done_is_committed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xpipe.runtime.pump, "LINGER", 20.0)
+    workers = {"process_pool": {"workers": 2}, "backend": section("redis")}
+    path = write(tmp_path, CODE + SLOW, {"fan": {}, "slow": CPU}, **workers)
+
+    async def scenario(organism: Organism) -> list[int]:
+        sizes: list[int] = []
+        advance = organism.backend.advance
+
+        def counted(pump: str, finished: Any, *more: Any) -> Any:
+            sizes.append(len(finished))
+            return advance(pump, finished, *more)
+
+        monkeypatch.setattr(organism.backend, "advance", counted)
+        await fan_out(organism, "slow", ["x"] * 60)
+        sizes.clear()
+        await fan_out(organism, "slow", ["x"] * 60)
+        began = time.monotonic()
+        await organism.outputs(await organism.inject("slow", payload(organism, n=1)))
+        assert time.monotonic() - began < 5.0  # One alone is never waited with.
+        return sizes
+
+    assert len(live(path, scenario)) < 45
 
 
 @pytest.mark.parametrize(
