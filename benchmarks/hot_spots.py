@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ def hot_spots(file: Path) -> Table:
     Samples in which nothing of xpipe runs, or modules are loaded, do not count.
     """
     data = json.loads(file.read_text("utf-8"))
-    weights: Counter[tuple[str, str]] = Counter()
+    weights: defaultdict[tuple[str, str], float] = defaultdict(float)
     for place, weight in _samples(data):
         weights[place] += weight
-    total = weights.total() or 1.0
-    rows = [(f"{name} ({where})", 100 * weight / total) for (name, where), weight in weights.most_common(MOST)]
+    total = sum(weights.values()) or 1.0
+    most = sorted(weights.items(), key=lambda item: item[1], reverse=True)[:MOST]
+    rows = [(f"{name} ({where})", 100 * weight / total) for (name, where), weight in most]
     note = f"Of {total:.1f} s of samples; a function with what it calls outside xpipe, such as a driver's C code."
     return Table(file.name, [Column("function"), Column("% of the time", 1)], rows or [("nothing", 0.0)], note=note)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from xpipe.core.messages import (
@@ -81,19 +81,15 @@ class RegistryRecord:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy a backend is: messages ready, parked or claimed, and whether it keeps `max_threads` threads.
-
-    room: how many more it keeps before it does.
-    """
+    """How busy a backend is: messages ready, parked or claimed, and how many threads it is below `max_threads`."""
 
     in_flight: int
-    full: bool
-    room: int = field(default=0, compare=False)
+    room: int
 
-    @classmethod
-    def of(cls, in_flight: int, room: int) -> Load:
-        """The load of a backend that keeps `room` more threads."""
-        return cls(in_flight, room <= 0, room)
+    @property
+    def full(self) -> bool:
+        """Whether it keeps as many threads as it may."""
+        return self.room <= 0
 
 
 @dataclass(frozen=True, slots=True)

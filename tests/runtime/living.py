@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from xpipe import Organism, Output
+from xpipe.ports import Load
 
 T = TypeVar("T")
 
@@ -74,6 +75,19 @@ def live(
 def payload(organism: Organism, type: str = "Ask", **fields: Any) -> Any:
     """An instance of one of the organism's payload classes."""
     return organism.types.class_of(type)(**fields)
+
+
+def count_looks(organism: Organism) -> list[Load]:
+    """Grows with each look at how busy the backend is."""
+    looks: list[Load] = []
+    load = organism.backend.load
+
+    def counted() -> Load:
+        looks.append(load())
+        return looks[-1]
+
+    organism.backend.load = counted  # type: ignore[method-assign]
+    return looks
 
 
 async def ask(organism: Organism, to: str, type: str = "Ask", **fields: Any) -> list[Output]:

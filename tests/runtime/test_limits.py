@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 
-from runtime.living import answer, assert_nothing_left, fault, inject_many, live, payload, until, write
+from runtime.living import (
+    answer,
+    assert_nothing_left,
+    count_looks,
+    fault,
+    inject_many,
+    live,
+    payload,
+    until,
+    write,
+)
 from runtime.stores import on_every_backend, on_lasting_backends, section
 from xpipe import Organism
-from xpipe.ports import Load
 from xpipe.runtime import supervisor
 
 CODE = """
@@ -82,19 +91,6 @@ def test_an_endless_ping_pong_leaves_other_conversations_alone(tmp_path: Path, b
         assert [(await organism.outputs(one))[0].payload.code for one in endless] == ["too_many_hops"] * 3
 
     live(organism_in(tmp_path, backend, hops=200), scenario)
-
-
-def count_looks(organism: Organism) -> list[Load]:
-    """Grows with each look at how busy the backend is."""
-    looks: list[Load] = []
-    load = organism.backend.load
-
-    def counted() -> Load:
-        looks.append(load())
-        return looks[-1]
-
-    organism.backend.load = counted  # type: ignore[method-assign]
-    return looks
 
 
 @on_every_backend

@@ -71,7 +71,7 @@ class InMemoryBackend(MemoryContent):
         return self._store.cursors.get(name)
 
     def load(self) -> Load:
-        return Load.of(self._store.in_flight, self._max_threads - self._store.thread_count)
+        return Load(self._store.in_flight, self._max_threads - self._store.thread_count)
 
     def make_room(self) -> bool:
         with self._lock:

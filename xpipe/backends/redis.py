@@ -217,7 +217,7 @@ class RedisBackend(RedisContent, RedisKeeping):
 
     def load(self) -> Load:
         in_flight, threads = self._link.run("load")
-        return Load.of(in_flight, self._max_threads - threads)
+        return Load(in_flight, self._max_threads - threads)
 
     def ready_listeners(self) -> list[str]:
         found: list[bytes] = self._link.send("LRANGE", f"{self._prefix}lanes", 0, -1)

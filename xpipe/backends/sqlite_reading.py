@@ -85,7 +85,7 @@ class Reading:
 
     def load(self, max_threads: int) -> Load:
         [(in_flight, threads)] = self.read("SELECT in_flight, threads FROM counters")
-        return Load.of(in_flight, max_threads - threads)
+        return Load(in_flight, max_threads - threads)
 
     def ready_listeners(self) -> list[str]:
         return [name for (name,) in self.read("SELECT listener FROM lanes ORDER BY turn")]
