@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import operator
 import os
 import sqlite3
 import time
@@ -19,10 +20,11 @@ APPLICATION_ID = 0x78706970
 VERSION = 5
 POLL = 0.005
 
-# The sqlite3 module looks for an adapter of each bytes, bool and None that it binds, and is slow to find none.
-sqlite3.register_adapter(bytes, bytes)
-sqlite3.register_adapter(bool, int)
-sqlite3.register_adapter(type(None), lambda nothing: nothing)
+# The sqlite3 module looks for an adapter of each bytes, bool and None that it binds, and is slow to find none. These
+# are the fastest that there are.
+sqlite3.register_adapter(bytes, bytes.__bytes__)
+sqlite3.register_adapter(bool, operator.index)
+sqlite3.register_adapter(type(None), {None: None}.get)
 
 # Threads go by number inside the file: small keys, in the order of creation. A conversation has the number of its
 # initiator; `joined` is the join that the thread waits for or had. What every hop changes of a thread is a row of its
