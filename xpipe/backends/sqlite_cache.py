@@ -232,7 +232,8 @@ class Records:
                 moved.append((thread.n, *busy))
         insert(self._database, _INSERT_THREADS, new)
         insert(self._database, _PUT_PROGRESS, moved)
-        self._database.executemany(_UPDATE_THREAD, calmed)
+        if calmed:
+            self._database.executemany(_UPDATE_THREAD, calmed)
 
     def _flush_slots(self) -> None:
         insert(self._database, "INSERT INTO slots", self._new_slots)
@@ -281,7 +282,8 @@ class Records:
                 changed.append((*row, one.n))
             one.saved = row
         insert(self._database, _INSERT_CONVERSATIONS, new)
-        self._database.executemany(_UPDATE_CONVERSATION, changed)
+        if changed:
+            self._database.executemany(_UPDATE_CONVERSATION, changed)
 
     def keep_join(self, terms: Join, thread: int | None, opened: bool = False) -> int:
         """Insert a join; its number."""
