@@ -280,7 +280,7 @@ def test_a_damaged_record_is_named(backend: SQLiteBackend, path: Path, column: s
     drive = Driver(backend)
     drive.inject("a")
     [_, thread] = backend.threads()
-    change(path, f"UPDATE threads SET {column} = X'C1' WHERE id = '{thread.thread}'")
+    change(path, f"UPDATE progress SET {column} = X'C1' WHERE n = (SELECT n FROM threads WHERE id = '{thread.thread}')")
 
     with pytest.raises(BackendError, match=f"table threads .* {thread.thread}"):
         drive.advance()
@@ -296,12 +296,13 @@ def test_a_damaged_record_is_named(backend: SQLiteBackend, path: Path, column: s
         ("UPDATE counters SET slots = 7", "slots says 7, and there are 2"),
         ("DELETE FROM slots", "says it has 1 slots, and there are 0"),
         ("INSERT INTO slots VALUES (999, 0, X'00')", "1 slots belong to no thread"),
-        ("UPDATE threads SET pending = 5 WHERE parent IS NULL", "counts 5 pending"),
-        ("UPDATE threads SET ready = NULL", "neither ready nor delayed nor claimed"),
+        ("UPDATE progress SET pending = 5 WHERE n IN (SELECT n FROM conversations)", "counts 5 pending"),
+        ("DELETE FROM queue", "neither ready nor delayed nor claimed"),
         ("UPDATE lanes SET ready = 5", "queue of a has 2 messages, and says it has 5"),
         ("DELETE FROM conversations", "belongs to no conversation"),
         ("UPDATE conversations SET finish = 1", "messages of it are in flight"),
         ("DELETE FROM threads WHERE parent IS NULL", "no parent"),
+        ("DELETE FROM progress", "has lost its progress"),
         ("INSERT INTO results VALUES (9, 0, X'00')", "1 results belong to no join"),
         (
             "INSERT INTO events VALUES (9, 'gone', '', 'ended', X'', '', X'')",

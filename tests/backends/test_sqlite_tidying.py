@@ -69,7 +69,7 @@ def test_what_belongs_to_nothing_is_told_of_and_removed(
 def test_the_slots_results_and_joins_of_a_thread_that_is_gone_are_removed(backend: SQLiteBackend, path: Path) -> None:
     half_done(Driver(backend))
     threads = {one.thread for one in backend.threads()}
-    change(path, "DELETE FROM threads", "DELETE FROM conversations", "DELETE FROM lanes")
+    change(path, *(f"DELETE FROM {name}" for name in ("threads", "progress", "conversations", "lanes", "queue")))
     change(path, "UPDATE counters SET in_flight = 0")
 
     kinds = [one.kind for one in backend.orphans(remove=True)]

@@ -145,7 +145,7 @@ def test_1_and_the_place_when_something_stored_is_damaged(bench: Bench) -> None:
     ran = stored.run(ECHO, ECHO)
     thread = next(one["thread"] for one in ran["threads"] if one["listener"] == "echo")
     with sqlite3.connect(bench.folder / STATE_FILE) as file:
-        [(n, size)] = file.execute("SELECT n, bytes FROM threads WHERE id = ?", [thread]).fetchall()
+        [(n, size)] = file.execute("SELECT n, bytes FROM records WHERE id = ?", [thread]).fetchall()
         file.execute("UPDATE slots SET data = zeroblob(?) WHERE thread = ?", [size, n])
 
     dry = bench.run("gc", "organism.yaml", "--verify", "--dry-run")

@@ -120,6 +120,7 @@ class _Watched(sqlite3.Connection):
         if sql.startswith("BEGIN"):
             self.written = 0
         self.before(self, sql)
+        self.written += sql.startswith("INSERT") and "), (" in sql
         cursor = super().execute(sql, *arguments)
         self.after(self, sql)
         return cursor

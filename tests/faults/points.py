@@ -138,7 +138,7 @@ def _sqlite() -> list[Point]:
         make("the file has no tables", arm=after_statement(_is("PRAGMA journal_mode = WAL")), fresh=True),
         make("the file has tables, not committed", arm=before_statement(_versioning), fresh=True),
         make("after the exchange, before the flush", arm=after(EXCHANGE, _steps), passage=3, most=6),
-        make("in the middle of forgetting", arm=before_statement(_forgetting), passage=9, most=9, **_forgetful(OLD)),
+        make("in the middle of forgetting", arm=before_statement(_forgetting), **_forgetful(OLD)),
         make("in the middle of a flush", arm=before_statement(_between_writes), passage=10, most=20),
         make("after the flush, before COMMIT", arm=before_statement(_writing("COMMIT")), passage=4, most=8),
         make("right after COMMIT", arm=after_statement(_writing("COMMIT")), passage=4, most=8),

@@ -55,7 +55,7 @@ def test_a_document_that_is_left_out_is_found(world: World) -> None:
 def test_a_slot_that_is_missing_is_found(world: World) -> None:
     last = "(SELECT thread FROM slots ORDER BY thread DESC, at DESC LIMIT 1)"
     change(
-        world, f"DELETE FROM slots WHERE thread = {last}", f"UPDATE threads SET slots = 0, bytes = 0 WHERE n = {last}"
+        world, f"DELETE FROM slots WHERE thread = {last}", f"UPDATE progress SET slots = 0, bytes = 0 WHERE n = {last}"
     )
 
     assert "its threads are" in wrong(world)

@@ -36,7 +36,7 @@ NAMES = st.one_of(
     st.text(st.characters(categories=["Cs", "Lu"]), max_size=4),  # Halves of characters come from file names.
 )
 PATHS = st.lists(NAMES, min_size=1, max_size=5)
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 @given(PATHS, NAMES)
@@ -97,8 +97,37 @@ def test_a_thread_id_is_a_stable_uuid_that_depends_on_the_key(name: str) -> None
     assert chains.thread_id(b"two", chain) != id
 
 
-def test_a_thread_id_is_the_same_in_every_version() -> None:
-    assert chains.thread_id(b"key", "system.org.cli-1.a") == "e12a6f6e-7862-a70e-572c-90d7b87b8086"
+@pytest.mark.parametrize(
+    ("chain", "id"),
+    [
+        ("system.org", "00000000-1811-86e9-a1bd-93d788c7f487"),
+        ("system.org.cli-1.a", "00000001-4143-88b4-98e6-e5bca5588ebc"),
+        ("system.org.cli-4294967297.a", "00000001-a053-8926-a943-11d7dfaaa391"),
+    ],
+)
+def test_a_thread_id_is_the_same_in_every_version(chain: str, id: str) -> None:
+    assert chains.thread_id(b"key", chain) == id
+
+
+@given(st.text(max_size=6), PATHS, PATHS, st.integers(1, 2**32 - 1), st.integers(1, 2**32 - 1))
+def test_the_threads_of_later_conversations_of_a_source_have_later_ids(
+    source: str, one: list[str], other: list[str], number: int, later: int
+) -> None:
+    first = chains.extend("system.org", f"{source}-{number}", *one)
+    second = chains.extend("system.org", f"{source}-{later}", *other)
+
+    ids = chains.thread_id(b"key", first), chains.thread_id(b"key", second)
+    assert (ids[0] == ids[1]) == (first == second)
+    if number != later:
+        assert (ids[0] < ids[1]) == (number < later)
+
+
+@pytest.mark.parametrize("initiator", ["cli", "cli-", "cli-x", "cli-1x", "cli-\u00b2", "-", "", f"cli-{'9' * 9_000}"])
+def test_an_initiator_without_a_number_or_of_a_very_long_one_counts_as_none(initiator: str) -> None:
+    id = chains.thread_id(b"key", f"system.org.{initiator}.a")
+
+    assert UUID.fullmatch(id)
+    assert id.startswith("00000000-")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,6 @@ def _claim(pump: str, thread: Thread) -> Claim:
     assert thread.mailbox
     thread.owner = pump
     thread.fence += 1
-    parent = thread.parent
     return Claim(
         thread.id,
         thread.fence,
@@ -44,7 +43,7 @@ def _claim(pump: str, thread: Thread) -> Claim:
         thread.listener,
         thread.caller,
         thread.call,
-        parent is not None and parent.parent is None,
+        thread.is_initial,
         list(thread.open.values()) if thread.open else _NONE_OPEN,
         thread.state,
         thread.attempt,

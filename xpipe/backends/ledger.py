@@ -87,7 +87,7 @@ class Ledger(Scopes):
         if step.dead is not None:
             self._date(step.dead, thread)
         if step.hop:
-            self.store.note_hop(thread.conversation, step.hop)
+            self.store.note_hop(thread, step.hop)
         if step.again:
             self._try_again(thread, step)
             return
@@ -292,8 +292,8 @@ class Ledger(Scopes):
 
     def make_room(self) -> bool:
         """Forget what is settled, the earliest ended first, until there is room; whether there is."""
-        while self.store.thread_count >= self.max_threads:
-            if not self.store.forget_settled():
+        while (over := self.store.thread_count - self.max_threads + 1) > 0:
+            if not self.store.forget_settled(over):
                 return False
         return True
 

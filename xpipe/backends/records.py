@@ -148,6 +148,11 @@ class Thread:
         self.touched = 0.0
 
     @property
+    def is_initial(self) -> bool:
+        """Whether an initiator calls it."""
+        return self.parent is not None and self.parent.parent is None
+
+    @property
     def status(self) -> str:
         """active, waiting, failed or done."""
         if self.mailbox:

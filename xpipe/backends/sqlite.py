@@ -315,7 +315,7 @@ class SQLiteBackend:
             found = store.conversation(conversation)
             if found is None or not found.ended:
                 return False
-            store.forget(found.n)
+            store.forget([found.n])
             return True
 
     def forget_ended(self, before: float, most: int) -> int:

@@ -16,14 +16,13 @@ from xpipe.backends.sqlite_records import (
     BUSY,
     CALM,
     FIXED,
-    THREAD,
     Counters,
     Row,
     StoredConversation,
     StoredJoin,
     StoredThread,
-    marks,
 )
+from xpipe.backends.sqlite_writing import insert, select_in
 from xpipe.core.messages import Join
 
 MAX_CACHED = 20_000
@@ -31,18 +30,15 @@ MAX_CACHED = 20_000
 MAX_FRESH_BYTES = 32 * 1024 * 1024
 """Slots kept from when they are written until they are claimed."""
 
-MOST_ASKED = 250
-"""Rows read by one statement."""
-
-_FIXED_COUNT, _BUSY_COUNT = (len(columns.split(", ")) for columns in (FIXED, BUSY))
-SELECT_THREAD = f"SELECT {THREAD} FROM threads"
+_FIXED_COUNT, _CALM_COUNT = (len(columns.split(", ")) for columns in (FIXED, CALM))
+SELECT_THREAD = f"SELECT {FIXED}, {CALM}, {BUSY} FROM records"
 SELECT_SLOT = "SELECT CAST(data AS BLOB) FROM slots WHERE thread = ? AND at = ?"
-_INSERT_THREAD = f"INSERT INTO threads ({THREAD}) VALUES ({marks(len(THREAD.split(', ')))})"
-_UPDATE_BUSY = f"UPDATE threads SET {BUSY.replace(',', ' = ?,')} = ? WHERE n = ?"
-_UPDATE_THREAD = f"UPDATE threads SET {BUSY.replace(',', ' = ?,')} = ?, {CALM.replace(',', ' = ?,')} = ? WHERE n = ?"
+_INSERT_THREADS = f"INSERT INTO threads ({FIXED}, {CALM})"
+_UPDATE_THREAD = f"UPDATE threads SET {CALM.replace(',', ' = ?,')} = ? WHERE n = ?"
+_PUT_PROGRESS = f"INSERT OR REPLACE INTO progress (n, {BUSY})"
 _CONVERSATION = "n, id, started, retried_from, owner, ended, outputs, delivered, verdict, finish"
 _SELECT_CONVERSATION = f"SELECT {_CONVERSATION} FROM conversations WHERE n = ?"
-_INSERT_CONVERSATION = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_CONVERSATIONS = f"INSERT INTO conversations ({_CONVERSATION})"
 _UPDATE_CONVERSATION = (
     "UPDATE conversations SET owner = ?, ended = ?, outputs = ?, delivered = ?, verdict = ?, finish = ? WHERE n = ?"
 )
@@ -124,11 +120,7 @@ class Records:
 
     def _read_all(self, column: str, values: Sequence[Any]) -> list[StoredThread]:
         """The threads that have one of `values`, none of which is cached."""
-        rows = []
-        for start in range(0, len(values), MOST_ASKED):
-            some = values[start : start + MOST_ASKED]
-            rows += self._database.execute(f"{SELECT_THREAD} WHERE {column} IN ({marks(len(some))})", some).fetchall()
-        return [self._of_row(row) for row in rows]
+        return [self._of_row(row) for row in select_in(self._database, f"{SELECT_THREAD} WHERE {column}", values)]
 
     def numbered(self, n: int) -> StoredThread:
         thread = self._threads.get(n)
@@ -147,7 +139,7 @@ class Records:
             thread = StoredThread(self, row[:_FIXED_COUNT])
             try:
                 moving = row[_FIXED_COUNT:]
-                thread.move(moving[:_BUSY_COUNT], moving[_BUSY_COUNT:])
+                thread.move(moving[:_CALM_COUNT], moving[_CALM_COUNT:])
             except (msgspec.MsgspecError, TypeError):
                 raise damaged(self.path, "threads", f"the id {row[1]}") from None
             self._keep(thread)
@@ -224,35 +216,36 @@ class Records:
         return found
 
     def _flush_threads(self) -> None:
-        new, changed, busy_only = [], [], []
+        new: list[Row] = []
+        calmed: list[Row] = []
+        moved: list[Row] = []
         for thread in self._touched.values():
-            saved, now = thread.saved, (thread.busy(), thread.calm())
+            saved, now = thread.saved, (thread.calm(), thread.busy())
             if saved == now:
                 continue
-            busy, calm = thread.saved = now
+            calm, busy = thread.saved = now
             if saved is None:
-                new.append(thread.fixed + busy + calm)
-            elif saved[1] == calm:
-                busy_only.append((*busy, thread.n))
-            else:
-                changed.append((*busy, *calm, thread.n))
-        for statement, rows in ((_INSERT_THREAD, new), (_UPDATE_BUSY, busy_only), (_UPDATE_THREAD, changed)):
-            if rows:
-                self._database.executemany(statement, rows)
+                new.append(thread.fixed + calm)
+            elif saved[0] != calm:
+                calmed.append((*calm, thread.n))
+            if saved is None or saved[1] != busy:
+                moved.append((thread.n, *busy))
+        insert(self._database, _INSERT_THREADS, new)
+        insert(self._database, _PUT_PROGRESS, moved)
+        if calmed:
+            self._database.executemany(_UPDATE_THREAD, calmed)
 
     def _flush_slots(self) -> None:
-        if self._new_slots:
-            self._database.executemany("INSERT INTO slots VALUES (?, ?, ?)", self._new_slots)
-            self._new_slots = []
+        insert(self._database, "INSERT INTO slots", self._new_slots)
+        self._new_slots = []
 
-    def note_hop(self, conversation: Conversation, data: bytes) -> None:
-        assert isinstance(conversation, StoredConversation)
-        self._new_hops.append((conversation.n, self._next_number(), data))
+    def note_hop(self, thread: Thread, data: bytes) -> None:
+        assert isinstance(thread, StoredThread)
+        self._new_hops.append((self._next_number(), thread.conversation_n, data))
 
     def _flush_hops(self) -> None:
-        if self._new_hops:
-            self._database.executemany("INSERT INTO hops VALUES (?, ?, ?)", self._new_hops)
-            self._new_hops = []
+        insert(self._database, "INSERT INTO hops", self._new_hops)
+        self._new_hops = []
 
     def add_conversation(self, id: str, owner: str, started: float, retried_from: str = "") -> Conversation:
         conversation = StoredConversation(self._next_number(), id, owner, started, retried_from)
@@ -288,8 +281,7 @@ class Records:
             elif row != one.saved:
                 changed.append((*row, one.n))
             one.saved = row
-        if new:
-            self._database.executemany(_INSERT_CONVERSATION, new)
+        insert(self._database, _INSERT_CONVERSATIONS, new)
         if changed:
             self._database.executemany(_UPDATE_CONVERSATION, changed)
 

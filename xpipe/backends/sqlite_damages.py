@@ -10,9 +10,9 @@ from xpipe.backends.sqlite_reading import PAGE, Reading
 from xpipe.backends.sqlite_records import mailbox_of, open_calls_of
 from xpipe.core.messages import readable_hop
 
-_RECORDS = f"SELECT n, id, mailbox, open FROM threads WHERE n > ? ORDER BY n LIMIT {PAGE}"
+_RECORDS = f"SELECT n, id, mailbox, open FROM records WHERE n > ? ORDER BY n LIMIT {PAGE}"
 _SLOTS = """
-    SELECT t.id, t.mailbox, s.at FROM threads t JOIN slots s ON s.thread = t.n
+    SELECT t.id, t.mailbox, s.at FROM records t JOIN slots s ON s.thread = t.n
     WHERE t.n > ? AND t.n <= ? AND damaged(CAST(s.data AS BLOB)) ORDER BY t.n, s.at
 """
 _CONVERSATIONS = f"SELECT n, id FROM conversations WHERE n > ? ORDER BY n LIMIT {PAGE}"

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from itertools import takewhile
+from collections.abc import Sequence
+from itertools import accumulate, takewhile
 
 from xpipe.backends.sqlite_records import Counters
+from xpipe.backends.sqlite_writing import change_in, select_in
 
+MOST = 128
+"""Conversations forgotten at once."""
 _OVER = "SELECT n FROM conversations WHERE finish IS NOT NULL"
+_SETTLED = (
+    "SELECT n, (SELECT count(*) FROM threads WHERE conversation = c.n) FROM conversations c "
+    "WHERE finish IS NOT NULL AND delivered >= outputs ORDER BY finish LIMIT ?"
+)
 
 
-def first_settled(database: sqlite3.Connection) -> int | None:
-    """The number of the conversation that has been over the longest, of those whose outputs are delivered."""
-    row = database.execute(f"{_OVER} AND delivered >= outputs ORDER BY finish LIMIT 1").fetchone()
-    return None if row is None else int(row[0])
+def first_settled(database: sqlite3.Connection, threads: int) -> list[int]:
+    """The numbers of those that have been over the longest, of the conversations whose outputs are delivered.
+
+    As many as have so many `threads`; no more than MOST.
+    """
+    rows = database.execute(_SETTLED, (min(threads, MOST),)).fetchall()
+    sums = accumulate(count for _, count in rows)
+    return [n for (n, count), so_far in zip(rows, sums, strict=True) if so_far - count < threads]
 
 
 def ended_before(database: sqlite3.Connection, before: float, most: int) -> list[int]:
@@ -23,28 +35,24 @@ def ended_before(database: sqlite3.Connection, before: float, most: int) -> list
     return [n for n, _ in takewhile(lambda row: row[1] < before, rows)]
 
 
-def forget(database: sqlite3.Connection, counters: Counters, conversation: int) -> list[int]:
-    """Remove a conversation that is over, with all that belongs to it; the numbers of its threads."""
-    threads = database.execute(
-        "SELECT n, slots, joined, chain FROM threads WHERE conversation = ?", (conversation,)
-    ).fetchall()
-    numbers = [row[:1] for row in threads]
-    joins = [row[2:3] for row in threads if row[2] is not None]
-    database.executemany("DELETE FROM slots WHERE thread = ?", numbers)
-    database.executemany("DELETE FROM threads WHERE n = ?", numbers)
-    if joins:
-        database.executemany("DELETE FROM results WHERE joined = ?", joins)
-        database.executemany("DELETE FROM joins WHERE n = ?", joins)
+def forget(database: sqlite3.Connection, counters: Counters, conversations: Sequence[int]) -> list[int]:
+    """Remove conversations that are over, with all that belongs to them; the numbers of their threads."""
+    threads = select_in(database, "SELECT n, slots, joined, chain FROM records WHERE conversation", conversations)
+    numbers = [row[0] for row in threads]
+    for statement in ("slots WHERE thread", "progress WHERE n", "threads WHERE n"):
+        change_in(database, f"DELETE FROM {statement}", numbers)
+    joins = [row[2] for row in threads if row[2] is not None]
+    for statement in ("results WHERE joined", "joins WHERE n"):
+        change_in(database, f"DELETE FROM {statement}", joins)
     if counters.bindings:
-        gone = database.executemany("DELETE FROM bindings WHERE chain = ?", [row[3:] for row in threads])
-        counters.bindings -= gone.rowcount
-    database.execute("DELETE FROM hops WHERE conversation = ?", (conversation,))
-    database.execute("DELETE FROM conversations WHERE n = ?", (conversation,))
-    counters.conversations -= 1
+        counters.bindings -= change_in(database, "DELETE FROM bindings WHERE chain", [row[3] for row in threads])
+    for statement in ("hops WHERE conversation", "conversations WHERE n"):
+        change_in(database, f"DELETE FROM {statement}", conversations)
+    counters.conversations -= len(conversations)
     counters.threads -= len(threads)
     counters.slots -= sum(row[1] for row in threads)
     counters.buffers -= sum(row[1] > 0 for row in threads)
-    return [n for (n,) in numbers]
+    return numbers
 
 
 def clear_slots(database: sqlite3.Connection, counters: Counters) -> None:
@@ -52,9 +60,7 @@ def clear_slots(database: sqlite3.Connection, counters: Counters) -> None:
     over = f"SELECT n FROM threads WHERE conversation IN ({_OVER})"
     gone = database.execute(f"DELETE FROM slots WHERE thread IN ({over})").rowcount
     gone += database.execute("DELETE FROM slots WHERE thread IN (SELECT n FROM loose)").rowcount
-    emptied = database.execute(
-        f"UPDATE threads SET slots = 0, bytes = 0 WHERE slots > 0 AND conversation IN ({_OVER})"
-    ).rowcount
+    emptied = database.execute(f"UPDATE progress SET slots = 0, bytes = 0 WHERE slots > 0 AND n IN ({over})").rowcount
     emptied += database.execute("DELETE FROM loose").rowcount
     database.execute("UPDATE conversations SET delivered = outputs WHERE finish IS NOT NULL AND delivered < outputs")
     counters.slots -= gone

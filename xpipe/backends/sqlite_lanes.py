@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from xpipe.backends.sqlite_records import Counters, Row, StoredThread
+from xpipe.backends.sqlite_writing import insert
 
-_SELECT_READY = "SELECT n FROM threads WHERE listener = ? AND ready IS NOT NULL ORDER BY ready LIMIT ?"
+_SELECT_FIRST = "SELECT place, thread FROM queue WHERE listener = ? ORDER BY place LIMIT ?"
+_DELETE_FIRST = "DELETE FROM queue WHERE listener = ? AND place <= ?"
 
 
 class Lane:
@@ -41,6 +43,7 @@ class Lanes:
         self._flush_all = flush
         self._lanes: dict[str, Lane] = {}
         self._gone: list[str] = []
+        self._left: list[tuple[str, int]] = []
         self._moved = False
 
     def load(self) -> None:
@@ -54,17 +57,17 @@ class Lanes:
             lane = self._lanes[thread.listener] = Lane(thread.listener, counters.turn, 0, saved=False)
         if first:
             counters.head -= 1
-            thread.ready = counters.head
+            thread.place = counters.head
             lane.new.appendleft(thread)
             self._moved = True
         else:
             counters.tail += 1
-            thread.ready = counters.tail
+            thread.place = counters.tail
             lane.new.append(thread)
 
     def take(self, room: Mapping[str, int], most: int, counters: Counters) -> list[StoredThread]:
         if self._moved:
-            self._flush_all()  # The rows must say what is in front, and what has been taken.
+            self._flush_all()  # The rows must say what is in front, and what has left.
         taken: list[StoredThread] = []
         for name in list(self._lanes):
             lane = self._lanes[name]
@@ -85,24 +88,23 @@ class Lanes:
     def _take(self, lane: Lane, count: int) -> list[StoredThread]:
         taken: list[StoredThread] = []
         if lane.stored:
-            self._moved = True
-            rows = self._database.execute(_SELECT_READY, (lane.name, min(count, lane.stored))).fetchall()
+            rows = self._database.execute(_SELECT_FIRST, (lane.name, min(count, lane.stored))).fetchall()
+            if rows:
+                self._database.execute(_DELETE_FIRST, (lane.name, rows[-1][0]))
             lane.stored -= len(rows)
-            taken = self._read([n for (n,) in rows])
+            taken = self._read([n for _, n in rows])
         while len(taken) < count and lane.new:
             taken.append(lane.new.popleft())
-        for thread in taken:
-            thread.ready = None
         return taken
 
     def remove(self, thread: StoredThread) -> None:
         """Take `thread`, which is ready, out of its queue."""
         lane = self._lanes[thread.listener]
-        thread.ready = None
         if thread in lane.new:
             lane.new.remove(thread)
         else:
             lane.stored -= 1
+            self._left.append((thread.listener, thread.n))
             self._moved = True
         if not len(lane):
             del self._lanes[thread.listener]
@@ -110,23 +112,28 @@ class Lanes:
                 self._gone.append(thread.listener)
 
     def flush(self) -> None:
-        """Write how long the queues are; the threads write their places."""
+        """Write who stands in the queues, and how long they are."""
         self._moved = False
+        if self._left:
+            self._database.executemany("DELETE FROM queue WHERE listener = ? AND thread = ?", self._left)
+            self._left = []
         if self._gone:
             gone = [(name,) for name in self._gone]
             self._gone = []
             self._database.executemany("DELETE FROM lanes WHERE listener = ?", gone)
-        changed = []
+        changed, joined = [], []
         for lane in self._lanes.values():
             if lane.new:
+                joined += [(lane.name, thread.place, thread.n) for thread in lane.new]
                 lane.stored += len(lane.new)
                 lane.new.clear()
             if lane.saved != (lane.turn, lane.stored):
                 lane.saved = (lane.turn, lane.stored)
                 changed.append((lane.name, lane.turn, lane.stored))
+        insert(self._database, "INSERT INTO queue", joined)
         if changed:
             self._database.executemany("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?)", changed)
 
     def drop(self) -> None:
         """Believe nothing that was read."""
-        self._lanes, self._gone, self._moved = {}, [], False
+        self._lanes, self._gone, self._left, self._moved = {}, [], [], False

@@ -20,7 +20,7 @@ _LAST = 2**63 - 1
 _THREADS = """
     SELECT t.n, t.id, c.id, t.chain, t.listener, t.mailbox IS NOT NULL,
            t.open IS NOT NULL OR (j.open AND j.collect), t.failed, t.slots, t.bytes, t.touched
-    FROM threads t JOIN conversations c ON c.n = t.conversation LEFT JOIN joins j ON j.n = t.joined
+    FROM records t JOIN conversations c ON c.n = t.conversation LEFT JOIN joins j ON j.n = t.joined
     WHERE
 """
 _FOUND = f"{_THREADS} t.id >= CAST(? AS TEXT) AND t.id < CAST(? AS TEXT) ORDER BY t.id LIMIT ?"
@@ -39,7 +39,7 @@ _UNBOUND_THREADS = """
 _JOINS = "SELECT n, id, missing, total FROM joins WHERE {page} AND open = 1"
 _DEAD = "SELECT n, message, fault, told, thread, attempts, at FROM dead WHERE {page}"
 _DATA = "SELECT CAST(data AS BLOB) FROM slots"
-_SLOTS_OF = "SELECT n, slots FROM threads WHERE id = ? UNION ALL SELECT n, slots FROM loose WHERE id = ?"
+_SLOTS_OF = "SELECT n, slots FROM records WHERE id = ? UNION ALL SELECT n, slots FROM loose WHERE id = ?"
 _ENTRIES = """
     SELECT 1 + threads + (SELECT count(*) FROM bindings WHERE uuid NOT IN (SELECT id FROM threads)) FROM counters
 """
@@ -111,7 +111,7 @@ class Reading:
         return sum(count for _, count in self.read(_SLOTS_OF, thread, thread))
 
     def threads_with_slots(self) -> Iterator[str]:
-        for table in ("threads", "loose"):
+        for table in ("records", "loose"):
             for _, id in self.pages(f"SELECT n, id FROM {table} WHERE {{page}} AND slots > 0"):
                 yield id
 

@@ -19,10 +19,9 @@ _decode_open = msgspec.msgpack.Decoder(dict[str, str]).decode
 Row = tuple[Any, ...]
 
 FIXED = "n, id, conversation, parent, chain, listener, caller, place"
+CALM = "attempt, deliveries, failed, no_answer, state, joined, due"
 BUSY = "call, fence, mailbox, open, owner, pending, slots, bytes, touched"
-"""What every hop changes; no index knows of it."""
-CALM = "attempt, deliveries, failed, no_answer, state, ready, joined, due"
-THREAD = f"{FIXED}, {BUSY}, {CALM}"
+"""What every hop changes."""
 SELECT_PUMPS = "SELECT id, host, pid, started, expires, serves FROM pumps ORDER BY rowid"
 
 
@@ -66,9 +65,9 @@ class Slots:
 
 
 class StoredThread(Thread):
-    """`saved` is what its row in the file says, the columns BUSY and the columns CALM; None while there is no row."""
+    """`saved` is what its rows in the file say, the columns CALM and the columns BUSY; None while there are none."""
 
-    __slots__ = ("conversation_n", "join_n", "n", "parent_n", "ready", "saved", "store")
+    __slots__ = ("conversation_n", "join_n", "n", "parent_n", "place", "saved", "store")
 
     slots: Slots  # type: ignore[assignment]  # all that a ledger needs of a sequence
 
@@ -78,7 +77,8 @@ class StoredThread(Thread):
         self.n, id, self.conversation_n, self.parent_n, chain, listener, caller, place = fixed
         super().__init__(id, chain, listener, caller, None, None, place)  # type: ignore[arg-type]
         self.slots = Slots(store, self.n)
-        self.ready: int | None = None
+        self.place = 0
+        """In the queue of its listener, if it stands there."""
         self.saved: tuple[Row, Row] | None = None
 
     @property
@@ -88,6 +88,10 @@ class StoredThread(Thread):
     @parent.setter
     def parent(self, parent: Thread | None) -> None:
         """Set for good by its number."""
+
+    @property
+    def is_initial(self) -> bool:
+        return bool(self.parent_n == self.conversation_n)
 
     @property
     def conversation(self) -> Conversation:
@@ -144,17 +148,16 @@ class StoredThread(Thread):
             self.failed,
             self.no_answer,
             self.state,
-            self.ready,
             self.join_n,
             self.due,
         )
 
-    def move(self, busy: Row, calm: Row) -> None:
-        """Take over what a row says. Raises a MsgspecError when it is damaged."""
-        self.saved = busy, calm
+    def move(self, calm: Row, busy: Row) -> None:
+        """Take over what its rows say. Raises a MsgspecError when they are damaged."""
+        self.saved = calm, busy
         self.call, self.fence, mailbox, open, self.owner, self.pending, *rest = busy
         self.slots.count, self.slots.bytes, self.touched = rest
-        self.attempt, self.deliveries, failed, no_answer, self.state, self.ready, self.join_n, self.due = calm
+        self.attempt, self.deliveries, failed, no_answer, self.state, self.join_n, self.due = calm
         self.failed, self.no_answer = bool(failed), bool(no_answer)
         self.mailbox = mailbox_of(mailbox)
         self.open = open_calls_of(open)
@@ -241,7 +244,7 @@ COUNTED = {
     "conversations": "SELECT count(*) FROM conversations",
     "running": "SELECT count(*) FROM conversations WHERE finish IS NULL",
     "slots": "SELECT count(*) FROM slots",
-    "buffers": "SELECT (SELECT count(*) FROM threads WHERE slots > 0) + (SELECT count(*) FROM loose)",
+    "buffers": "SELECT (SELECT count(*) FROM progress WHERE slots > 0) + (SELECT count(*) FROM loose)",
     "joins": "SELECT count(*) FROM joins WHERE open = 1",
     "dead": "SELECT count(*) FROM dead",
     "bindings": "SELECT count(*) FROM bindings",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import operator
 import os
 import sqlite3
 import time
@@ -16,16 +17,18 @@ from xpipe.core.errors import BackendError, EmptyBackendError
 from xpipe.core.messages import readable
 
 APPLICATION_ID = 0x78706970
-VERSION = 4
+VERSION = 5
 POLL = 0.005
 
-# The sqlite3 module looks for an adapter of each bytes, bool and None that it binds, and is slow to find none.
-sqlite3.register_adapter(bytes, bytes)
-sqlite3.register_adapter(bool, int)
-sqlite3.register_adapter(type(None), lambda nothing: nothing)
+# The sqlite3 module looks for an adapter of each bytes, bool and None that it binds, and is slow to find none. These
+# are the fastest that there are.
+sqlite3.register_adapter(bytes, bytes.__bytes__)
+sqlite3.register_adapter(bool, operator.index)
+sqlite3.register_adapter(type(None), {None: None}.get)
 
 # Threads go by number inside the file: small keys, in the order of creation. A conversation has the number of its
-# initiator. `ready` is the place in the queue of the listener; `joined` the join that the thread waits for or had.
+# initiator; `joined` is the join that the thread waits for or had. What every hop changes of a thread is a row of its
+# own, which is short and in no index. Rows are appended to the tables, so that a commit writes few pages.
 _TABLES = """
 CREATE TABLE organism (name TEXT NOT NULL, secret BLOB NOT NULL);
 CREATE TABLE counters (
@@ -42,7 +45,7 @@ CREATE TABLE conversations (
     owner TEXT NOT NULL, ended REAL NOT NULL, outputs INTEGER NOT NULL, delivered INTEGER NOT NULL,
     verdict INTEGER NOT NULL, finish INTEGER, retried_from TEXT NOT NULL
 );
-CREATE INDEX conversations_finish ON conversations (finish);
+CREATE INDEX conversations_finish ON conversations (finish) WHERE finish IS NOT NULL;
 CREATE INDEX conversations_unsettled ON conversations (n) WHERE finish IS NULL OR delivered < outputs;
 CREATE INDEX conversations_settled ON conversations (finish) WHERE finish IS NOT NULL AND delivered >= outputs;
 CREATE TABLE threads (
@@ -51,19 +54,25 @@ CREATE TABLE threads (
     conversation INTEGER NOT NULL,
     parent INTEGER,
     chain TEXT NOT NULL, listener TEXT NOT NULL, caller TEXT NOT NULL, place INTEGER NOT NULL,
-    call TEXT NOT NULL, fence INTEGER NOT NULL, mailbox BLOB, open BLOB, owner TEXT NOT NULL,
-    pending INTEGER NOT NULL, slots INTEGER NOT NULL, bytes INTEGER NOT NULL, touched REAL NOT NULL,
     attempt INTEGER NOT NULL, deliveries INTEGER NOT NULL, failed INTEGER NOT NULL, no_answer INTEGER NOT NULL,
-    state BLOB NOT NULL, ready INTEGER, joined INTEGER, due REAL NOT NULL
+    state BLOB NOT NULL, joined INTEGER, due REAL NOT NULL
 );
 CREATE INDEX threads_conversation ON threads (conversation);
-CREATE INDEX threads_ready ON threads (listener, ready) WHERE ready IS NOT NULL;
 CREATE INDEX threads_due ON threads (due) WHERE due > 0;
-CREATE TABLE slots (thread INTEGER, at INTEGER, data BLOB NOT NULL, PRIMARY KEY (thread, at)) WITHOUT ROWID;
-CREATE TABLE hops (conversation INTEGER, n INTEGER, data BLOB NOT NULL, PRIMARY KEY (conversation, n)) WITHOUT ROWID;
+CREATE TABLE progress (
+    n INTEGER PRIMARY KEY,
+    call TEXT NOT NULL, fence INTEGER NOT NULL, mailbox BLOB, open BLOB, owner TEXT NOT NULL,
+    pending INTEGER NOT NULL, slots INTEGER NOT NULL, bytes INTEGER NOT NULL, touched REAL NOT NULL
+);
+CREATE VIEW records AS SELECT * FROM threads JOIN progress USING (n);
+CREATE TABLE slots (thread INTEGER NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE UNIQUE INDEX slots_thread ON slots (thread, at);
+CREATE TABLE hops (n INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX hops_conversation ON hops (conversation);
 CREATE TABLE loose (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, slots INTEGER NOT NULL, bytes INTEGER NOT NULL);
 CREATE TABLE bindings (n INTEGER PRIMARY KEY, chain TEXT NOT NULL UNIQUE, uuid TEXT NOT NULL UNIQUE);
 CREATE TABLE lanes (listener TEXT PRIMARY KEY, turn INTEGER NOT NULL, ready INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE queue (listener TEXT, place INTEGER, thread INTEGER NOT NULL, PRIMARY KEY (listener, place)) WITHOUT ROWID;
 CREATE TABLE numbers (source TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE cursors (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE joins (
@@ -129,6 +138,7 @@ def _connect_writer(path: Path, timeout: float, full: bool) -> sqlite3.Connectio
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")  # 16 MB: a page is often written again before.
     connection.execute("PRAGMA cache_size = -16000")
+    connection.execute("PRAGMA secure_delete = FAST")  # Some builds write zeros over all that is deleted.
     connection.execute("PRAGMA busy_timeout = 0")  # Who begins a transaction waits in a way of its own.
     return connection
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -58,6 +58,7 @@ class SQLiteStore(Records):
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         super().__init__(path, database)
+        self.in_flight = 0
         self.epoch = 0
         """Rises when another connection has written."""
         self._version = -1
@@ -86,6 +87,7 @@ class SQLiteStore(Records):
             row = self._database.execute(f"SELECT {', '.join(COUNTERS)} FROM counters").fetchone()
             self._saved_counters = tuple(row)
             self.counters = Counters(*row)
+            self.in_flight = self.counters.in_flight
             self._lanes.load()
             self._loaded = True
 
@@ -97,6 +99,7 @@ class SQLiteStore(Records):
         self._lanes.flush()
         self._events.flush()
         self._flush_numbers()
+        self.counters.in_flight = self.in_flight
         counters = msgspec.structs.astuple(self.counters)
         if counters != self._saved_counters:
             self._database.execute(_UPDATE_COUNTERS, counters)
@@ -118,14 +121,6 @@ class SQLiteStore(Records):
         self._events.drop()
         self._pumps = None
         self._delayed = None
-
-    @property
-    def in_flight(self) -> int:
-        return self.counters.in_flight
-
-    @in_flight.setter
-    def in_flight(self, count: int) -> None:
-        self.counters.in_flight = count
 
     @property
     def thread_count(self) -> int:
@@ -169,32 +164,30 @@ class SQLiteStore(Records):
     def note_settled(self, conversation: Conversation) -> None:
         """An index of the rows knows."""
 
-    def forget_settled(self) -> bool:
-        self._flush_conversations()
-        n = first_settled(self._database)
-        if n is not None:
-            self.forget(n)
-        return n is not None
+    def forget_settled(self, threads: int) -> bool:
+        self.flush()
+        settled = first_settled(self._database, threads)
+        self.forget(settled)
+        return bool(settled)
 
     def forget_ended(self, before: float, most: int) -> int:
         """Forget up to `most` conversations that ended before `before`; how many."""
-        self._flush_conversations()
+        self.flush()
         old = ended_before(self._database, before, most)
-        for n in old:
-            self.forget(n)
+        self.forget(old)
         return len(old)
 
-    def forget(self, n: int) -> None:
-        """Remove the conversation numbered `n`, which is over."""
-        if n in self._talks:
-            self.flush()
-        for thread in forget(self._database, self.counters, n):
+    def forget(self, conversations: Sequence[int]) -> None:
+        """Remove the conversations of these numbers, which are over."""
+        self.flush()
+        for thread in forget(self._database, self.counters, conversations):
             self._touched.pop(thread, None)
             known = self._threads.pop(thread, None)
             if known is not None:
                 del self._ids[known.id]
-        self._conversations.pop(n, None)
-        self._talks.pop(n, None)
+        for n in conversations:
+            self._conversations.pop(n, None)
+            self._talks.pop(n, None)
 
     def clear_slots(self) -> None:
         """Forget all slots but those of running conversations."""
@@ -227,13 +220,11 @@ class SQLiteStore(Records):
 
     def set_hop_aside(self, id: str, number: int, key: str, now: float) -> bool:
         """Make a dead letter of the hop `number`, which cannot be read; False if it is not there or can be read."""
-        row = self._database.execute(
-            "SELECT conversation, CAST(data AS BLOB) FROM hops WHERE n = ?", (number,)
-        ).fetchone()
-        if row is None or readable_hop(row[1]) is not None:
+        row = self._database.execute("SELECT CAST(data AS BLOB) FROM hops WHERE n = ?", (number,)).fetchone()
+        if row is None or readable_hop(row[0]) is not None:
             return False
-        self.bury(damaged_letter(row[1], key, id, now))
-        self._database.execute("UPDATE hops SET data = ? WHERE conversation = ? AND n = ?", (LOST_HOP, row[0], number))
+        self.bury(damaged_letter(row[0], key, id, now))
+        self._database.execute("UPDATE hops SET data = ? WHERE n = ?", (LOST_HOP, number))
         return True
 
     # -- what is kept under an id that no thread may have: slots and bindings

@@ -28,29 +28,33 @@ _RULES = {
     """,
     "the thread {0} says it has {1} slots, and there are {2}": """
         SELECT id, slots, (SELECT count(*) FROM slots s WHERE s.thread = t.n) AS found
-        FROM (SELECT n, id, slots FROM threads UNION ALL SELECT n, id, slots FROM loose) t WHERE slots <> found
+        FROM (SELECT n, id, slots FROM records UNION ALL SELECT n, id, slots FROM loose) t WHERE slots <> found
     """,
     "slots of the thread {0} are missing": """
-        SELECT id FROM threads t JOIN slots s ON s.thread = t.n GROUP BY t.n
+        SELECT id FROM records t JOIN slots s ON s.thread = t.n GROUP BY t.n
         HAVING max(s.at) <> count(*) - 1 OR sum(length(s.data)) <> t.bytes
+    """,
+    "the thread {0} has lost its progress": """
+        SELECT id FROM threads WHERE n NOT IN (SELECT n FROM progress)
     """,
     "{1} slots belong to no thread": """
         SELECT NULL, count(*) FROM slots
         WHERE thread NOT IN (SELECT n FROM threads UNION ALL SELECT n FROM loose) HAVING count(*) > 0
     """,
     "the message of the thread {0} is neither ready nor delayed nor claimed, or more than one of these": """
-        SELECT id FROM threads WHERE (mailbox IS NOT NULL) <> ((ready IS NOT NULL) + (due > 0) + (owner <> ''))
+        SELECT id FROM records
+        WHERE (mailbox IS NOT NULL) <> ((n IN (SELECT thread FROM queue)) + (due > 0) + (owner <> ''))
     """,
     "the queue of {0} has {1} messages, and says it has {2}": """
         SELECT coalesce(r.listener, l.listener), coalesce(r.found, 0), coalesce(l.ready, 0)
-        FROM (SELECT listener, count(*) AS found FROM threads WHERE ready IS NOT NULL GROUP BY listener) r
+        FROM (SELECT listener, count(*) AS found FROM queue GROUP BY listener) r
         LEFT JOIN lanes l USING (listener) WHERE r.found <> coalesce(l.ready, 0)
         UNION ALL
         SELECT listener, 0, ready FROM lanes
-        WHERE listener NOT IN (SELECT listener FROM threads WHERE ready IS NOT NULL)
+        WHERE listener NOT IN (SELECT listener FROM queue)
     """,
     "the conversation {0} is over, and messages of it are in flight": """
-        SELECT c.id FROM conversations c JOIN threads t ON t.n = c.n WHERE (c.finish IS NULL) <> (t.pending > 0)
+        SELECT c.id FROM conversations c JOIN progress p ON p.n = c.n WHERE (c.finish IS NULL) <> (p.pending > 0)
     """,
     "a join of {0} has {1} results missing, and there are {2} of {3}": """
         SELECT j.id, missing, (SELECT count(*) FROM results r WHERE r.joined = j.n) AS found, total
@@ -105,9 +109,9 @@ def _boxes(path: Path, read: Read) -> Iterator[str]:
     """Mailboxes and open calls can be read, and what is pending is what they say."""
     in_flight = 0
     children: dict[int, int] = dict(
-        read("SELECT parent, count(*) FROM threads WHERE pending > 0 AND parent IS NOT NULL GROUP BY parent")
+        read("SELECT parent, count(*) FROM records WHERE pending > 0 AND parent IS NOT NULL GROUP BY parent")
     )
-    for n, id, mailbox, opened, pending in _pages(read, "n, id, mailbox, open, pending", "threads"):
+    for n, id, mailbox, opened, pending in _pages(read, "n, id, mailbox, open, pending", "records"):
         try:
             boxed = len(mailbox_of(mailbox) or ())
             open_calls_of(opened)
@@ -131,7 +135,7 @@ def _pages(read: Read, columns: str, table: str) -> Iterator[Row]:
 
 def _messages(path: Path, read: Read) -> Iterator[str]:
     """Messages that wait and what pumps are to be told; other slots are told of by `damages`."""
-    for n, id, mailbox in _pages(read, "n, id, mailbox", "threads"):
+    for n, id, mailbox in _pages(read, "n, id, mailbox", "records"):
         for at in _waiting(mailbox):
             if read("SELECT 1 FROM slots WHERE thread = ? AND at = ? AND damaged(CAST(data AS BLOB))", n, at):
                 yield f"{path}: the table slots holds damaged data, or data of another version, at {at} of {id}"

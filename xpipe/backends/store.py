@@ -50,8 +50,8 @@ class Store(Protocol):
     def record(self, thread: Thread, data: bytes) -> None:
         """Append a slot to `thread`."""
 
-    def note_hop(self, conversation: Conversation, data: bytes) -> None:
-        """Append to the hops of `conversation`."""
+    def note_hop(self, thread: Thread, data: bytes) -> None:
+        """Append to the hops of the conversation of `thread`."""
 
     def next_number(self, source: str) -> int:
         """The number of the next initiator of `source`, from 1."""
@@ -110,8 +110,11 @@ class Store(Protocol):
     def note_settled(self, conversation: Conversation) -> None:
         """`conversation` is over and its outputs are delivered."""
 
-    def forget_settled(self) -> bool:
-        """Forget the settled conversation that has been over the longest; False when there is none."""
+    def forget_settled(self, threads: int) -> bool:
+        """Forget settled conversations until so many threads are gone, the earliest ended first; False for none.
+
+        It may forget some of them only: as many as one statement takes.
+        """
 
     def set_cursor(self, cursor: Cursor) -> None:
         """Keep how far a source has been read."""
@@ -192,7 +195,8 @@ class MemoryStore:
             thread.slots = [data]  # It has no room to spare: most threads have few slots.
         self.slot_count += 1
 
-    def note_hop(self, conversation: Conversation, data: bytes) -> None:
+    def note_hop(self, thread: Thread, data: bytes) -> None:
+        conversation = thread.conversation
         if conversation.hops:
             conversation.hops.append(data)
         else:
@@ -311,11 +315,11 @@ class MemoryStore:
     def note_settled(self, conversation: Conversation) -> None:
         heapq.heappush(self._settled, conversation.place)
 
-    def forget_settled(self) -> bool:
-        if not self._settled:
-            return False
-        self.forget(self._ended[self._settled[0]])
-        return True
+    def forget_settled(self, threads: int) -> bool:
+        before = len(self.threads)
+        while self._settled and before - len(self.threads) < threads:
+            self.forget(self._ended[self._settled[0]])
+        return len(self.threads) < before
 
     def forget_ended(self, before: float, most: int) -> int:
         """Forget up to `most` conversations that ended before `before`; how many."""

@@ -13,8 +13,8 @@ from xpipe.cli.times import ago
 from xpipe.inspection.listing import CallTree, ThreadFilter, call_trees, newest_threads
 from xpipe.ports import SharedBackend, ThreadRecord
 
-SHORT = 8
-"""Characters of an id where a terminal has no room for it; a prefix is as good as the whole."""
+SHORT = 13
+"""Characters of an id where a terminal has no room for it: the number of its conversation, and what tells it apart."""
 WIDE = 160
 """Columns from which on there is room for whole ids."""
 

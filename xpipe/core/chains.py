@@ -7,7 +7,7 @@ a tag may follow it after a `~` to tell instances apart: `greeter~2`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 _INITIATOR = 3
@@ -101,12 +101,31 @@ def names(chain: str) -> list[str]:
 
 
 def thread_id(secret: bytes, chain: str) -> str:
-    """The opaque id of the thread of `chain`: a keyed BLAKE2b hash in the shape of a UUID.
+    """The opaque id of the thread of `chain`, the same in every process that knows `secret`: a UUIDv8 (RFC 9562).
 
-    The same in every process that knows `secret`, and tells nothing about the chain to anyone who does not.
+    Its first 32 bits are the number of the conversation, so that an index over ids has together what is made together;
+    the others are of a keyed BLAKE2b hash of the whole chain, which tells nothing to anyone without `secret`.
     """
-    digest = _hash()(chain.encode("utf-8", "surrogatepass"), digest_size=16, key=secret).hexdigest()
-    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+    segments = chain.split(".", _INITIATOR)
+    number = _number(segments[_INITIATOR - 1]) if len(segments) >= _INITIATOR else _NO_NUMBER
+    digest = _hash()(chain.encode("utf-8", "surrogatepass"), digest_size=12, key=secret).hexdigest()
+    return f"{number}-{digest[:4]}-8{digest[4:7]}-{_VARIANTS[digest[7]]}{digest[8:11]}-{digest[11:23]}"
+
+
+_NO_NUMBER = "00000000"
+_MOST_DIGITS = 18
+"""Of a number; what is longer is none of a source."""
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+"""For each hex digit one that begins with the bits 10, which mark the UUIDs of that RFC."""
+
+
+@lru_cache(4_096)
+def _number(initiator: str) -> str:
+    """The last 32 bits of the number of the initiator that goes by the segment `initiator`; 0 if it has none."""
+    digits = initiator.rpartition("-")[2]
+    if len(digits) > _MOST_DIGITS or not (digits.isascii() and digits.isdigit()):
+        return _NO_NUMBER
+    return f"{int(digits) & 0xFFFFFFFF:08x}"
 
 
 @cache

@@ -150,7 +150,7 @@ class Primitive(ABC):
 
 def join_id(claim: Claim, call: str) -> str:
     """What the join of the claim's thread is called: a request that was delegated keeps the call of the one before."""
-    return f"{call}.{claim.thread[:8]}"
+    return f"{call}.{claim.thread[-8:]}"
 
 
 def check_seconds(what: str, seconds: float, index: int = -1) -> None:
