@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from simulation.checking import Checker
+from simulation.distance import DistantLine
 from simulation.handlers import Handlers
 from simulation.organism import NAME, organism
 from simulation.plans import Plan, Planner, payload_of
@@ -19,6 +20,7 @@ from xpipe.assembly.building import make_intake, make_pump
 from xpipe.core.messages import Injection, PumpRecord, end_fault
 from xpipe.runtime import dispatch, supervisor
 from xpipe.runtime import pump as pump_module
+from xpipe.runtime.calls import Calls
 from xpipe.runtime.pump import Pump
 
 MOST_CRASHES = 8
@@ -76,6 +78,9 @@ class World:
             chance=self._random.random,
             new_id=lambda: f"m{next(self._ids)}",
         )
+        if self._random.random() < 0.5:
+            self.happened["distant pump"] += 1
+            pump.line, pump._calls = DistantLine(self._loop, self._random), Calls(remote=True, early=2)
         self._enroll(pump)
         self._pumps.append(pump)
         pump.wake()

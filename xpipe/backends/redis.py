@@ -7,8 +7,9 @@ import secrets
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import count, islice
 from typing import Any
 
@@ -44,6 +45,7 @@ from xpipe.core.messages import (
     Step,
     encode_message,
 )
+from xpipe.core.stages import Stages, in_stages
 from xpipe.ports import Advanced, Capabilities, Load, Orphan
 
 log = logging.getLogger("xpipe.redis")
@@ -136,9 +138,12 @@ class RedisBackend(RedisContent, RedisKeeping):
                 self._kept[pump] = number
         return answer
 
-    def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
+    @in_stages
+    def advance(
+        self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float
+    ) -> Stages[Advanced]:
         head = (repr(now), self._slots_per_thread, most, _encode(dict(room)))
-        answer = self._call("advance", pump, *head, *map(packed_step, finished))
+        answer = yield partial(self._call, "advance", pump, *head, *map(packed_step, finished))
         _, refused, claims, events, due, *counts = answer
         reasons = {int(at): reason.decode() for at, reason in zip(refused[::2], refused[1::2], strict=True)}
         rows = zip(*(claims[at::4] for at in range(4)), strict=True)
@@ -146,45 +151,54 @@ class RedisBackend(RedisContent, RedisKeeping):
         told = self._link.decoded(read_events, events, f"{self._prefix}inbox:{pump}")
         return Advanced(read, told, reasons, float(due), *counts)
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+    @in_stages
+    def inject(
+        self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None
+    ) -> Stages[list[str]]:
         if not messages and cursor is None:
             return []
         read = (cursor.name, _encode(cursor)) if cursor else ("", "")
-        return self._inject(pump, messages, now, *read, "") or []
+        return (yield self._injection(pump, messages, now, *read, "")) or []
 
     def retry_dead(self, number: int, pump: str, injection: Injection, now: float) -> str | None:
-        ids = self._inject(pump, [injection], now, "", "", letter_field(number))
+        ids = self._injection(pump, [injection], now, "", "", letter_field(number))()
         return ids[0] if ids else None
 
-    def _inject(self, pump: str, messages: Sequence[Injection], now: float, *how: bytes | str) -> list[str] | None:
-        """The ids of the conversations; None if what they are to replace is not there.
+    def _injection(
+        self, pump: str, messages: Sequence[Injection], now: float, *how: bytes | str
+    ) -> Callable[[], list[str] | None]:
+        """Puts `messages` in; the ids of the conversations, None if what they are to replace is not there.
 
         The initiators get the numbers after the last ones known here. If they are taken by now, others are reserved.
         """
         wanted = Counter(one.source for one in messages)
         last = {source: self._last.get(source, 0) for source in wanted}
         guess = [value for source, many in wanted.items() for value in (source, many, last[source])]
-        ids, (done, *reserved) = self._number(pump, messages, now, how, last, guess)
-        if reserved:
-            last = dict(zip(wanted, reserved, strict=True))
-            ids, (done,) = self._number(pump, messages, now, how, last, [])
-        self._last = {source: last[source] + many for source, many in wanted.items()}
-        return ids if done else None
+        ids, starts = self._numbered(messages, now, last)
+        head = (repr(now), self._slots_per_thread, *how)
 
-    def _number(
-        self,
-        pump: str,
-        messages: Sequence[Injection],
-        now: float,
-        how: Sequence[bytes | str],
-        last: Mapping[str, int],
-        guess: list[str | int],
-    ) -> tuple[list[str], list[int]]:
+        def put_in() -> list[str] | None:
+            done, *reserved = self._call("inject", pump, *head, _encode(guess), *starts)
+            if not reserved:
+                return self._given(last, wanted, ids) if done else None
+            others = dict(zip(wanted, reserved, strict=True))
+            other_ids, other_starts = self._numbered(messages, now, others)
+            [done] = self._call("inject", pump, *head, _encode([]), *other_starts)
+            return self._given(others, wanted, other_ids) if done else None
+
+        return put_in
+
+    def _numbered(
+        self, messages: Sequence[Injection], now: float, last: Mapping[str, int]
+    ) -> tuple[list[str], list[bytes]]:
+        """The ids, and the starts for the script, of conversations with the numbers after the `last` of each source."""
         numbers = {source: count(number + 1) for source, number in last.items()}
         starts = [self._start(one, next(numbers[one.source]), now) for one in messages]
-        packed = (_encode(guess), *map(packed_start, starts))
-        answer = self._call("inject", pump, repr(now), self._slots_per_thread, *how, *packed)
-        return [start[0] for start in starts], answer
+        return [start[0] for start in starts], [packed_start(start) for start in starts]
+
+    def _given(self, last: Mapping[str, int], wanted: Mapping[str, int], ids: list[str]) -> list[str]:
+        self._last |= {source: last[source] + many for source, many in wanted.items()}
+        return ids
 
     def cursor(self, name: str) -> Cursor | None:
         key = f"{self._prefix}cursors"

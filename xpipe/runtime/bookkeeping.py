@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from logging import DEBUG, WARNING
 
 from xpipe.core.codec import PayloadTypes
@@ -34,7 +34,7 @@ class Bookkeeping:
         """`step` is going to be committed."""
         self._in_flight += len(step.sends)
 
-    def count(self, advanced: Advanced, steps: Sequence[Step], hops: Sequence[Hop], left: Sequence[Step]) -> None:
+    def count(self, advanced: Advanced, steps: Sequence[Step], hops: Sequence[Hop], left: Iterable[Step]) -> None:
         """What `advanced` says of the `steps` of `hops`; `left` are those that are still to be committed."""
         stats = self.stats
         self._in_flight = advanced.in_flight + sum(len(step.sends) for step in left)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from xpipe.core.stages import stages_of
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -22,15 +24,27 @@ class Line:
         self._thread: threading.Thread | None = None
 
     async def call(self, method: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
-        """What `method` returns or raises. A call that is cancelled here may still be carried out."""
+        """What `method` returns or raises. A call that is cancelled here may still be carried out.
+
+        What it need not wait for is done here, while the thread may still be busy with the call before.
+        """
         if not self.blocking:
             return method(*args, **options)
+        stages, answer = stages_of(method)(*args, **options), None
+        while True:
+            try:
+                call = stages.send(answer)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # It is what `method` returns.
+            answer = await self._in_thread(call)
+
+    def _in_thread(self, call: Callable[[], Any]) -> asyncio.Future[Any]:
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="xpipe-backend", daemon=True)
             self._thread.start()
-        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._calls.put((answer, lambda: method(*args, **options)))
-        return await answer
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._calls.put((answer, call))
+        return answer
 
     async def unbroken(self, work: Coroutine[Any, Any, R]) -> R:
         """What `work` returns or raises, made of calls. Whoever is cancelled meanwhile waits for its end first."""

@@ -13,6 +13,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain
 
 from xpipe.core.errors import BackendError, PayloadError
 from xpipe.core.messages import DAMAGED, REVOKED, Cursor, Event, Injection, Step, claimed_message
@@ -20,20 +21,19 @@ from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced, SharedBackend
 from xpipe.runtime import speech
 from xpipe.runtime.bookkeeping import Bookkeeping, tell_claim
+from xpipe.runtime.calls import Calls
 from xpipe.runtime.dispatch import Dispatcher
 from xpipe.runtime.hop import Hop, Place
 from xpipe.runtime.line import Line
 from xpipe.runtime.primitives.base import Primitive
 from xpipe.runtime.responses import Failure, Outgoing
-from xpipe.runtime.room import BATCH, Room
+from xpipe.runtime.room import Room
 from xpipe.runtime.router import Router
 from xpipe.runtime.topology import Topology
 from xpipe.runtime.watchdog import Watchdog
 
 log = logging.getLogger("xpipe.pump")
 
-EARLY = BATCH // 2
-"""So many steps are committed before the queue is through, if another process does that meanwhile."""
 LINGER = 0.01
 """Seconds that what workers have done waits for more of it while they have enough to do: a call takes their CPU."""
 MAX_TURN = 0.005
@@ -79,10 +79,8 @@ class Pump:
         self._runners: set[asyncio.Task[None]] = set()
         self._awake = 0
         self._claiming, self._closed = True, False
-        self._advancing: asyncio.Task[None] | None = None
+        self._calls = Calls(backend.capabilities.remote)
         self.line = Line(backend.capabilities.blocking)
-        self._is_remote = backend.capabilities.remote
-        self._early = EARLY if self._is_remote else BATCH + 1
         self._news = True
         self._timer: asyncio.TimerHandle | None = None
         self._lingers: asyncio.TimerHandle | None = None
@@ -99,7 +97,7 @@ class Pump:
     @property
     def is_busy(self) -> bool:
         """Whether a handler runs, or what one has come to is being committed."""
-        return self._advancing is not None or self.under_way > self._dispatcher.put_off
+        return bool(self._calls) or self.under_way > self._dispatcher.put_off
 
     @property
     def running(self) -> dict[str, int]:
@@ -144,8 +142,8 @@ class Pump:
         if self._closed:
             return
         self._closed = True
-        if self._advancing is not None:
-            await asyncio.wait({self._advancing}, timeout=PATIENCE)  # What it brings is to be told.
+        if self._calls:
+            await asyncio.wait(self._calls.runners, timeout=PATIENCE)  # What they bring is to be told.
         self._dispatcher.give_up()
         self._watchdog.stop()
         if self._timer is not None:
@@ -197,7 +195,7 @@ class Pump:
         self._turn_began = time.monotonic()
         while not self._closed:
             while self._queue and not self._turn_is_over():
-                if len(self._steps) >= self._early and self._advancing is None:
+                if self._calls.admit(len(self._steps)):
                     break
                 rest = self._begin(self._queue.popleft())
                 if rest is not None:
@@ -219,7 +217,9 @@ class Pump:
         return bool(self._queue) or self._may_advance()
 
     def _may_advance(self) -> bool:
-        return self._advancing is None and (bool(self._steps) or self._news)
+        if not self._calls:
+            return bool(self._steps) or self._news
+        return self._calls.admit(len(self._steps)) or (self._calls.admit_claims() and not self._queue)
 
     async def _see_through(self, rest: Awaitable[None]) -> None:
         """Wait with a handler, while another runner goes on with the queue."""
@@ -256,17 +256,16 @@ class Pump:
         return True
 
     async def _advance(self) -> None:
-        steps, hops = self._steps, self._hops
-        if self._lingers is not None:
-            self._lingers.cancel()
-            self._lingers = None
+        steps, hops, lingers, self._lingers = self._steps, self._hops, self._lingers, None
+        if lingers is not None:
+            lingers.cancel()
         # What is not through may leave out listeners that have work.
-        self._steps, self._hops, self._news = [], [], bool(self._queue)
-        now, most = time.time(), BATCH - len(self._queue)
+        self._steps, self._hops, self._news, now = [], [], bool(self._queue or self._calls), time.time()
         self._room.give_back(hop.claim.listener for hop in hops)
-        room = self._room.free({hop.claim.listener for hop in self._queue}) if self._claiming else {}
+        free = self._room.free({hop.claim.listener for hop in self._queue}) if self._claiming else {}
+        room, most = self._calls.claimable(free, len(self._queue))
         advanced = await self._exchange(steps, room, most, now)
-        self._books.count(advanced, steps, hops, self._steps)
+        self._books.count(advanced, steps, hops, chain(self._steps, self._calls.steps))
         for position, reason in advanced.refused.items():
             self._refused(hops[position], reason)
         self._take_events(advanced)
@@ -277,7 +276,8 @@ class Pump:
             if told:
                 tell_claim(hop)
         self._room.take(claim.listener for claim in advanced.claims)
-        self._news = self._news or len(advanced.claims) == most
+        self._calls.is_plenty = len(advanced.claims) == most
+        self._news = self._news or self._calls.is_plenty
         if self._topology.gone and not (self._room.running or self.line.blocking or self._backend.load().in_flight):
             self._topology.gone.clear()  # Nothing for them can still come.
         self._set_timer(advanced.due, now)
@@ -303,18 +303,18 @@ class Pump:
         self._on_progress()
 
     async def _exchange(self, steps: list[Step], room: dict[str, int], most: int, now: float) -> Advanced:
-        """One call of the backend at a time; while it blocks, other runners handle what is in the queue."""
+        """What the backend answers; while it blocks, other runners handle what is in the queue."""
         if not self.line.blocking:
             return self._backend.advance(self.id, steps, room, most, now)
-        self._advancing = asyncio.current_task()
+        call = self._calls.begin(steps, room, most)
         self._awake -= 1
-        if self._queue:
+        if self._has_work():
             self._rouse()
         try:
             return await self.line.call(self._backend.advance, self.id, steps, room, most, now)
         finally:
             self._awake += 1
-            self._advancing = None
+            self._calls.end(call)
 
     def _refused(self, hop: Hop, reason: str) -> None:
         if reason == "slots":
@@ -393,7 +393,7 @@ class Pump:
         self._hops.append(hop)
         if self._awake:
             return
-        if not (self._is_remote and self._dispatcher.is_ahead(hop)):
+        if not (self._calls.remote and self._dispatcher.is_ahead(hop)):
             self._rouse()
         elif self._lingers is None:
             self._lingers = asyncio.get_running_loop().call_later(LINGER, self._rouse)
