@@ -35,16 +35,20 @@ def test_what_a_method_in_stages_raises_comes_out() -> None:
         Adder().add(1, -1)
 
 
+def go_through(stages: Stages[int], adder: Adder) -> tuple[int, list[int]]:
+    """The result, and what the calls returned; none of them was made before its turn."""
+    answer, made = None, list[int]()
+    try:
+        while True:
+            call = stages.send(answer)
+            assert adder.asked == made
+            answer = call()
+            made.append(answer)
+    except StopIteration as end:
+        return end.value, made
+
+
 @pytest.mark.parametrize(("name", "calls"), [("add", [1, 0]), ("ask", [1])])
 def test_the_stages_wait_for_who_makes_their_calls(name: str, calls: list[int]) -> None:
     adder = Adder()
-    stages, answer, made = stages_of(getattr(adder, name))(1), None, []
-    while True:
-        try:
-            call = stages.send(answer)
-        except StopIteration as end:
-            assert (end.value, made) == (1, calls)
-            return
-        assert adder.asked == made
-        answer = call()
-        made.append(answer)
+    assert go_through(stages_of(getattr(adder, name))(1), adder) == (1, calls)
