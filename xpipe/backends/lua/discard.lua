@@ -110,7 +110,7 @@ end
 clear_joins()
 for _, thread in ipairs(is_whole and {} or gone) do write('LREM', members, 0, thread) end
 flush('')
-for _, thread in ipairs(gone) do drop(thread) end
+drop_all(gone)
 if is_whole then
   call('UNLINK', members)
   drop_conversation(id)

@@ -4,11 +4,23 @@ require_type('hash', COUNTERS, REGISTRY, BOUND, SIZES, FLIGHTS)
 require_counters()
 require_type('zset', THREADS, CONVERSATIONS, RUNNING, FINISHED, SETTLED, DELAYED)
 
-local function drop(id)
-  unbind(id)
-  for _, kind in ipairs({'thread', 'buffer', 'mailbox', 'open', 'join', 'results'}) do call('UNLINK', key(kind, id)) end
-  call('ZREM', THREADS, id)
-  call('ZREM', DELAYED, id)
+local OF_THREADS = {'thread', 'buffer', 'mailbox', 'open', 'join', 'results', 'uuid'}
+local AT_ONCE = 100  -- threads in one command
+
+local function drop(...)
+  local chains, names = call('HMGET', REGISTRY, ...), {}
+  for at, id in ipairs({...}) do
+    for _, kind in ipairs(OF_THREADS) do names[#names + 1] = key(kind, id) end
+    local chain = chains[at]
+    if chain and not is_anothers(id, chain) then names[#names + 1] = key('chain', chain) end
+  end
+  call('UNLINK', unpack(names))
+  for _, index in ipairs({BOUND, REGISTRY}) do call('HDEL', index, ...) end
+  for _, index in ipairs({THREADS, DELAYED}) do call('ZREM', index, ...) end
+end
+
+local function drop_all(ids)
+  for first = 1, #ids, AT_ONCE do drop(unpack(ids, first, math.min(first + AT_ONCE - 1, #ids))) end
 end
 
 local function slots_of(ids)
@@ -40,7 +52,7 @@ local function forget(id, most)
   local ids = call('LRANGE', members, -most, -1)
   local slots = slots_of(ids)
   for _, index in ipairs({SIZES, FLIGHTS}) do number_in(index, id) end
-  for _, thread in ipairs(ids) do drop(thread) end
+  drop_all(ids)
   count('slots', -slots)
   if ttl > 0 and slots > 0 then call('HINCRBY', SIZES, id, -slots) end
   call('LTRIM', members, 0, -most - 1)
@@ -49,4 +61,4 @@ local function forget(id, most)
   return #ids, true
 end
 
-return drop, drop_conversation, forget
+return drop_all, drop_conversation, forget
