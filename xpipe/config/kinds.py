@@ -21,6 +21,7 @@ _MEANT = {
 """What people mean by these; YAML 1.2 takes them for text or numbers."""
 _PERCENTAGE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", re.ASCII)
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(B|[kK]B|[kK]iB|MB|MiB|GB|GiB)", re.ASCII)
+_REDIS_URL = re.compile(r"(redis|rediss|unix)://", re.IGNORECASE)
 _LARGE = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 _UNITS = {"b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
 
@@ -75,6 +76,13 @@ def _quoting(node: Node) -> str:
 def _filled_text(node: Node) -> str:
     text = text_of(node)
     if not text.strip():
+        raise Mismatch(node, False)
+    return text
+
+
+def _redis_url(node: Node) -> str:
+    text = _filled_text(node)
+    if not _REDIS_URL.match(text):
         raise Mismatch(node, False)
     return text
 
@@ -225,6 +233,12 @@ _DURATION_ADVICE = "Write seconds, or a number with its unit, ms, s, m, h or d"
 
 TEXT = Kind("text", text_of, {"type": "string"}, advice="Write text")
 FILLED_TEXT = Kind("text that is not empty", _filled_text, _FILLED, advice="Write text")
+REDIS_URL = Kind(
+    "a URL such as redis://host:6379/0",
+    _redis_url,
+    {"type": "string", "pattern": "^[rR][eE][dD][iI][sS][sS]?://|^[uU][nN][iI][xX]://"},
+    advice="Write redis://host:6379/0, rediss://host for TLS, or unix:///path/to/socket",
+)
 FLAG = Kind("true or false", _flag, {"type": "boolean"}, advice="Write one of the two without quotes")
 TEXTS = Kind("a list of text", _texts, _TEXTS_SCHEMA, advice="Write [one, another]")
 TEXT_OR_TEXTS = Kind(

@@ -10,6 +10,7 @@ from xpipe.config.kinds import (
     FLAG,
     FRACTION,
     PAYLOAD,
+    REDIS_URL,
     SHARE,
     SIZE,
     TEXT,
@@ -93,7 +94,7 @@ BACKEND = Section(
     "Where state lives. Keys of other backend types may stand beside those of the chosen one.",
     (
         Key("type", choice(*BACKENDS), "The backend that is used.", default="memory"),
-        Key("redis_url", FILLED_TEXT, "redis: the URL of the server.", secret=True, default=DEFAULT_REDIS_URL,
+        Key("redis_url", REDIS_URL, "redis: the URL of the server.", secret=True, default=DEFAULT_REDIS_URL,
             of="redis"),
         Key("redis_prefix", TEXT, "redis: what every key begins with.", default=DEFAULT_REDIS_PREFIX, of="redis"),
         Key("redis_ttl", TIME_TO_LIVE, "redis: how long state is kept after its last change; 0 for ever.",

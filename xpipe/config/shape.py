@@ -164,7 +164,8 @@ def _report_mismatch(kind: Kind, key: Key, name: str, mismatch: Mismatch, report
         return
     code = "wrong-type" if mismatch.wrong_type else "wrong-value"
     expected = mismatch.expected or kind.expected
-    message = f"{name} must be {expected}, not {found(mismatch.node, key.secret)}."
+    is_hidden = key.secret and not mismatch.wrong_type
+    message = f"{name} must be {expected}{'' if is_hidden else f', not {found(mismatch.node, key.secret)}'}."
     near = _without_quotes(kind, mismatch.node) or _nearest_choice(kind, mismatch.node)
     hint = mismatch.hint or near or _advice(kind, key)
     report.add(mismatch.node, code, message, hint)

@@ -144,8 +144,14 @@ case(
 case(
     "a secret of the wrong type",
     HEAD + "backend: {redis_url: 12345, manager_authkey: [hush]}",
-    "5:22: error[wrong-type]: redis_url must be text that is not empty, not a number. Put it in quotes.",
+    "5:22: error[wrong-type]: redis_url must be a URL such as redis://host:6379/0, not a number. Put it in quotes.",
     "5:46: error[wrong-type]: manager_authkey must be text that is not empty, not a list. Write one value.",
+)
+case(
+    "a URL of another service",
+    HEAD + "backend: {redis_url: 'http://host:6379'}",
+    "5:22: error[wrong-value]: redis_url must be a URL such as redis://host:6379/0. Write redis://host:6379/0, "
+    "rediss://host for TLS, or unix:///path/to/socket, or leave redis_url out.",
 )
 case(
     "options of all backends",
