@@ -101,7 +101,8 @@ def report(first: int, count: int, happened: Counter[str], wrong: dict[int, str]
 
 The last result of `python -m tests.simulation --seeds 10000 --results tests/simulation/RESULTS.md`: real pumps, routers
 and a memory backend in virtual time, while processes are killed between any two steps and around commits, leases are
-lost, messages are delivered and commits are made twice, and conversations are cancelled. What is asked for are random
+lost, messages are delivered and commits are made twice, and conversations are cancelled. Half of the pumps are distant
+from their backend: its answers take a while, and two calls may be under way. What is asked for are random
 trees of calls, groups, Buffers and Sequences, declared ones too, with all their options, of handlers that fail, ask to
 be tried again, reject, are too slow, answer too late, twice or not at all. Every caller has to get exactly the outcome
 that its plan allows, once; each Buffer accounts for every index; no message is tried too often or beside another one of
