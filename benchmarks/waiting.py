@@ -20,6 +20,9 @@ TEXT = 100
 TIMES_THE_WAIT = Measure("times 100 ms", lambda one: 1_000 * one["seconds"] / NAP)
 CPU_MILLISECONDS = Measure("CPU ms", lambda one: 1_000 * one["cpu"], 0)
 LATENCY = Measure("ms to the answer", lambda one: 1_000 * one["alone"], 3)
+CPU_PER_MESSAGE = Measure("CPU ms/message", lambda one: 1_000 * one["cpu"] / one["messages"], 3)
+REDIS_CPU = Measure("Redis CPU ms/message", lambda one: 1_000 * one["redis_cpu"] / one["messages"], 3)
+IN_COMMANDS = Measure("of it in commands", lambda one: 1_000 * one["in_commands"] / one["messages"], 3)
 TRIPS_PER_MESSAGE = Measure("round trips/message", lambda one: one["round_trips"] / one["messages"], 1)
 IDLE_CPU = Measure("CPU ms/s", lambda one: 1_000 * one["cpu"] / one["seconds"], 1)
 IDLE_COMMANDS = Measure("Redis round trips/s", lambda one: one["round_trips"] / one["seconds"], 1)
@@ -65,7 +68,7 @@ CASES = (
         "latency",
         "One message alone, from send to answer",
         _askers,
-        (LATENCY, TRIPS_PER_MESSAGE, CALIBRATION),
+        (LATENCY, CPU_PER_MESSAGE, REDIS_CPU, IN_COMMANDS, TRIPS_PER_MESSAGE, CALIBRATION),
         [Demand("xpipe, redis", LATENCY, 2, 1.5, over=(roster.ROUND_TRIPS.name,))],
         f"One listener; each message is sent when the one before is answered; the median of a run. Bare: {ROUND_TRIPS} "
         "round trips, one for each thing that the server has to know before the next: the message is there, it is "
