@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from xpipe.core.stages import Stages, in_stages
+
 Passing = Callable[[], None]
 Arm = Callable[[Passing], None]
 
@@ -23,22 +25,39 @@ def replace(place: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
     for parent in parents:
         owner = getattr(owner, parent)
     original = getattr(owner, name)
-    setattr(owner, name, functools.wraps(original)(make(original)))
+    setattr(owner, name, functools.update_wrapper(make(original), original, updated=()))
+
+
+def _between(
+    first: Callable[..., object], last: Callable[..., object], original: Callable[..., Any]
+) -> Callable[..., Any]:
+    """As `original`, with `first` told of the arguments before it, and `last` of the result and them after it."""
+    stages = getattr(original, "stages", None)
+
+    def whole(*arguments: Any, **options: Any) -> Any:
+        first(*arguments)
+        returned = original(*arguments, **options)
+        last(returned, *arguments)
+        return returned
+
+    def staged(*arguments: Any, **options: Any) -> Stages[Any]:
+        first(*arguments)
+        returned = yield from stages(*arguments, **options)
+        last(returned, *arguments)
+        return returned
+
+    return whole if stages is None else in_stages(staged)
 
 
 def before(place: str, when: Callable[..., object] = lambda *_: True) -> Arm:
     """Each call that `when` finds something in, which it is asked with the call's arguments."""
 
     def arm(passing: Passing) -> None:
-        def make(original: Callable[..., Any]) -> Callable[..., Any]:
-            def wrapped(*arguments: Any, **options: Any) -> Any:
-                if when(*arguments):
-                    passing()
-                return original(*arguments, **options)
+        def first(*arguments: Any) -> None:
+            if when(*arguments):
+                passing()
 
-            return wrapped
-
-        replace(place, make)
+        replace(place, functools.partial(_between, first, lambda *_: None))
 
     return arm
 
@@ -49,16 +68,11 @@ def after(
     """Each return from a call that `when` finds something in, if `result` finds something in what is returned."""
 
     def arm(passing: Passing) -> None:
-        def make(original: Callable[..., Any]) -> Callable[..., Any]:
-            def wrapped(*arguments: Any, **options: Any) -> Any:
-                returned = original(*arguments, **options)
-                if when(*arguments) and result(returned):
-                    passing()
-                return returned
+        def last(returned: Any, *arguments: Any) -> None:
+            if when(*arguments) and result(returned):
+                passing()
 
-            return wrapped
-
-        replace(place, make)
+        replace(place, functools.partial(_between, lambda *_: None, last))
 
     return arm
 
