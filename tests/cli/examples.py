@@ -103,14 +103,14 @@ def prepare(bench: Bench) -> dict[str, str]:
     assert bench.run("run", "organism.yaml", "--no-messages", *sends).returncode == 1
     (folder / "moody").unlink()
     ran = json.loads(bench.run("run", "organism.yaml", "--json").stdout)
-    return {"cli-1": "yaml-1", "3f2a": ran["outputs"][0]["conversation"][:8]}
+    return {"cli-1": "yaml-1", "3f2a": ran["outputs"][0]["conversation"][:13]}
 
 
 def prepare_unfinished(bench: Bench) -> dict[str, str]:
     """Two conversations that wait for a run; what stands for their ids."""
     sends = ['greeter={"name": "Eve"}', 'greeter={"name": "Mallory"}']
     first, second = bench.run("send", "organism.yaml", *sends).stdout.decode().split()
-    return {"3f2a": first[:8], "70c1": second[:8]}
+    return {"3f2a": first[:13], "70c1": second[:13]}
 
 
 def prepare_redis(bench: Bench) -> dict[str, str]:

@@ -33,6 +33,20 @@ def test_what_one_call_may_claim_the_next_one_leaves() -> None:
     in_a_task(check)
 
 
+def test_what_becomes_free_while_another_call_may_claim_it_is_not_claimed_twice() -> None:
+    def check() -> None:
+        calls = Calls(remote=True)
+        first = calls.begin([], {"slow": 1}, 1)
+        room, most = calls.claimable({"slow": 0}, waiting=0)
+        assert room == {"slow": 0}
+        second = calls.begin([], room, most)
+        calls.end(first)
+        assert calls.claimable({"slow": 0}, waiting=1)[0] == {"slow": 0}
+        calls.end(second)
+
+    in_a_task(check)
+
+
 def test_a_second_call_is_made_for_many_steps_or_where_there_is_plenty() -> None:
     def check() -> None:
         calls = Calls(remote=True)

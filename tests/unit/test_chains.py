@@ -100,16 +100,16 @@ def test_a_thread_id_is_a_stable_uuid_that_depends_on_the_key(name: str) -> None
 @pytest.mark.parametrize(
     ("chain", "id"),
     [
-        ("system.org", "00000000-1811-86e9-a1bd-93d788c7f487"),
-        ("system.org.cli-1.a", "00000001-4143-88b4-98e6-e5bca5588ebc"),
-        ("system.org.cli-4294967297.a", "00000001-a053-8926-a943-11d7dfaaa391"),
+        ("system.org", "09866166-db6c-86a5-b503-e66438743841"),
+        ("system.org.cli-1.a", "00000124-7862-8a70-a572-c90d7b87b808"),
+        ("system.org.cli-16777217.a", "0000014f-e25c-8fdf-8de5-543abc7a38e6"),
     ],
 )
 def test_a_thread_id_is_the_same_in_every_version(chain: str, id: str) -> None:
     assert chains.thread_id(b"key", chain) == id
 
 
-@given(st.text(max_size=6), PATHS, PATHS, st.integers(1, 2**32 - 1), st.integers(1, 2**32 - 1))
+@given(st.text(max_size=6), PATHS, PATHS, st.integers(1, 2**24 - 1), st.integers(1, 2**24 - 1))
 def test_the_threads_of_later_conversations_of_a_source_have_later_ids(
     source: str, one: list[str], other: list[str], number: int, later: int
 ) -> None:
@@ -122,12 +122,20 @@ def test_the_threads_of_later_conversations_of_a_source_have_later_ids(
         assert (ids[0] < ids[1]) == (number < later)
 
 
+def test_the_threads_of_a_conversation_begin_alike_and_those_of_other_sources_otherwise() -> None:
+    heads = [chains.thread_id(b"key", f"system.org.{chain}")[:8] for chain in ("cli-1", "cli-1.a.b", "api-1", "cli-2")]
+
+    assert heads[0] == heads[1]
+    assert len(set(heads)) == 3
+    assert [head[:6] for head in heads] == ["000001", "000001", "000001", "000002"]
+
+
 @pytest.mark.parametrize("initiator", ["cli", "cli-", "cli-x", "cli-1x", "cli-\u00b2", "-", "", f"cli-{'9' * 9_000}"])
 def test_an_initiator_without_a_number_or_of_a_very_long_one_counts_as_none(initiator: str) -> None:
     id = chains.thread_id(b"key", f"system.org.{initiator}.a")
 
     assert UUID.fullmatch(id)
-    assert id.startswith("00000000-")
+    assert id[:8] != chains.thread_id(b"key", f"system.org.{initiator}.b")[:8]
 
 
 @pytest.mark.parametrize(

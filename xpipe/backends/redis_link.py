@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import deque
@@ -106,6 +107,7 @@ class Link:
         self._closed = False
         self._server = "Redis TLS server" if url.startswith("rediss:") else "Redis server"
         pool, patience = self._make_pool(url)
+        self._process = os.getpid()
         self._commands = Line(pool, patience)
         self._waiting = Line(self._make_pool(url)[0], BLOCK + MARGIN)
 
@@ -193,6 +195,10 @@ class Link:
 
     def _take(self, line: Line) -> Connection:
         """A connection that is made, anew if the server has closed it."""
+        if self._process != os.getpid():  # After a fork they are those of the other one.
+            self._process = os.getpid()
+            self._commands.idle.clear()
+            self._waiting.idle.clear()
         try:
             connection = line.idle.pop()
         except IndexError:

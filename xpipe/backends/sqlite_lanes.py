@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from xpipe.backends.sqlite_records import Counters, Row, StoredThread
-from xpipe.backends.sqlite_writing import insert
+from xpipe.backends.sqlite_writing import change_in, insert
 
 _SELECT_FIRST = "SELECT place, thread FROM queue WHERE listener = ? ORDER BY place LIMIT ?"
 _DELETE_FIRST = "DELETE FROM queue WHERE listener = ? AND place <= ?"
@@ -43,7 +43,7 @@ class Lanes:
         self._flush_all = flush
         self._lanes: dict[str, Lane] = {}
         self._gone: list[str] = []
-        self._left: list[tuple[str, int]] = []
+        self._left: dict[str, list[int]] = {}
         self._moved = False
 
     def load(self) -> None:
@@ -104,19 +104,22 @@ class Lanes:
             lane.new.remove(thread)
         else:
             lane.stored -= 1
-            self._left.append((thread.listener, thread.n))
+            self._left.setdefault(thread.listener, []).append(thread.n)
             self._moved = True
         if not len(lane):
             del self._lanes[thread.listener]
             if lane.saved is not None:
                 self._gone.append(thread.listener)
 
+    def _drop_left(self) -> None:
+        for name, threads in self._left.items():
+            change_in(self._database, "DELETE FROM queue WHERE listener = ? AND thread", threads, name)
+        self._left = {}
+
     def flush(self) -> None:
         """Write who stands in the queues, and how long they are."""
         self._moved = False
-        if self._left:
-            self._database.executemany("DELETE FROM queue WHERE listener = ? AND thread = ?", self._left)
-            self._left = []
+        self._drop_left()
         if self._gone:
             gone = [(name,) for name in self._gone]
             self._gone = []
@@ -136,4 +139,4 @@ class Lanes:
 
     def drop(self) -> None:
         """Believe nothing that was read."""
-        self._lanes, self._gone, self._left, self._moved = {}, [], [], False
+        self._lanes, self._gone, self._left, self._moved = {}, [], {}, False

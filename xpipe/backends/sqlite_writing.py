@@ -44,9 +44,13 @@ def select_in(database: sqlite3.Connection, select: str, values: Sequence[Any]) 
     return rows
 
 
-def change_in(database: sqlite3.Connection, change: str, values: Sequence[Any]) -> int:
-    """Carry out `change` on the rows for which what it ends with is one of `values`; how many there are."""
-    return sum(database.execute(f"{change} IN ({marks(len(some))})", some).rowcount for some in _parts(values))
+def change_in(database: sqlite3.Connection, change: str, values: Sequence[Any], *first: Any) -> int:
+    """Carry out `change` on the rows for which what it ends with is one of `values`; how many there are.
+
+    first: the values of the marks in `change`.
+    """
+    parts = _parts(values)
+    return sum(database.execute(f"{change} IN ({marks(len(some))})", (*first, *some)).rowcount for some in parts)
 
 
 def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

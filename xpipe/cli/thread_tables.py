@@ -14,7 +14,7 @@ from xpipe.inspection.listing import CallTree, ThreadFilter, call_trees, newest_
 from xpipe.ports import SharedBackend, ThreadRecord
 
 SHORT = 13
-"""Characters of an id where a terminal has no room for it: the number of its conversation, and what tells it apart."""
+"""Characters of an id where a terminal has no room for it: eight of its conversation, and four of its own."""
 WIDE = 160
 """Columns from which on there is room for whole ids."""
 

@@ -103,16 +103,16 @@ def names(chain: str) -> list[str]:
 def thread_id(secret: bytes, chain: str) -> str:
     """The opaque id of the thread of `chain`, the same in every process that knows `secret`: a UUIDv8 (RFC 9562).
 
-    Its first 32 bits are the number of the conversation, so that an index over ids has together what is made together;
-    the others are of a keyed BLAKE2b hash of the whole chain, which tells nothing to anyone without `secret`.
+    All threads of a conversation begin alike, with its number, so that an index over ids has together what is made
+    together; the rest is a keyed BLAKE2b hash of the whole chain, which tells nothing to anyone without `secret`.
     """
     segments = chain.split(".", _INITIATOR)
-    number = _number(segments[_INITIATOR - 1]) if len(segments) >= _INITIATOR else _NO_NUMBER
-    digest = _hash()(chain.encode("utf-8", "surrogatepass"), digest_size=12, key=secret).hexdigest()
-    return f"{number}-{digest[:4]}-8{digest[4:7]}-{_VARIANTS[digest[7]]}{digest[8:11]}-{digest[11:23]}"
+    head = _head(secret, segments[_INITIATOR - 1]) if len(segments) >= _INITIATOR else ""
+    digest = _digest(secret, chain, 16)
+    rest = f"{digest[8:12]}-8{digest[12:15]}-{_VARIANTS[digest[15]]}{digest[16:19]}-{digest[19:31]}"
+    return f"{head or digest[:8]}-{rest}"
 
 
-_NO_NUMBER = "00000000"
 _MOST_DIGITS = 18
 """Of a number; what is longer is none of a source."""
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
@@ -120,12 +120,17 @@ _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 @lru_cache(4_096)
-def _number(initiator: str) -> str:
-    """The last 32 bits of the number of the initiator that goes by the segment `initiator`; 0 if it has none."""
+def _head(secret: bytes, initiator: str) -> str:
+    """The last 24 bits of the number of an initiator, and 8 that tell sources apart; "" for one without a number."""
     digits = initiator.rpartition("-")[2]
     if len(digits) > _MOST_DIGITS or not (digits.isascii() and digits.isdigit()):
-        return _NO_NUMBER
-    return f"{int(digits) & 0xFFFFFFFF:08x}"
+        return ""
+    return f"{int(digits) & 0xFFFFFF:06x}{_digest(secret, initiator, 1)}"
+
+
+def _digest(secret: bytes, text: str, size: int) -> str:
+    digest: str = _hash()(text.encode("utf-8", "surrogatepass"), digest_size=size, key=secret).hexdigest()
+    return digest
 
 
 @cache

@@ -53,7 +53,7 @@ def _no_history() -> Sequence[Slot]:
 
 @dataclass(slots=True)
 class HandlerMetadata:
-    """What a handler may know about the message it handles. The ids are opaque.
+    """What a handler may know about the message it handles. The ids tell nothing of who calls whom.
 
     from_id: the immediate caller, or the responder when the message is a reply; attempt counts from 1;
     message_id is the same in every attempt, so that outside effects can be made idempotent, and in every request that

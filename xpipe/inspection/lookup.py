@@ -34,6 +34,8 @@ def find_conversation(backend: SharedBackend, prefix: str) -> str:
         return id
     found = _find(backend, "conversation", prefix, _MOST)
     own = [one.conversation for one in found if one.thread == one.conversation]
+    if len(found) == _MOST:  # There may be more.
+        own = [one.id for one in backend.conversations() if one.id.startswith(prefix)]
     candidates = list(dict.fromkeys(own or [one.conversation for one in found]))
     if len(candidates) > 1:
         raise UsageError(_ambiguous("conversation", prefix, candidates))

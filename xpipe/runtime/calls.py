@@ -62,7 +62,7 @@ class Calls:
         """What is left of `room`, and how many in all, with `waiting` messages and what is being claimed."""
         most = min(BATCH // self._most, BATCH - waiting - sum(one.most for one in self._under_way))
         for one in self._under_way:
-            room = {name: free - min(one.room.get(name, 0), one.most) for name, free in room.items()}
+            room = {name: max(0, free - min(one.room.get(name, 0), one.most)) for name, free in room.items()}
         return room, most
 
     def begin(self, steps: list[Step], room: dict[str, int], most: int) -> Call:

@@ -276,8 +276,8 @@ class Pump:
             if told:
                 tell_claim(hop)
         self._room.take(claim.listener for claim in advanced.claims)
-        self._calls.is_plenty = len(advanced.claims) == most
-        self._news = self._news or self._calls.is_plenty
+        self._calls.is_plenty = len(advanced.claims) == most > 0
+        self._news = self._news or len(advanced.claims) == most
         if self._topology.gone and not (self._room.running or self.line.blocking or self._backend.load().in_flight):
             self._topology.gone.clear()  # Nothing for them can still come.
         self._set_timer(advanced.due, now)

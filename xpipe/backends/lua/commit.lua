@@ -35,6 +35,7 @@ local function fetch_all(steps)
     end
   end
   fetch_threads(more)
+  fetch_blanks(more)
   fetch_conversations(answered)
 end
 

@@ -53,7 +53,7 @@ local function save_records(now)
         write_string(key('thread', one.id), thread_data(one), one.before and not is_due(one, now))
       end
       if one.results then save_results(one) end
-      if one.added then append(key('buffer', one.id), one.added, one.stored) end
+      if one.added then append(key('buffer', one.id), one.added) end
       if one.calls_changed or one.gave_up then save_open(one) end
     end
   end
@@ -74,7 +74,7 @@ local function save_new_threads()
   for conversation, list in pairs(members) do append(key('members', conversation), list) end
   write_all('HSET', REGISTRY, registry)
   write_all('ZADD', THREADS, scored(new_threads, function(t) return t.seq end))
-  if #ids > 0 and has_strays() then
+  if #ids > 0 and (read('HLEN', BOUND) > 0 or read('HLEN', LOOSE) > 0) then
     write_all('HDEL', BOUND, ids)
     write_all('HDEL', LOOSE, ids)
   end

@@ -16,6 +16,7 @@ end
 local function fetch_starts(starts)
   local ids, names = {}, {}
   for _, start in ipairs(starts) do
+    ids[#ids + 1] = start[1]
     for _, one in ipairs(start[5]) do
       ids[#ids + 1] = one[4]
       names[#names + 1] = one[5]
@@ -23,6 +24,7 @@ local function fetch_starts(starts)
   end
   fetch_bindings(names)
   fetch_threads(ids)
+  fetch_blanks(ids)
 end
 
 local function inject(id, chain, name, fault, requests, retried_from)

@@ -135,12 +135,12 @@ local function fetch_claims(pump, ids)
     local last = math.min(first + PAGE - 1, #ids)
     for at, fence in ipairs(read('HMGET', key('claimed', pump), unpack(ids, first, last))) do
       local id = ids[first + at - 1]
-      if claims[pump][id] == nil then claims[pump][id] = fence and tonumber(fence) or false end
+      if claims[pump][id] == nil then claims[pump][id] = fence and (tonumber(fence) or 0) end
     end
   end
 end
 
--- The fence of the claim that `pump` has to the thread, if it has one.
+-- The fence of the claim that `pump` has to the thread, if it has one; 0, which no claim has, if it cannot be read.
 local function fence_of(pump, id)
   if not claims[pump] or claims[pump][id] == nil then fetch_claims(pump, {id}) end
   return claims[pump][id]
@@ -152,8 +152,8 @@ local function set_claim(pump, id, fence)
 end
 
 local function end_claim(pump, t)
-  set(t, 'fence', fence_of(pump, t.id) or t.fence)
   touch(t)
+  t.fence = math.max(t.fence, fence_of(pump, t.id) or 0)
   set_claim(pump, t.id, false)
 end
 

@@ -50,13 +50,13 @@ end
 
 -- What goes to the ends of lists is written before all else. The answer tells whether it is a list, and whether it was
 -- there: nobody need ask before. If one is no list, the others become what they were.
-local appended, to_lists, lengths, lasts = {}, {}, {}, {}
+local appended, to_lists, lasts = {}, {}, {}
 
--- `values` are not to be changed any more. `before`: how long the list must have been, if that matters.
-local function append(name, values, before)
+-- `values` are not to be changed any more.
+local function append(name, values)
   if #values == 0 then return end
-  local at = #to_lists + 1
-  to_lists[at], appended[at], lengths[at] = name, values, before or false
+  to_lists[#to_lists + 1] = name
+  appended[#appended + 1] = values
 end
 
 local function take_back(count)
@@ -74,10 +74,6 @@ local function write_lists()
         take_back(at - 1)
         fail(length.err, name)
       end
-    end
-    if lengths[at] and length ~= lengths[at] + #values then
-      take_back(at)
-      error('XPIPEDAMAGED <' .. name .. '>', 0)
     end
     if length == #values then made[#made + 1] = name end
   end
@@ -232,5 +228,5 @@ local function save_counters()
   end
 end
 
-return seen, read, write, write_all, append, lasts, is_moved, move, write_string, carry_out, dirty, touch, set, queues,
+return read, write, write_all, append, lasts, is_moved, move, write_string, carry_out, dirty, touch, set, queues,
   queue, length, take, clear, save_queue, next_number, add_slots, add_flights, flight_count, save_counters, endings

@@ -2,7 +2,10 @@
 
 local function release(pump, lost)
   local ids, claimed = read('HKEYS', key('claimed', pump)), {}
-  for _, id in ipairs(ids) do claimed[#claimed + 1] = thread(id) end
+  for _, id in ipairs(ids) do
+    local t = thread(id)
+    if t and t.head ~= -1 then claimed[#claimed + 1] = t end
+  end
   table.sort(claimed, function(one, other) return one.seq < other.seq end)
   for _, t in ipairs(claimed) do
     end_claim(pump, t)

@@ -54,12 +54,15 @@ local function is_initiator(t)
   return t.parent == ''
 end
 
-local strays = nil
+local is_blank = {}  -- ids under which there are no slots
 
--- Whether there are slots or bindings of ids that are no thread: a new thread may take them over.
-local function has_strays()
-  if strays == nil then strays = read('HLEN', BOUND) > 0 or read('HLEN', LOOSE) > 0 end
-  return strays
+-- One command for what would be asked of each of the threads that are going to be made: most of them have no slots.
+local function fetch_blanks(ids)
+  local names = {}
+  for _, id in ipairs(ids) do names[#names + 1] = threads[id] == false and key('buffer', id) or nil end
+  local has_slots = false
+  each_page(names, function(...) has_slots = has_slots or call('EXISTS', ...) > 0 end)
+  for _, id in ipairs(has_slots and {} or ids) do is_blank[id] = threads[id] == false end
 end
 
 -- With those that come later it has as many fields as its table has room for: one more would double that.
@@ -71,7 +74,7 @@ local function new_thread(id, chain, listener, caller, parent, conversation, ind
     parked = 0, opens = 0, spilled = 0, few = false, initial = initial, bytes = 0, call = '', state = '', join = '',
     touched = 0, due = 0,
   }
-  if not has_strays() then one.stored, one.added = 0, {} end
+  if is_blank[id] then one.stored, one.added = 0, {} end
   renewed[id] = true
   touch(one)
   threads[id] = one
@@ -274,6 +277,6 @@ local function call_to(t, parent)
 end
 
 return threads, joins, new_threads, new_conversations, ended, renewed, thread, fetch_threads, parent_of, is_initiator,
-  new_thread, has_strays, bindings, bound_id, fetch_bindings, conversation_of, fetch_conversations, new_conversation,
+  new_thread, fetch_blanks, bindings, bound_id, fetch_bindings, conversation_of, fetch_conversations, new_conversation,
   slot_count, record, slot, park, drop_first_message, message_count, drop_messages, open_call, set_call, close_call,
   close_calls, open_calls, open_segments, call_to, hops, note_hop
