@@ -108,9 +108,8 @@ def thread_id(secret: bytes, chain: str) -> str:
     """
     segments = chain.split(".", _INITIATOR)
     head = _head(secret, segments[_INITIATOR - 1]) if len(segments) >= _INITIATOR else ""
-    digest = _digest(secret, chain, 16)
-    rest = f"{digest[8:12]}-8{digest[12:15]}-{_VARIANTS[digest[15]]}{digest[16:19]}-{digest[19:31]}"
-    return f"{head or digest[:8]}-{rest}"
+    one = _hash()(chain.encode("utf-8", "surrogatepass"), digest_size=16, key=secret).hexdigest()
+    return f"{head or one[:8]}-{one[8:12]}-8{one[12:15]}-{_VARIANTS[one[15]]}{one[16:19]}-{one[19:31]}"
 
 
 _MOST_DIGITS = 18
@@ -119,18 +118,14 @@ _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 """For each hex digit one that begins with the bits 10, which mark the UUIDs of that RFC."""
 
 
-@lru_cache(4_096)
+@lru_cache(512)
 def _head(secret: bytes, initiator: str) -> str:
     """The last 24 bits of the number of an initiator, and 8 that tell sources apart; "" for one without a number."""
     digits = initiator.rpartition("-")[2]
     if len(digits) > _MOST_DIGITS or not (digits.isascii() and digits.isdigit()):
         return ""
-    return f"{int(digits) & 0xFFFFFF:06x}{_digest(secret, initiator, 1)}"
-
-
-def _digest(secret: bytes, text: str, size: int) -> str:
-    digest: str = _hash()(text.encode("utf-8", "surrogatepass"), digest_size=size, key=secret).hexdigest()
-    return digest
+    source = _hash()(initiator.encode("utf-8", "surrogatepass"), digest_size=1, key=secret).hexdigest()
+    return f"{int(digits) & 0xFFFFFF:06x}{source}"
 
 
 @cache

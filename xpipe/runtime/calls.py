@@ -28,13 +28,14 @@ class Call:
 class Calls:
     """`remote`: another process answers them; the others are made one after the other.
 
-    is_plenty: the last one has claimed as many messages as it might.
+    early: so many steps are committed before all is handled; is_plenty: the last call has claimed as many messages as it
+    might.
     """
 
     def __init__(self, remote: bool, early: int = EARLY) -> None:
         self.remote = remote
         self._most = MOST if remote else 1
-        self._early = early if remote else BATCH + 1
+        self.early = early if remote else BATCH + 1
         self._under_way: list[Call] = []
         self.is_plenty = False
 
@@ -52,7 +53,7 @@ class Calls:
 
     def admit(self, steps: int) -> bool:
         """Whether so many steps may be committed besides what is under way, before all is handled."""
-        return steps >= self._early and len(self._under_way) < self._most
+        return steps >= self.early and len(self._under_way) < self._most
 
     def admit_claims(self) -> bool:
         """Whether there is so much to do that more may be claimed besides what is under way."""

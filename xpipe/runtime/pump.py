@@ -195,7 +195,7 @@ class Pump:
         self._turn_began = time.monotonic()
         while not self._closed:
             while self._queue and not self._turn_is_over():
-                if self._calls.admit(len(self._steps)):
+                if len(self._steps) >= self._calls.early and self._may_advance():
                     break
                 rest = self._begin(self._queue.popleft())
                 if rest is not None:
