@@ -28,8 +28,7 @@ class Call:
 class Calls:
     """`remote`: another process answers them; the others are made one after the other.
 
-    early: so many steps are committed before all is handled; is_plenty: the last call has claimed as many messages as it
-    might.
+    early: so many steps are committed before all is handled; is_plenty: the last call has claimed all that it might.
     """
 
     def __init__(self, remote: bool, early: int = EARLY) -> None:
