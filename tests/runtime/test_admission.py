@@ -21,24 +21,16 @@ async def send_one_by_one(organism: Organism, many: int) -> None:
         await organism.outputs(await organism.inject("echo", payload(organism, n=n)))
 
 
-def test_far_from_the_limits_one_look_does_for_many_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "FRESH", 3_600.0)
+@pytest.mark.parametrize(("fresh", "messages", "expected"), [(3_600.0, 100, 1), (0.0, 10, 10)])
+def test_far_from_the_limits_one_look_does_for_many_messages_while_it_is_fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: float, messages: int, expected: int
+) -> None:
+    monkeypatch.setattr(admission, "FRESH", fresh)
 
     async def scenario(organism: Organism) -> None:
         looks = count_looks(organism)
-        await send_one_by_one(organism, 100)
-        assert len(looks) == 1
-
-    live(write(tmp_path, CODE, {"echo": {}}), scenario)
-
-
-def test_a_look_that_is_not_fresh_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "FRESH", 0.0)
-
-    async def scenario(organism: Organism) -> None:
-        looks = count_looks(organism)
-        await send_one_by_one(organism, 10)
-        assert len(looks) == 10
+        await send_one_by_one(organism, messages)
+        assert len(looks) == expected
 
     live(write(tmp_path, CODE, {"echo": {}}), scenario)
 

@@ -41,10 +41,8 @@ end
 
 -- How many messages were claimed.
 local function clear_claims()
-  local pumps, claimed = {}, 0
-  for _, pump in ipairs(read('HKEYS', PUMPS)) do pumps[pump] = true end
-  for _, pump in ipairs(read('SMEMBERS', LISTENING)) do pumps[pump] = true end
-  for pump in pairs(pumps) do
+  local claimed = 0
+  for pump in each_claimant() do
     local name = key('claimed', pump)
     local found = those_gone(read('HKEYS', name))
     write_all('HDEL', name, found)

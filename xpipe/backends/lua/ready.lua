@@ -198,4 +198,4 @@ local function save_claims()
 end
 
 return listed_lanes, make_ready, drop_ready, take_ready, save_lanes, told, is_enrolled, tell_pump, tell, save_news,
-  fetch_claims, fence_of, set_claim, end_claim, fetch_claims_of_all, claimant, save_claims
+  fetch_claims, fence_of, set_claim, end_claim, each_claimant, fetch_claims_of_all, claimant, save_claims

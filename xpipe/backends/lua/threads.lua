@@ -28,21 +28,32 @@ local function thread(id)
   return threads[id] or nil
 end
 
--- One command for what a batch will ask for one by one. Which of them had to be read.
-local function fetch_threads(ids)
+-- Those of `ids` of which `records` has none yet, each once, and their keys.
+local function unread(records, kind, ids)
   local wanted, names = {}, {}
   for _, id in ipairs(ids) do
-    if id ~= '' and threads[id] == nil and not wanted[id] then
+    if id ~= '' and records[id] == nil and not wanted[id] then
       wanted[id] = true
       wanted[#wanted + 1] = id
-      names[#names + 1] = key('thread', id)
+      names[#names + 1] = key(kind, id)
     end
   end
+  return wanted, names
+end
+
+-- The strings under `names`, false for what is none.
+local function strings_of(names)
   local found = {}
   each_page(names, function(...)
     for _, data in ipairs(call('MGET', ...)) do found[#found + 1] = data end
   end)
-  keep_threads(wanted, names, found)
+  return found
+end
+
+-- One command for what a batch will ask for one by one. Which of them had to be read.
+local function fetch_threads(ids)
+  local wanted, names = unread(threads, 'thread', ids)
+  keep_threads(wanted, names, strings_of(names))
   return wanted
 end
 
@@ -92,10 +103,7 @@ end
 local function fetch_bindings(names)
   local wanted = {}
   for at, chain in ipairs(names) do wanted[at] = key('chain', chain) end
-  for first = 1, #wanted, PAGE do
-    local last = math.min(first + PAGE - 1, #wanted)
-    for at, id in ipairs(call('MGET', unpack(wanted, first, last))) do bindings[names[first + at - 1]] = id end
-  end
+  for at, id in ipairs(strings_of(wanted)) do bindings[names[at]] = id end
 end
 
 local function keep_conversation(id, name, data)
@@ -115,19 +123,9 @@ end
 
 -- One command for what a batch will ask for one by one.
 local function fetch_conversations(ids)
-  local wanted, names = {}, {}
-  for _, id in ipairs(ids) do
-    if conversations[id] == nil and not wanted[id] then
-      wanted[id] = true
-      wanted[#wanted + 1] = id
-      names[#names + 1] = key('conversation', id)
-    end
-  end
-  for first = 1, #names, PAGE do
-    local last = math.min(first + PAGE - 1, #names)
-    for at, data in ipairs(call('MGET', unpack(names, first, last))) do
-      if data then keep_conversation(wanted[first + at - 1], names[first + at - 1], data) end
-    end
+  local wanted, names = unread(conversations, 'conversation', ids)
+  for at, data in ipairs(strings_of(names)) do
+    if data then keep_conversation(wanted[at], names[at], data) end
   end
 end
 
