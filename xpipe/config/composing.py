@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,13 +35,26 @@ def compose(text: str, environ: Mapping[str, str] | None, report: Report) -> Nod
     try:
         for event in _events(text):
             composer.take(event)
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
+        _refuse_depth(text, error, report)
         unreadable, readable = explain(error, text, report), composer.readable()
         if readable is None:
             raise unreadable from None
         report.note(unreadable.finding)
         return readable
     return composer.root
+
+
+def _refuse_depth(text: str, error: yaml.YAMLError, report: Report) -> None:
+    """Raises Unreadable if the text before the error is nested too deeply.
+
+    Parsers look ahead: some refuse deep nesting before they have reported the levels that lead there.
+    """
+    mark = getattr(error, "problem_mark", None)
+    composer = _Composer(None, Report(report.file))
+    with suppress(yaml.YAMLError):
+        for event in _events(text[: getattr(mark, "index", 0)]):
+            composer.take(event)
 
 
 def _events(text: str) -> Iterator[Any]:
@@ -235,7 +249,7 @@ class _Composer:
 
     def _bound_depth(self, place: _At | Node, height: int) -> None:
         if len(self._open) + height > MAX_DEPTH:
-            message = f"The file is nested more than {MAX_DEPTH} levels deep."
+            message = f"The file is nested deeper than {MAX_DEPTH} levels."
             raise self._report.unreadable(place.line, place.column, "yaml-depth", message)
 
 

@@ -52,7 +52,6 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         "A value is missing, or a bracket closes what it does not open.",
         "Write the value, or the bracket that fits.",
     ),
-    (r"nest|recursion", "The file is nested too deeply.", ""),
 )
 
 

@@ -13,7 +13,7 @@ LARGE = "Keep large input in a file of its own and give it with --input."
 LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
     f"{this}: &{this} [{','.join([f'*{before}'] * 10)}]\n" for before, this in zip("abcdefgh", "bcdefghi", strict=True)
 )
-DEEP = "1:101: error[yaml-depth]: The file is nested more than 100 levels deep."
+DEEP = "1:101: error[yaml-depth]: The file is nested deeper than 100 levels."
 
 CASES: dict[str, tuple[str | bytes, str]] = {
     "billion laughs": (
@@ -26,7 +26,7 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     "1,000 nested mappings": ("".join(" " * level + "a:\n" for level in range(1000)), DEEP.replace("1:", "101:", 1)),
     "deep by aliases": (
         "a: &a " + "[" * 60 + "]" * 60 + "\nb: " + "[" * 60 + "*a" + "]" * 60,
-        "2:64: error[yaml-depth]: The file is nested more than 100 levels deep.",
+        "2:64: error[yaml-depth]: The file is nested deeper than 100 levels.",
     ),
     "too large": (b"#" * 9_000_000, f"1:1: error[file-too-large]: The file is larger than 8 MiB. {LARGE}"),
     "NUL bytes": (
