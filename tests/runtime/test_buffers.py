@@ -97,6 +97,13 @@ def test_a_stopped_buffer_goes_on_in_the_next_run_with_each_item_once(
 
 
 @on_lasting_backends
+def test_a_buffer_whose_time_had_passed_before_it_began_completes_at_once(tmp_path: Path, backend: str) -> None:
+    told = fan(organism_in(tmp_path, backend), "gated", 3, timeout=-3e9, cancel_rest=True)
+
+    assert told.codes == ["timeout"] * 3
+
+
+@on_lasting_backends
 def test_a_buffer_ends_in_time_although_the_run_that_started_it_is_gone(tmp_path: Path, backend: str) -> None:
     path = organism_in(tmp_path, backend)
 

@@ -362,11 +362,45 @@ def test_a_handler_that_cancels_its_own_task_harms_nobody_else(
 
 
 ENDINGS = """
+from xpipe import Retry
+
 class Mute(Exception):
     def __str__(self):
         raise RuntimeError("no words")
 
+def raises(*_):
+    raise KeyboardInterrupt("an attribute")
+
+class Meta(type):
+    __name__ = property(raises)
+
+class Hostile(Exception, metaclass=Meta):
+    # Everything one can ask it for raises.
+    __class__ = __cause__ = __context__ = __suppress_context__ = property(raises)
+    __notes__ = __traceback__ = args = property(raises)
+    __str__ = __repr__ = raises
+
+class Words(str):
+    encode = __getitem__ = __format__ = raises
+
+class Wordy(Exception):
+    def __str__(self):
+        return Words("words")
+
+class Asking(Retry):
+    after = property(raises, lambda *_: None)
+
+def circle():
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    return first
+
 def end(how):
+    if how == "hostile": raise Hostile
+    if how == "hostile_group": raise ExceptionGroup("many", [Wordy(), circle(), *([ValueError()] * 1_000)])
+    if how == "wordy": raise Wordy
+    if how == "asking": raise Asking("again")
+    if how == "circle": raise circle()
     if how == "exit": sys.exit(3)
     if how == "interrupt": raise KeyboardInterrupt
     if how == "cancelled": raise asyncio.CancelledError("really")
@@ -434,6 +468,11 @@ PLACES: dict[str, dict[str, Any]] = {
 }
 
 EXPECTED = {
+    "hostile": ("exception", "Hostile: (its text cannot be shown)"),
+    "hostile_group": ("exception", "ExceptionGroup: many (1002 sub-exceptions)"),
+    "wordy": ("exception", "Wordy: words"),
+    "asking": ("exception", "KeyboardInterrupt: an attribute"),
+    "circle": ("exception", "ValueError: first"),
     "exit": ("exception", "SystemExit: 3"),
     "interrupt": ("exception", "KeyboardInterrupt"),
     "cancelled": ("exception", "CancelledError: really"),
@@ -488,10 +527,14 @@ def test_a_fault_shows_the_handlers_own_lines(tmp_path: Path, listener: str) -> 
     path = write(tmp_path, ENDINGS, {listener: PLACES[listener]})
 
     async def scenario(organism: Organism) -> list[str]:
-        return [(await fault(organism, listener, text=how)).traceback for how in ("deep", "recursion", "mute")]
+        return [
+            (await fault(organism, listener, text=how)).traceback for how in ("deep", "recursion", "mute", "hostile")
+        ]
 
-    deep, recursion, mute = live(path, scenario, workers=1)
+    deep, recursion, mute, hostile = live(path, scenario, workers=1)
     assert deep.startswith("Traceback (most recent call last):\n")
+    assert "raise Hostile\n" in hostile
+    assert hostile.endswith("Hostile: (its text cannot be shown)\n")
     assert deep.endswith("ZeroDivisionError: division by zero\n")
     assert "return dive(n - 1) if n else 1 / 0" in deep
     assert "Previous line repeated" in deep

@@ -106,6 +106,29 @@ def later(ask: Ask, m: HandlerMetadata):
     live(path, scenario)
 
 
+@pytest.mark.parametrize(
+    "after", ["-0.0001", "-1e9", "timedelta(seconds=-3)", "timedelta.min", "0", "-0.0"], ids=lambda one: str(one)
+)
+def test_a_pause_that_is_over_by_now_is_no_pause(tmp_path: Path, after: str) -> None:
+    code = (
+        COUNTING
+        + f"""
+from datetime import timedelta
+
+async def later(ask: Ask, m: HandlerMetadata):
+    if count(m) < 2:
+        raise Retry("the limit has been reset", after={after})
+    return respond(Answer(m.attempt))
+"""
+    )
+    path = write(tmp_path, code, {"later": {}})
+
+    async def scenario(organism: Organism) -> None:
+        assert (await answer(organism, "later")).n == 2
+
+    live(path, scenario)
+
+
 @pytest.mark.parametrize("how", ["loop", "thread", "worker"])
 def test_who_asks_for_no_pause_fails_and_the_others_go_on(tmp_path: Path, how: str) -> None:
     code = (

@@ -36,6 +36,13 @@ def test_a_step_past_its_time_is_the_error_of_that_step(tmp_path: Path, backend:
 
 
 @on_every_backend
+def test_a_step_whose_time_had_passed_before_it_began_is_the_error_of_that_step(tmp_path: Path, backend: str) -> None:
+    told = chain(organism_in(tmp_path, backend), ["plus", ["endless", -3e9, False]])
+
+    assert (told.what, told.code, told.text) == ("SequenceError", "timeout", "no answer within 0 s")
+
+
+@on_every_backend
 def test_a_step_that_fails_is_tried_again_until_it_works(tmp_path: Path, backend: str) -> None:
     told = chain(organism_in(tmp_path, backend), ["plus", ["flaky", 0.0, True], "plus"])
 

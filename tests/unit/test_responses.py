@@ -48,7 +48,10 @@ NO_PAUSE = "the after of a Retry is not from 0 to 36,500 days; give the seconds 
 WRONG: list[tuple[Any, str]] = [
     ("5", f"TypeError: {NO_NUMBER.format('str')}"),
     (True, f"TypeError: {NO_NUMBER.format('bool')}"),
-    *((wrong, f"ValueError: {NO_PAUSE}") for wrong in (-1, float("nan"), float("inf"), 1e300, 10**30, 10**5000)),
+    *(
+        (wrong, f"ValueError: {NO_PAUSE}")
+        for wrong in (float("-inf"), float("nan"), float("inf"), 1e300, 10**30, 10**5000)
+    ),
     (timedelta(days=36_501), f"ValueError: {NO_PAUSE}"),
 ]
 

@@ -131,9 +131,9 @@ def test_B2_a_fault_of_an_item_that_is_not_collected_is_one_dead_letter(world: W
             "return_to is b, which does not accept BufferComplete; it accepts Ping, Pong",
         ),
         (
-            BufferStart("b", ping(1), timeout=-1.0),
+            BufferStart("b", ping(1), timeout=-math.inf),
             "bad_payload",
-            "the Buffer's timeout is -1.0; give seconds up to 36,500 days, 0 for no bound",
+            "the Buffer's timeout is -inf; give seconds up to 36,500 days, 0 for no bound",
         ),
         (
             BufferStart("b", ping(1), timeout=math.nan),

@@ -219,7 +219,10 @@ def test_S7_a_step_in_time_that_fails_is_tried_again_with_its_whole_time(world: 
 @pytest.mark.parametrize(
     ("step", "text"),
     [
-        (SequenceStep("b", -1.0), "the timeout of the step b is -1.0; give seconds up to 36,500 days, 0 for no bound"),
+        (
+            SequenceStep("b", -math.inf),
+            "the timeout of the step b is -inf; give seconds up to 36,500 days, 0 for no bound",
+        ),
         (
             SequenceStep("b", math.inf),
             "the timeout of the step b is inf; give seconds up to 36,500 days, 0 for no",

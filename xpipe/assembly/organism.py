@@ -15,6 +15,7 @@ from typing import Any
 
 from xpipe.assembly.building import backend_config, make_intake, make_pool, make_pump, slots_per_thread
 from xpipe.config.loading import load_definition
+from xpipe.core.durations import is_duration
 from xpipe.core.errors import BackendError, UsageError, XpipeError
 from xpipe.core.messages import ConversationRecord, Cursor, Injection, cancelled
 from xpipe.core.organism import Listener, OrganismDefinition
@@ -384,8 +385,12 @@ class Organism:
         """Add a listener while the organism runs; by default it takes any payload. Raises UsageError if it exists."""
         if name.startswith("system."):
             raise UsageError(f"{name} is reserved for xpipe; take a name that does not start with system.")
+        if timeout is not None and not is_duration(timeout):
+            raise UsageError(
+                f"the timeout of {name} is {timeout}; give seconds up to 36,500 days, 0 or None for no bound"
+            )
         try:
-            self.topology.add(Listener(name, handler, accepts, timeout=timeout, inline=inline))
+            self.topology.add(Listener(name, handler, accepts, timeout=timeout or None, inline=inline))
         except ValueError as error:
             raise UsageError(str(error)) from None
 

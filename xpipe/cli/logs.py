@@ -15,6 +15,7 @@ from xpipe.cli.voice import LEVELS, json_record, voice, write
 from xpipe.config.spaces import PREFIX
 from xpipe.runtime import speech
 from xpipe.runtime.current import Where
+from xpipe.runtime.responses import exact
 
 PRINTED = "print"
 """The name of the logger, in JSON, of what is printed."""
@@ -26,14 +27,11 @@ class Told(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < voice.least:
             return
-        try:
-            message = self.format(record)
-        except Exception:  # The arguments do not fit the text.
-            message = f"{record.msg} {record.args}"
+        message = "\n".join(filter(None, [speech.message_of(record), speech.trace_of(record)]))
         place: Where | None = getattr(record, "xpipe", None)
         if voice.json:
             level = record.levelname.lower()
-            write(json_record(record.created, level, _plain_name(record.name), message, fields(place)))
+            write(json_record(record.created, level, exact(_plain_name(record.name)), message, fields(place)))
         else:
             write(_text(record, message, place))
 

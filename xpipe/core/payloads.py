@@ -104,9 +104,9 @@ class BufferStart:
 
     With `collect` the results come back as one BufferComplete; otherwise a BufferDispatched comes at once, and what
     follows does not apply. return_to: the listener that gets the result instead of the caller. timeout: seconds for the
-    whole Buffer, 0 for no bound. min_success: how many have to succeed, a number or a percentage such as "90%"; what
-    fewer end in says on_partial: "complete", a BufferComplete all the same, or "fault", a BufferError
-    `too_few_successes`. With cancel_rest nothing goes on once that is certain, or the time is up.
+    whole Buffer, 0 for no bound; a negative one has passed. min_success: how many have to succeed, a number or a
+    percentage such as "90%"; what fewer end in says on_partial: "complete", a BufferComplete all the same, or "fault",
+    a BufferError `too_few_successes`. With cancel_rest nothing goes on once that is certain, or the time is up.
     """
 
     target: str
@@ -204,7 +204,8 @@ class BufferError(Fault):
 
 @dataclass
 class SequenceStep:
-    """A step of a Sequence. timeout: seconds from its call to its answer, 0 for no bound; retry: None for no retry."""
+    """A step of a Sequence. timeout: seconds from its call to its answer, 0 for no bound, a negative one has passed;
+    retry: None for no retry."""
 
     listener: str
     timeout: float = 0.0

@@ -53,8 +53,9 @@ ASKED = RetryPolicy(max_attempts=10, backoff=1.0)
 class Retry(Exception):
     """Raised by a handler: try this message again, after `after` seconds, or when the listener's policy says.
 
-    Counts against its max_attempts (10 without a policy); then the fault `retries_exhausted` tells `reason`.
-    Raises TypeError or ValueError when `after` is no pause of up to 36,500 days.
+    A negative `after` is now. Counts against its max_attempts (10 without a policy); then the fault
+    `retries_exhausted` tells `reason`. Raises TypeError or ValueError when `after` is no number of seconds, or more
+    than 36,500 days.
     """
 
     def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
@@ -63,7 +64,8 @@ class Retry(Exception):
 
 
 def pause_of(after: object) -> float:
-    """The seconds that the `after` of a Retry means. Raises TypeError and ValueError."""
+    """The seconds that the `after` of a Retry means, never negative: `reset - now` may be over by the time it is
+    computed. Raises TypeError and ValueError."""
     if isinstance(after, timedelta):
         after = after.total_seconds()
     if isinstance(after, bool) or not isinstance(after, SupportsFloat):
@@ -72,9 +74,9 @@ def pause_of(after: object) -> float:
         seconds = float(after)
     except OverflowError:
         seconds = math.inf
-    if not is_duration(seconds):
+    if not (math.isfinite(seconds) and is_duration(max(0.0, seconds))):
         raise ValueError("the after of a Retry is not from 0 to 36,500 days; give the seconds until the next attempt")
-    return seconds
+    return max(0.0, seconds)
 
 
 class Reject(Exception):

@@ -65,52 +65,62 @@ def _encode(types: PayloadTypes, response: HandlerResponse) -> Outgoing:
     to = response.to
     if to is not None and not isinstance(to, str):
         raise PayloadError(f"`to` is a {type(to).__name__}; name a listener", code="bad_response")
-    if to is not None and not to.isascii() and to != _printable(to):
+    if to is not None and not to.isascii() and to != exact(to):
         raise PayloadError(f"`to` is {to!a}, which is no text; name a listener", code="bad_response")
     name, payload = types.encode(response.payload)
     return Outgoing(to, name, payload)
 
 
 def describe(error: BaseException) -> Failure:
-    """The failure that the exception `error` of a handler is."""
-    if isinstance(error, PayloadError):
-        return Failure(error.code, _text(error))
-    if isinstance(error, Reject):
-        return Failure(REJECTED, _text(error))
-    if isinstance(error, Retry):
-        return _asked_again(error)
+    """The failure that the exception `error` of a handler is. Raises nothing, whatever its attributes raise."""
+    cls = type(error)  # `isinstance` may ask `error` for its class.
+    try:
+        if issubclass(cls, PayloadError):
+            return Failure(exact(error.code), _text(error))  # type: ignore[attr-defined]
+        if issubclass(cls, Reject):
+            return Failure(REJECTED, _text(error))
+        if issubclass(cls, Retry):
+            after = error.after  # type: ignore[attr-defined]
+            return Failure(ASKED_AGAIN, _text(error), after=None if after is None else pause_of(after))
+    except BaseException as wrong:  # A subclass, or whoever raised it, may have made anything of its attributes.
+        BaseException.__dict__["__cause__"].__set__(wrong, error)
+        return _exception(wrong)
     return _exception(error)
 
 
-def _asked_again(error: Retry) -> Failure:
-    try:
-        after = None if error.after is None else pause_of(error.after)
-    except Exception as wrong:  # A subclass, or whoever raised it, may have made anything of `after`.
-        wrong.__cause__ = error
-        return _exception(wrong)
-    return Failure(ASKED_AGAIN, _text(error), after=after)
-
-
 def _exception(error: BaseException) -> Failure:
-    name, text = type(error).__name__, _text(error)
     causes = list(islice(_names(type(error)), MAX_CAUSES))
-    return Failure("exception", _shown(f"{name}: {text}" if text else name), user_traceback(error), causes)
+    return Failure("exception", _shown(_named(error)), user_traceback(error), causes)
+
+
+def _named(error: BaseException) -> str:
+    name, text = _class_names(type(error))[0], _text(error)
+    return f"{name}: {text}" if text else name
 
 
 def _names(cls: type[BaseException]) -> Iterator[str]:
-    for one in cls.__mro__:
+    for one in type.__dict__["__mro__"].__get__(cls):
         if issubclass(one, BaseException):
-            yield from (_shown(name)[:MAX_NAME] for name in (one.__name__, f"{one.__module__}.{one.__qualname__}"))
+            yield from (_shown(name)[:MAX_NAME] for name in _class_names(one))
 
 
-def _printable(text: str) -> str:
-    """`text` without what UTF-8 cannot carry: a file name from the operating system may hold half characters."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _class_names(cls: type) -> tuple[str, str]:
+    """What `cls` is called, short and whole: not what a metaclass says."""
+    name, qualified, module = (type.__dict__[key].__get__(cls) for key in ("__name__", "__qualname__", "__module__"))
+    return name, f"{module if isinstance(module, str) else '?'}.{qualified}"
+
+
+def exact(text: str) -> str:
+    """`text` as a plain str that UTF-8 can carry: a file name from the operating system may hold half characters.
+
+    Of a class derived from str no method is called.
+    """
+    return str.encode(text, "utf-8", "backslashreplace").decode("utf-8")
 
 
 def _shown(text: str) -> str:
     """`text` for people, as long as a text may be, with the user's modules under the names that they have in code."""
-    return _printable(plain_names(text))[:MAX_TEXT]
+    return plain_names(exact(str.__getitem__(text, slice(2 * MAX_TEXT))))[:MAX_TEXT]
 
 
 def _text(error: BaseException) -> str:
@@ -125,9 +135,17 @@ def user_traceback(error: BaseException) -> str:
     try:
         summary = traceback.TracebackException.from_exception(error, limit=-30)
         _keep_user_frames(summary)
-        return _printable(plain_names("".join(summary.format())))[-MAX_TRACEBACK:]
-    except Exception:
-        return ""
+        return plain_names(exact("".join(summary.format())))[-MAX_TRACEBACK:]
+    except BaseException:  # Its causes, its notes, whatever belongs to it.
+        return _bare_traceback(error)
+
+
+def _bare_traceback(error: BaseException) -> str:
+    """The frames alone, read past what the class of `error` makes of its attributes."""
+    trace = BaseException.__dict__["__traceback__"].__get__(error)
+    frames = [one for one in traceback.extract_tb(trace, limit=-30) if not one.filename.startswith(_NOT_THEIRS)]
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames), f"{_named(error)}\n"]
+    return plain_names(exact("".join(lines)))[-MAX_TRACEBACK:]
 
 
 def _keep_user_frames(summary: traceback.TracebackException) -> None:

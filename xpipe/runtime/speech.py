@@ -14,6 +14,7 @@ from typing import Any, TextIO, cast
 import msgspec
 
 from xpipe.runtime.current import UnderWay, Where, current, where
+from xpipe.runtime.responses import exact, user_traceback
 
 LONGEST = 1 << 16
 """Characters of a line; what is longer is said in pieces."""
@@ -92,7 +93,7 @@ class Speech:
             self._say_line(hop, rest)
 
     def _say_line(self, hop: UnderWay | None, line: str) -> None:
-        self.say(Said(line.removesuffix("\r"), self.error, None if hop is None else hop.where()))
+        self.say(Said(exact(line).removesuffix("\r"), self.error, None if hop is None else hop.where()))
 
 
 _taken: list[Speech] = []
@@ -170,13 +171,31 @@ class Relay(logging.Handler):
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            message = record.getMessage()
-        except Exception:  # The arguments do not fit: the user's mistake, and no reason to end.
-            message = f"{record.msg} {record.args}"
-        trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
         at, place = record.created, getattr(record, "xpipe", None)
-        self._send(Logged(record.name, record.levelno, message, at, trace, place))
+        self._send(Logged(exact(record.name), record.levelno, message_of(record), at, trace_of(record), place))
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """What `record` says. That its arguments do not fit, or raise, is the user's mistake, and no reason to end."""
+    try:
+        return exact(record.getMessage())
+    except BaseException:
+        pass
+    try:
+        return exact(f"{record.msg} {record.args}")
+    except BaseException:
+        return "(a record whose text cannot be shown)"
+
+
+def trace_of(record: logging.LogRecord) -> str:
+    """The traceback and the stack that `record` was made with, "" for none."""
+    trace = record.exc_text or ""
+    if record.exc_info and not trace:
+        try:
+            trace = logging.Formatter().formatException(record.exc_info)
+        except BaseException:  # The exception's attributes are the user's.
+            trace = user_traceback(record.exc_info[1]) if record.exc_info[1] is not None else ""
+    return exact("\n".join(filter(None, [trace.rstrip("\n"), record.stack_info])))
 
 
 def mark_records() -> None:

@@ -92,7 +92,7 @@ class Buffer(Primitive):
         terms = terms if start.collect else Terms()  # Without results nothing is decided before the end.
         state = BufferState(start.target, members, start.return_to, window, start.collect, terms)
         if start.timeout and start.collect:
-            state.expires = self.setting.now() + start.timeout
+            state.expires = self.setting.now() + max(0.0, start.timeout)
         if start.items_from:
             state.file = self._file(claim, start)
         else:

@@ -151,7 +151,7 @@ class Sequence(Primitive):
         step.sends = [self._request(claim, message, state, payload)]
         step.ends = True  # What was waited for so far; a join would take the answer for its own.
         if timeout:
-            step.join = self._join(claim, message, state, self.setting.now() + timeout)
+            step.join = self._join(claim, message, state, self.setting.now() + max(0.0, timeout))
         else:
             step.no_answer = True
         return step
@@ -181,7 +181,9 @@ class Sequence(Primitive):
     def _time_out(self, claim: Claim, message: Message, state: _State) -> Step:
         """Give up the step under way, and hear of it as of any other fault (S6)."""
         step = state.step
-        fault = Fault("timeout", f"no answer within {step.timeout:g} s", step.listener, message.hop, retryable=True)
+        fault = Fault(
+            "timeout", f"no answer within {max(0.0, step.timeout):g} s", step.listener, message.hop, retryable=True
+        )
         type, payload = self.types.encode(fault)
         own = Message(
             f"{message.id}!", FAULT, message.conversation, step.listener, claim.listener, type, payload, message.call,
