@@ -100,9 +100,36 @@ def test_closed_streams_are_nobodys_problem(used: Bench, name: str, closing: str
         ["sh", "-c", f'exec "$@" {closing}', "sh", *command],
         cwd=used.folder, env=used.environment(), capture_output=True, timeout=30,
     )  # fmt: skip
-    assert run.returncode == 0, run
+    delivers = name in ("run", "outputs")
+    assert run.returncode == (1 if delivers and closing == ">&-" else 0), run
     assert b"Traceback" not in run.stderr
     assert bool(run.stdout) == (closing != ">&-")
+
+
+@pytest.mark.parametrize("closing", [">&-", "1<organism.yaml"])
+@pytest.mark.parametrize("words", [["run"], ["run", "--jsonl"], ["run", "--json"], ["send", "--wait"]])
+def test_nothing_is_begun_whose_answer_cannot_be_printed(bench: Bench, words: list[str], closing: str) -> None:
+    bench.organism("echo", extra=SQLITE)
+    command = bench.command(words[0], "organism.yaml", *words[1:], "--send" if words[0] == "run" else ECHO, ECHO)
+    run = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closing}', "sh", *command],
+        cwd=bench.folder, env=bench.environment(), capture_output=True, timeout=30,
+    )  # fmt: skip
+
+    assert (run.returncode, run.stdout) == (1, b"")
+    assert run.stderr.startswith(b"xpipe: stdout is closed; redirect it to a file"), run.stderr
+    assert bench.run("threads", "organism.yaml").returncode == 4, "a conversation was begun"
+
+
+def test_a_run_that_writes_to_a_file_needs_no_stdout(bench: Bench) -> None:
+    command = bench.command("run", bench.organism("echo"), "--send", ECHO, "--out", "out.jsonl")
+    run = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command],
+        cwd=bench.folder, env=bench.environment(), capture_output=True, timeout=30,
+    )  # fmt: skip
+
+    assert run.returncode == 0, run
+    assert (bench.folder / "out.jsonl").read_text().count("\n") == 1
 
 
 @pytest.mark.parametrize("words", [["--help"], DATA["threads"], DATA["graph"]])

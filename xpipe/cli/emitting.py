@@ -13,8 +13,8 @@ _CHUNK = 1 << 16
 class Emitter:
     """Writes to stdout, which nothing else may write to from now on. Raises WriteError."""
 
-    def __init__(self) -> None:
-        self.stdout: Descriptor = claim_stdout()
+    def __init__(self, stdout: Descriptor | None = None) -> None:
+        self.stdout: Descriptor = stdout or claim_stdout()
 
     def lines(self, lines: Iterable[str], at_once: bool = False) -> None:
         """Write text for people; with `at_once` each line as soon as it is there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import select
 import sys
@@ -82,6 +83,14 @@ def claim_stdout() -> Descriptor:
     elif hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
     return Descriptor(private, "stdout")
+
+
+def claim_open_stdout(hint: str = "") -> Descriptor:
+    """As `claim_stdout`, for data that counts as delivered once it is written. Raises WriteError if stdout is closed."""
+    stdout = claim_stdout()
+    if stdout.broken or fcntl.fcntl(stdout.number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise WriteError(f"stdout is closed; redirect it to a file or to /dev/null{hint}")
+    return stdout
 
 
 def _fill_closed() -> None:

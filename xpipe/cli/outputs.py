@@ -64,10 +64,11 @@ def outputs(
 def _show(place: Place, prefix: str | None, undelivered: bool, form: Form) -> int:
     from xpipe.cli.console import Medium, Printer
     from xpipe.cli.emitting import Emitter
+    from xpipe.cli.outlet import claim_open_stdout
     from xpipe.inspection.lookup import find_conversation
     from xpipe.inspection.outputs import outputs as find_outputs
 
-    emitter = Emitter()
+    emitter = Emitter(claim_open_stdout())
     with place.opened() as backend:
         conversation = None if prefix is None else find_conversation(backend, prefix)
         found = find_outputs(backend, conversation, undelivered)

@@ -24,7 +24,7 @@ from xpipe.cli.interrupts import Interrupts
 from xpipe.cli.leaving import leave_soon
 from xpipe.cli.loading import load_organism
 from xpipe.cli.logs import taken_in
-from xpipe.cli.outlet import Background, Descriptor, Outlet, ReplacedFile, claim_stdout, open_file
+from xpipe.cli.outlet import Background, Descriptor, Outlet, ReplacedFile, claim_open_stdout, claim_stdout, open_file
 from xpipe.cli.progress import Progress
 from xpipe.cli.run import Plan
 from xpipe.cli.session import Bounds, End, Reason, Session, Valve
@@ -45,7 +45,7 @@ SLACK = 2.0
 
 def execute(plan: Plan) -> int:
     """Run `plan` and tell what happened; the exit code."""
-    stdout = claim_stdout()
+    stdout = claim_stdout() if plan.out and not plan.json else claim_open_stdout(", or pass --out FILE")
     with Interrupts() as interrupts, taken_in():
         definition = load(plan)
         if not (definition.messages or plan.sends or plan.inputs or plan.resume or plan.serve):

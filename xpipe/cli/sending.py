@@ -19,7 +19,7 @@ from xpipe.cli.formats import SCHEMA_VERSION, encode_json, json_line, output_rec
 from xpipe.cli.harvest import unwritable
 from xpipe.cli.loading import load_organism
 from xpipe.cli.logs import taken_in
-from xpipe.cli.outlet import Descriptor, claim_stdout
+from xpipe.cli.outlet import Descriptor, claim_open_stdout, claim_stdout
 from xpipe.cli.pasting import outputs_command, resume_command
 from xpipe.cli.rendering import output_lines
 from xpipe.cli.send import SendPlan
@@ -36,7 +36,7 @@ SOURCE = "send"
 
 def execute(plan: SendPlan) -> int:
     """Send what `plan` says, and tell what came of it; the exit code."""
-    stdout = claim_stdout()
+    stdout = claim_open_stdout() if plan.wait else claim_stdout()
     with taken_in():
         return _execute(plan, stdout)
 
