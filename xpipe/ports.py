@@ -168,11 +168,19 @@ class SharedBackend(Protocol):
         messages become ready.
         """
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+    def inject(
+        self,
+        pump: str,
+        messages: Sequence[Injection],
+        now: float,
+        cursor: Cursor | None = None,
+        seen: Cursor | None = None,
+    ) -> list[str]:
         """Start a conversation for each message, in one commit; their ids. Each has an initiator `<source>-<n>`.
 
-        `pump` owns them: it is told of what happens in them, if it is enrolled; "" for nobody. The same commit keeps
-        `cursor`: how far the source of the messages has been read.
+        `pump` owns them: it is told of what happens in them, if it is enrolled; "" for nobody. The same commit moves
+        the cursor of the messages' source from `seen` (None: it has none) to `cursor`. If it is not `seen` any more,
+        another reader was faster: nothing is done, and the answer is empty.
         """
 
     def cursor(self, name: str) -> Cursor | None:

@@ -44,9 +44,16 @@ class Twins(InMemoryBackend):
         assert comparable(theirs) == comparable(ours)
         return ours
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
-        ids = super().inject(pump, messages, now, cursor)
-        assert self.redis.inject(pump, messages, now, cursor) == ids
+    def inject(
+        self,
+        pump: str,
+        messages: Sequence[Injection],
+        now: float,
+        cursor: Cursor | None = None,
+        seen: Cursor | None = None,
+    ) -> list[str]:
+        ids = super().inject(pump, messages, now, cursor, seen)
+        assert self.redis.inject(pump, messages, now, cursor, seen) == ids
         return ids
 
     def enroll(self, pump: PumpRecord) -> None:

@@ -109,9 +109,16 @@ class Twin(InMemoryBackend):
         assert isinstance(advanced, Advanced)
         return advanced
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+    def inject(
+        self,
+        pump: str,
+        messages: Sequence[Injection],
+        now: float,
+        cursor: Cursor | None = None,
+        seen: Cursor | None = None,
+    ) -> list[str]:
         assert self.pair is not None
-        ids: list[str] = self.pair.call("inject", pump, messages, now, cursor)
+        ids: list[str] = self.pair.call("inject", pump, messages, now, cursor, seen)
         return ids
 
     def enroll(self, pump: PumpRecord) -> None:

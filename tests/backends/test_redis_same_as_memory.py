@@ -99,7 +99,8 @@ class Life:
         to = self.random.sample(NAMES, self.random.randint(0, 2))
         cursor = Cursor(self.random.choice(PUMPS), "print", self.number()) if self.random.random() < 0.3 else None
         injections = [Injection("cli", to, "Ping", b"x" * 300)] * self.random.randint(0, 2)
-        self.both.inject(self.random.choice([*PUMPS, ""]), injections, self.now, cursor)
+        seen = self.both.cursor(cursor.name) if cursor and self.random.random() < 0.8 else None
+        self.both.inject(self.random.choice([*PUMPS, ""]), injections, self.now, cursor, seen)
 
     def advance(self) -> None:
         pump = self.random.choice(PUMPS)

@@ -178,3 +178,55 @@ def test_what_a_run_is_still_printing_is_not_printed_by_a_resume(bench: Bench) -
     printed, _ = slow.communicate(timeout=30)
     assert len(json.loads(begun + printed)["outputs"]) == 200
     assert bench.run("outputs", organism, "--undelivered", "--jsonl").stdout == b""
+
+
+def test_two_resumes_at_once_take_each_document_of_a_file_once(bench: Bench) -> None:
+    # Given runs that start before either has read the file to its end
+    organism = bench.organism("sleeper", extra=SQLITE + "limits: {in_flight: 10}\n")
+    lines = [json.dumps({"text": f"began-{number}", "seconds": 0.01}) for number in range(100)]
+    (bench.folder / "in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    command = ("run", organism, "--resume", "--input", "in.jsonl", "--jsonl")
+    runs = [bench.start(*command), bench.start(*command)]
+    # When both end
+    printed = [run.communicate(timeout=60)[0].splitlines() for run in runs]
+    # Then every document has been answered once
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sum(map(len, printed)) == 100
+    listed = json.loads(bench.run("outputs", "organism.yaml", "--json").stdout)["outputs"]
+    assert len(listed) == 100
+
+
+@pytest.mark.parametrize(("name", "first", "second"), [
+    ("in.jsonl", '{"text": "one"}\n{"te', 'xt": "two"}\n'),
+    ("in.jsonl", '{"text": "one"}\n{"text": "tw', 'o"}'),
+    ("in.json", '{"text": "one"}{"text":\n ', '"two"}'),
+])  # fmt: skip
+def test_a_line_that_is_still_being_written_is_read_when_it_is_whole(
+    bench: Bench, name: str, first: str, second: str
+) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    command = ("run", organism, "--resume", "--input", name, "--jsonl")
+    (bench.folder / name).write_text(first)
+
+    early = bench.run(*command)
+    (bench.folder / name).write_text(first + second)
+    late = bench.run(*command)
+
+    texts = [[json.loads(line)["payload"]["text"] for line in run.stdout.splitlines()] for run in (early, late)]
+    assert texts == [["one"], ["two"]]
+    assert (early.returncode, late.returncode) == (0, 0)
+    assert b"the file ends inside this document; a later run with --resume reads it" in early.stderr
+    assert b"ends inside" not in late.stderr
+
+
+def test_a_file_that_ends_inside_a_document_is_a_fault_of_a_run_that_does_not_resume(bench: Bench) -> None:
+    organism = bench.organism("echo", extra=SQLITE)
+    (bench.folder / "in.jsonl").write_text('{"text": "one"}\n{"text": "tw')
+
+    whole = bench.run("run", organism, "--input", "in.jsonl", "--jsonl")
+    (bench.folder / "in.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
+    resumed = bench.run("run", organism, "--resume", "--input", "in.jsonl", "--jsonl")
+
+    assert whole.returncode == 1
+    assert {json.loads(line)["kind"] for line in whole.stdout.splitlines()} == {"response", "fault"}
+    assert [json.loads(line)["payload"]["text"] for line in resumed.stdout.splitlines()] == ["two"]

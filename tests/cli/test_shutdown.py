@@ -91,8 +91,13 @@ def texts_of(lines: bytes) -> list[str]:
 def interrupt(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """Send the signal, and wait until it was heard."""
     process.send_signal(number)
+    wait_for_line(process, GRACEFUL.encode())
+
+
+def wait_for_line(process: subprocess.Popen[bytes], text: bytes) -> None:
+    """Wait until the run has logged a line with `text`."""
     assert process.stderr is not None
-    while GRACEFUL not in process.stderr.readline().decode():
+    while text not in process.stderr.readline():
         assert process.poll() is None
 
 
@@ -255,3 +260,41 @@ def test_a_run_interrupted_while_it_reads_goes_on_in_the_file_where_it_stopped(s
     resumed = bench.bench.run("run", "organism.yaml", "--resume", "--input", "in.jsonl", "--format", "jsonl")
     assert resumed.returncode == 0
     assert Counter(first + texts_of(resumed.stdout)) == Counter(map(str, range(READ)))
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_run_with_all_its_answers_lets_the_handlers_end_that_it_runs_for_others(sqlite: Stored, kind: str) -> None:
+    # Given a run that has its answer, and runs the handler of a message of another run
+    bench, texts = Shutting(sqlite, kind, workers=1), [str(number) for number in range(12)]
+    one_each = ("--set", "listeners.work.concurrency=1")
+    owner = bench.start(*one_each, work=tuple(texts))
+    wait_until(lambda: list(bench.folder.glob("began-*")))
+    command = ("run", "organism.yaml", *one_each, "--send", 'echo={"text": "mine"}', "--input", "-")
+    other = bench.bench.start(*command, stdin=subprocess.PIPE)
+    wait_until(lambda: len(list(bench.folder.glob("began-*"))) == 2, 60)
+    # When nothing else is left to do
+    assert other.stdin is not None
+    other.stdin.close()
+    wait_for_line(other, b"waiting for handlers")
+    bench.let_go(*texts)
+    # Then both end well, and no handler has run twice
+    assert (other.wait(60), owner.wait(60)) == (0, 0)
+    assert [(bench.folder / f"began-{text}").read_text() for text in texts] == ["."] * len(texts)
+    assert bench.answers() == Counter(["mine", *texts])
+
+
+def test_a_signal_ends_a_run_that_waits_for_handlers_of_others(sqlite: Stored) -> None:
+    bench = Shutting(sqlite, "async")
+    one_each = ("--set", "listeners.work.concurrency=1")
+    owner = bench.start(*one_each, work=("one", "two"))
+    bench.wait_for("one")
+    other = bench.start(*one_each, "--grace", "10ms", "--send", 'echo={"text": "mine"}')
+    bench.wait_for("two")
+    wait_for_line(other, b"waiting for handlers")
+
+    other.send_signal(signal.SIGTERM)
+
+    assert other.wait(60) == 143
+    bench.let_go("two", "one")
+    assert owner.wait(60) == 0
+    assert bench.answers() == Counter(["mine", "one", "two"])

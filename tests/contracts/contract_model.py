@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from xpipe.core.messages import Cursor
+
 ANSWER, FAULT, NOTHING = "answer", "fault", "nothing"
 
 
@@ -80,7 +82,7 @@ class Model:
         self.ready: dict[str, list[Call]] = {}
         self.delayed: list[tuple[float, Call]] = []
         self.events: dict[str, list[tuple[str, str]]] = {}
-        self.cursors: dict[str, object] = {}
+        self.cursors: dict[str, Cursor] = {}
         self.dead: list[float] = []
         self.loose: dict[str, list[bytes]] = {}
         self.uuids: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""How far a source has been read: kept by the commit that injects what was read (K6 of docs/semantics.md)."""
+"""How far a source has been read: kept by the commit that injects what was read (K6 and K7 of docs/semantics.md)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,26 @@ def test_K6_a_cursor_is_kept_with_the_injection_and_replaced_by_the_next(drive: 
     drive.backend.inject(PUMP, [MESSAGE] * 3, drive.now, first)
     assert drive.backend.cursor(first.name) == first
 
-    drive.backend.inject("", [MESSAGE], drive.now, second)
+    drive.backend.inject("", [MESSAGE], drive.now, second, first)
 
     assert drive.backend.cursor(first.name) == second
+
+
+@pytest.mark.parametrize("seen", [None, Cursor("in", "f1", 2), Cursor("in", "f2", 3)])
+def test_K7_whoever_read_the_cursor_before_another_moved_it_injects_nothing(drive: Driver, seen: Cursor | None) -> None:
+    winner = Cursor("in", "f1", 3)
+    drive.backend.inject(PUMP, [MESSAGE] * 3, drive.now, winner)
+    before = drive.backend.totals()
+
+    assert drive.backend.inject("", [MESSAGE], drive.now, Cursor("in", "f3", 4), seen) == []
+
+    assert (drive.backend.cursor("in"), drive.backend.totals()) == (winner, before)
+
+
+def test_K7_a_cursor_that_is_not_there_is_not_the_one_that_was_read(drive: Driver) -> None:
+    assert drive.backend.inject(PUMP, [MESSAGE], drive.now, Cursor("in", "f", 2), Cursor("in", "f", 1)) == []
+
+    assert (drive.backend.cursor("in"), drive.backend.totals().conversations) == (None, 0)
 
 
 def test_K6_an_injection_without_a_cursor_leaves_all_as_they_are(drive: Driver) -> None:
@@ -56,8 +73,11 @@ def test_names_of_sources_are_taken_as_they_are(drive: Driver, name: str) -> Non
 
 def test_K6_whoever_sees_a_cursor_sees_what_was_injected_with_it(backend: SharedBackend) -> None:
     def inject_all() -> None:
+        seen = None
         for number in range(1, 101):
-            backend.inject("", [MESSAGE], 1.0, Cursor("in", "f", number))
+            moved = Cursor("in", "f", number)
+            assert backend.inject("", [MESSAGE], 1.0, moved, seen)
+            seen = moved
 
     writer = Thread(target=inject_all)
     writer.start()
@@ -67,3 +87,24 @@ def test_K6_whoever_sees_a_cursor_sees_what_was_injected_with_it(backend: Shared
         offset = cursor.offset if cursor else 0
         assert backend.totals().conversations >= offset
     writer.join()
+
+
+def test_K7_of_readers_at_once_one_injects_each_document(backend: SharedBackend) -> None:
+    injected: list[int] = []
+
+    def read() -> None:
+        offset = 0
+        while offset < 50:
+            seen = backend.cursor("in")
+            offset = seen.offset if seen else 0
+            if offset < 50 and backend.inject("", [MESSAGE], 1.0, Cursor("in", "f", offset + 1), seen):
+                injected.append(offset + 1)
+
+    readers = [Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+
+    assert sorted(injected) == list(range(1, 51))
+    assert backend.totals().conversations == 50

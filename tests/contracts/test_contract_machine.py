@@ -111,10 +111,15 @@ class Conversations(Machine):
                 self.model.hand_back(call)
                 call.holder = ""
 
-    @rule(owner=owners, to=targets, many=few, cursor=names)
-    def inject(self, owner: str, to: tuple[str, ...], many: int, cursor: str) -> None:
+    @rule(owner=owners, to=targets, many=few, cursor=names, late=st.booleans())
+    def inject(self, owner: str, to: tuple[str, ...], many: int, cursor: str, late: bool = False) -> None:
         kept = Cursor(cursor, "print", len(self.ids)) if cursor != NAMES[0] else None
-        ids = self.backend.inject(owner, [Injection("cli", list(to), "Ping", b"in")] * many, self.model.now, kept)
+        seen = Cursor(cursor, "another", 0) if late else self.model.cursors.get(cursor)
+        messages = [Injection("cli", list(to), "Ping", b"in")] * many
+        ids = self.backend.inject(owner, messages, self.model.now, kept, seen)
+        if late and kept is not None:
+            assert ids == []
+            return
         assert len(set(ids) - set(self.ids)) == many
         for id in ids:
             self.model.begin(id, owner, to)

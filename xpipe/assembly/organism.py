@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -211,22 +212,31 @@ class Organism:
         """
         return (await self.inject_all([self.intake.injection(source, to, payload)]))[0]
 
-    async def inject_all(self, injections: list[Injection], cursor: Cursor | None = None) -> list[str]:
+    async def inject_all(
+        self, injections: list[Injection], cursor: Cursor | None = None, seen: Cursor | None = None
+    ) -> list[str]:
         """Start a conversation for each of `injections`, in one commit; their ids. Waits as `inject` does.
 
-        The same commit keeps `cursor`: how far their source has been read.
+        The same commit moves the cursor of their source from `seen` to `cursor`; nothing is done, and the answer is
+        empty, if another reader has moved it meanwhile.
         """
         async with self._injecting:  # One looks whether there is room, however many want to inject.
             pump = self.pump
             wanted = sum(max(1, len(one.to)) for one in injections)
             while not await self._admission.is_open(wanted, self._seek_room):
                 await self._next_change(LOOK)
-            return await pump.line.unbroken(self._inject(pump, injections, cursor))
+            return await pump.line.unbroken(self._inject(pump, injections, cursor, seen))
 
-    async def _inject(self, pump: Pump, injections: list[Injection], cursor: Cursor | None) -> list[str]:
-        ids = await pump.inject(injections, cursor)
+    async def _inject(
+        self, pump: Pump, injections: list[Injection], cursor: Cursor | None, seen: Cursor | None
+    ) -> list[str]:
+        ids = await pump.inject(injections, cursor, seen)
         self._waiting.begin(ids)
         return ids
+
+    async def cursor(self, name: str) -> Cursor | None:
+        """How far the source `name` has been read."""
+        return await self.pump.line.call(self.backend.cursor, name)
 
     def _seek_room(self) -> bool:
         """Have what may go soon go at once; whether there is, or may come to be, any such thing."""
@@ -258,12 +268,13 @@ class Organism:
         while True:
             await self._next_change()
 
-    async def drain(self, grace: float) -> None:
-        """Take no more messages and give the handlers that run up to `grace` seconds to end."""
+    async def drain(self, grace: float = math.inf) -> bool:
+        """Take no more messages and give the handlers that run up to `grace` seconds to end; whether all have."""
         self.pump.stop_claiming()
         end = time.monotonic() + grace
         while self.pump.is_busy and time.monotonic() < end:
             await self._next_change(min(LOOK, end - time.monotonic()))
+        return not self.pump.is_busy
 
     async def release(self) -> None:
         """End the handlers under way, and hand back at once what they worked on: any run may go on with it."""

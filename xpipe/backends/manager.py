@@ -178,8 +178,15 @@ class ManagerBackend:
     def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
         return self._call(Port.advance, pump, finished, room, most, now)
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
-        return list(self._pages(Port.inject, pump, messages, now, cursor))
+    def inject(
+        self,
+        pump: str,
+        messages: Sequence[Injection],
+        now: float,
+        cursor: Cursor | None = None,
+        seen: Cursor | None = None,
+    ) -> list[str]:
+        return list(self._pages(Port.inject, pump, messages, now, cursor, seen))
 
     def cursor(self, name: str) -> Cursor | None:
         return self._call(Port.cursor, name)

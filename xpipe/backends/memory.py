@@ -61,9 +61,18 @@ class InMemoryBackend(MemoryContent):
         with self._lock:
             return self._ledger.exchange(pump, finished, room, most, now)
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+    def inject(
+        self,
+        pump: str,
+        messages: Sequence[Injection],
+        now: float,
+        cursor: Cursor | None = None,
+        seen: Cursor | None = None,
+    ) -> list[str]:
         with self._lock:
             if cursor is not None:
+                if self._store.cursors.get(cursor.name) != seen:
+                    return []
                 self._store.set_cursor(cursor)
             return [self._ledger.inject(pump, message, now) for message in messages]
 

@@ -153,15 +153,20 @@ class RedisBackend(RedisContent, RedisKeeping):
 
     @in_stages
     def inject(
-        self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None
+        self,
+        pump: str,
+        messages: Sequence[Injection],
+        now: float,
+        cursor: Cursor | None = None,
+        seen: Cursor | None = None,
     ) -> Stages[list[str]]:
         if not messages and cursor is None:
             return []
-        read = (cursor.name, _encode(cursor)) if cursor else ("", "")
+        read = (cursor.name, _encode(cursor), _encode(seen) if seen else "") if cursor else ("", "", "")
         return (yield self._injection(pump, messages, now, *read, "")) or []
 
     def retry_dead(self, number: int, pump: str, injection: Injection, now: float) -> str | None:
-        ids = self._injection(pump, [injection], now, "", "", letter_field(number))()
+        ids = self._injection(pump, [injection], now, "", "", "", letter_field(number))()
         return ids[0] if ids else None
 
     def _injection(

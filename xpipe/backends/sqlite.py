@@ -118,9 +118,18 @@ class SQLiteBackend:
             self._file.has_seen(pump)
         return advanced
 
-    def inject(self, pump: str, messages: Sequence[Injection], now: float, cursor: Cursor | None = None) -> list[str]:
+    def inject(
+        self,
+        pump: str,
+        messages: Sequence[Injection],
+        now: float,
+        cursor: Cursor | None = None,
+        seen: Cursor | None = None,
+    ) -> list[str]:
         with self._transaction() as store:
             if cursor is not None:
+                if self._read.cursor(cursor.name) != seen:
+                    return []
                 store.set_cursor(cursor)
             return [self._ledger.inject(pump, message, now) for message in messages]
 

@@ -86,7 +86,7 @@ def claim_stdout() -> Descriptor:
 
 
 def claim_open_stdout(hint: str = "") -> Descriptor:
-    """As `claim_stdout`, for data that counts as delivered once it is written. Raises WriteError if stdout is closed."""
+    """As `claim_stdout`, for data that counts as delivered once written. Raises WriteError if stdout is closed."""
     stdout = claim_stdout()
     if stdout.broken or fcntl.fcntl(stdout.number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
         raise WriteError(f"stdout is closed; redirect it to a file or to /dev/null{hint}")

@@ -32,7 +32,7 @@ from xpipe.cli.sources import Input, given
 from xpipe.cli.talk import Talk
 from xpipe.cli.telling import Result, finish
 from xpipe.cli.text import counted
-from xpipe.cli.tracking import source_name
+from xpipe.cli.tracking import Reading, source_name
 from xpipe.cli.voice import LEVELS, tell, voice
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.durations import format_duration
@@ -173,16 +173,20 @@ class Running:
 
     def _session(self) -> Session:
         plan, definition, outlet = self._plan, self._definition, self._outlet
-        items = given(definition.messages, plan.sends, self._inputs(), definition.limits.payload_bytes)
+        inputs = self._inputs()
+        readings = [one.reading for one in inputs if one.reading is not None]
+        items = given(definition.messages, plan.sends, inputs, definition.limits.payload_bytes)
         valve = Valve(lambda: outlet.full, lambda: outlet.broken) if outlet is not None else Valve()
-        return Session(self._organism, items, Bounds(plan.timeout, plan.grace, plan.serve), valve)
+        return Session(self._organism, items, readings, Bounds(plan.timeout, plan.grace, plan.serve), valve)
 
     def _inputs(self) -> list[Input]:
         backend = self._organism.backend
-        if not backend.capabilities.persistent:
+        if not (backend.capabilities.persistent or backend.capabilities.cross_process):
             return [Input(path) for path in self._plan.inputs]
-        named = [(path, source_name(path)) for path in self._plan.inputs]
-        return [Input(path, name, backend.cursor(name) if self._plan.resume and name else None) for path, name in named]
+        return [Input(path, self._reading(path, source_name(path))) for path in self._plan.inputs]
+
+    def _reading(self, path: str, name: str | None) -> Reading | None:
+        return Reading(path, name, self._organism.backend.cursor(name), self._plan.resume) if name else None
 
     def _settle(self, timings: Timings) -> None:
         self._account = take_account(self._organism, self._harvest, timings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,9 +12,14 @@ from xpipe.assembly import Organism
 from xpipe.cli.account import unfinished
 from xpipe.cli.feed import Feed
 from xpipe.cli.sources import Gate, Given, weight
+from xpipe.cli.tracking import Reading
+from xpipe.cli.voice import tell
 from xpipe.core.errors import PayloadError
-from xpipe.core.messages import Injection
+from xpipe.core.messages import Cursor, Injection
 from xpipe.runtime.stats import FaultRecord
+
+QUIET = 1.0
+"""Seconds that a run may outlast its own work before it says why."""
 
 
 class Reason(enum.Enum):
@@ -55,11 +60,14 @@ class Valve:
 
 
 class Session:
-    """Runs a started organism on what `items` gives."""
+    """Runs a started organism on what `items` gives, which `readings` read from files."""
 
-    def __init__(self, organism: Organism, items: Iterator[Given], bounds: Bounds, valve: Valve) -> None:
+    def __init__(
+        self, organism: Organism, items: Iterator[Given], readings: Sequence[Reading], bounds: Bounds, valve: Valve
+    ) -> None:
         self._organism = organism
         self._items = items
+        self._readings = readings
         self._bounds = bounds
         self._valve = valve
         self._reading = True
@@ -100,25 +108,53 @@ class Session:
         finally:
             feed.close()
         self._reading = False
+        for reading in self._readings:
+            if reading.incomplete:
+                hint = "a later run with --resume reads it when it is whole"
+                tell(f"xpipe: {reading.incomplete}: the file ends inside this document; {hint}")
         if self._bounds.serves:
             self._serving = True
             await self._organism.serve()
         await self._organism.idle()
+        await self._let_others_finish()
+
+    async def _let_others_finish(self) -> None:
+        """Let the handlers end that run here for other runs: a handler that is cut off runs again there."""
+        if not await self._organism.drain(QUIET):
+            tell("xpipe: all answers are in; waiting for handlers that run here for other runs (Ctrl-C to leave now)")
+            await self._organism.drain()
 
     async def _inject(self, batch: list[Given]) -> None:
         await asyncio.sleep(0)  # The pump must get its turn even when input never pauses.
         while self._valve.full():  # noqa: ASYNC110  # The writer is a thread and rarely this far behind.
             await asyncio.sleep(0.01)
-        for _, group in groupby(batch, lambda one: one.cursor and one.cursor.name):
-            await self._inject_group(list(group))
+        for reading, group in groupby(batch, lambda one: one.reading):
+            if reading is None:
+                await self._commit(list(group))
+            else:
+                await self._inject_read(reading, list(group))
 
-    async def _inject_group(self, group: list[Given]) -> None:
-        """Inject what comes from one source, in one commit with its cursor."""
+    async def _inject_read(self, reading: Reading, group: list[Given]) -> None:
+        """Inject documents of a file in one commit with its cursor, without those that another run took first."""
+        while group := [one for one in group if one.cursor is not None and reading.takes(one.cursor)]:
+            cursor = group[-1].cursor
+            assert cursor is not None
+            if await self._commit(group, *reading.move(cursor)):
+                reading.moved(cursor)
+                return
+            if text := reading.overtaken(await self._organism.cursor(cursor.name)):
+                tell(f"xpipe: {text}", "warning")
+
+    async def _commit(self, group: list[Given], cursor: Cursor | None = None, seen: Cursor | None = None) -> bool:
+        """Inject all of `group`; False if nothing was, since the cursor of its source is not `seen` any more."""
         made = [self._gate.injection(one) for one in group]
-        ids = await self._organism.inject_all([injection for injection, _ in made], group[-1].cursor)
+        ids = await self._organism.inject_all([injection for injection, _ in made], cursor, seen)
+        if not ids:
+            return False
         for id, (injection, error) in zip(ids, made, strict=True):
             if error is not None:
                 self._note_rejection(id, injection, error)
+        return True
 
     def _note_rejection(self, conversation: str, injection: Injection, error: PayloadError) -> None:
         """A rejected message never reaches a handler; among the faults it would be missed."""

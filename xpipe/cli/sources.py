@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from xpipe.cli.tracking import tracked
+from xpipe.cli.tracking import Reading
 from xpipe.core.errors import PayloadError, WireError
 from xpipe.core.messages import Cursor, Injection
 from xpipe.wire.documents import Document, read_documents
@@ -33,7 +33,7 @@ class Send:
 class Given:
     """A message from `source`, not looked at yet: a value for `to`, a document, or what is wrong with it.
 
-    cursor: how far its file has been read with it.
+    reading: the pass over its file that takes it, if the backend keeps how far that is; cursor: the place behind it.
     """
 
     source: str
@@ -41,16 +41,16 @@ class Given:
     to: str = ""
     type: str = ""
     where: str = ""
+    reading: Reading | None = None
     cursor: Cursor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A file to read, `-` for stdin. name: under which its cursor is kept, None for not at all; seen: its cursor."""
+    """A file to read, `-` for stdin. reading: the pass over it, None if nobody keeps how far it has been read."""
 
     path: str
-    name: str | None = None
-    seen: Cursor | None = None
+    reading: Reading | None = None
 
 
 def given(
@@ -63,11 +63,11 @@ def given(
         yield Given(SEND, send.payload, send.to, where=send.where)
     for one in inputs:
         documents = _documents(one.path, max_bytes)
-        if one.name is None:
+        if one.reading is None:
             yield from (Given(INPUT, document) for document in documents)
         else:
-            for document, cursor in tracked(documents, one.path, one.name, one.seen):
-                yield Given(INPUT, document, cursor=cursor)
+            for document, cursor in one.reading.documents(documents):
+                yield Given(INPUT, document, reading=one.reading if cursor else None, cursor=cursor)
 
 
 def _documents(name: str, max_bytes: int) -> Iterator[Document | WireError]:

@@ -77,9 +77,19 @@ class PayloadError(XpipeError):
 class WireError(PayloadError):
     """A document from outside cannot be read; the text names the file, line and column where known.
 
-    path: to the part of the payload that does not fit, where that is known.
+    path: to the part of the payload that does not fit, where that is known; raw: the document, as far as it was read;
+    cut_off: the input ends inside it.
     """
 
-    def __init__(self, text: str, code: str = "bad_payload", path: Sequence[object] = ()) -> None:
+    def __init__(
+        self, text: str, code: str = "bad_payload", path: Sequence[object] = (), raw: bytes = b"", cut_off: bool = False
+    ) -> None:
         self.path = path
+        self.raw = raw
+        self.cut_off = cut_off
         super().__init__(text, code)
+
+    @property
+    def where(self) -> str:
+        """The place that the text begins with."""
+        return str(self).partition(": ")[0]

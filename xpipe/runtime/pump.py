@@ -96,8 +96,8 @@ class Pump:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a handler runs, or what one has come to is being committed."""
-        return bool(self._calls) or self.under_way > self._dispatcher.put_off
+        """Whether a handler runs whose result is wanted, or such a result is not committed yet."""
+        return bool(self._calls or self._steps) or len(self._claimed) > self._dispatcher.put_off
 
     @property
     def running(self) -> dict[str, int]:
@@ -109,12 +109,14 @@ class Pump:
         room = self._room.free() if self._claiming else {}
         return [name for name in listeners if room.get(name, 0) > 0]
 
-    async def inject(self, messages: Sequence[Injection], cursor: Cursor | None = None) -> list[str]:
-        """Start a conversation for each message; their ids. The same commit keeps `cursor`."""
+    async def inject(
+        self, messages: Sequence[Injection], cursor: Cursor | None = None, seen: Cursor | None = None
+    ) -> list[str]:
+        """Start a conversation for each message; their ids. `cursor` and `seen` as in `SharedBackend.inject`."""
         self._topology.expect(name for message in messages for name in message.to)
         # The line keeps calls in order: what claims these messages is asked for while they are still put in.
         asyncio.get_running_loop().call_soon(self.wake)
-        return await self.line.call(self._backend.inject, self.id, messages, time.time(), cursor)
+        return await self.line.call(self._backend.inject, self.id, messages, time.time(), cursor, seen)
 
     def wake(self) -> None:
         """There may be something to claim: have a runner look."""

@@ -22,7 +22,8 @@ class Document:
     """One document: its bytes in UTF-8, and `where` (file:line:column) the first of them stands.
 
     `offset` is the number of bytes of the stream, as UTF-8 and without a byte order mark, up to the end of it. `line`:
-    it is all of this line of a stream that is UTF-8, and `resume_lines` can go on after it; else 0.
+    it is all of this line of a stream that is UTF-8, and `resume_lines` can go on after it; else 0. unterminated: it is
+    the last line of the stream, without a line break.
     """
 
     data: bytes
@@ -30,6 +31,7 @@ class Document:
     where: str
     offset: int = 0
     line: int = 0
+    unterminated: bool = False
 
 
 def read_documents(
@@ -46,7 +48,7 @@ def read_documents(
         chosen = _FORMS.get(form or "") or _SUFFIXES.get(PurePath(name).suffix.lower()) or _sniff(feed)
         yield from _split(feed, chosen)
     except EncodingError as error:
-        yield WireError(f"{feed.place()}: {error}; the rest of {name} is not read")
+        yield WireError(f"{feed.place()}: {error}; the rest of {name} is not read", raw=feed.head())
 
 
 def resume_lines(stream: BinaryIO, name: str, max_bytes: int, offset: int, line: int) -> Iterator[Document | WireError]:

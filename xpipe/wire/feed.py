@@ -61,6 +61,10 @@ class Feed:
         column = _characters(self.window, last + 1, at) + (self._column if last < 0 else 1)
         return f"{self.name}:{line}:{column}"
 
+    def head(self) -> bytes:
+        """The start of the window, as much as a document may take."""
+        return bytes(self.window[: self.max_bytes])
+
     def skip_blank(self) -> bool:
         """Drops white space at the start of the window, reading on as needed; False if nothing else is left."""
         while True:

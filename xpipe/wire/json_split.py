@@ -41,7 +41,7 @@ def _lines(feed: Feed) -> Iterator[Document | WireError]:
             yield _too_long(feed)
             _drop_through(feed, _NEWLINE)
         else:
-            yield _document(feed, size, feed.line)
+            yield _document(feed, size, feed.line, unterminated=end is None)
 
 
 def _values(feed: Feed) -> Iterator[Document | WireError]:
@@ -76,7 +76,7 @@ def _array(feed: Feed) -> Iterator[Document | WireError]:
             yield WireError(f"{feed.place()}: a comma is missing before this value")
         wants, first = False, False
         yield _value(feed)[0] if byte in (b"{", b"[") else _scalar(feed)
-    yield WireError(f"{feed.place()}: the input ends inside the array that starts at {opened}")
+    yield WireError(f"{feed.place()}: the input ends inside the array that starts at {opened}", cut_off=True)
 
 
 def _value(feed: Feed) -> tuple[Document | WireError, bool]:
@@ -133,7 +133,7 @@ def _line_ends(feed: Feed) -> bool:
     return bool(_BLANK_LINE_REST.match(feed.window)) or not feed.window.strip()
 
 
-def _document(feed: Feed, size: int, line: int = 0) -> Document | WireError:
+def _document(feed: Feed, size: int, line: int = 0, unterminated: bool = False) -> Document | WireError:
     from xpipe.wire.documents import Document
 
     if size > feed.max_bytes:
@@ -142,7 +142,7 @@ def _document(feed: Feed, size: int, line: int = 0) -> Document | WireError:
         return error
     data, where = bytes(feed.window[:size]).rstrip(b" \t\r"), feed.place()
     feed.drop(size)
-    return Document(data, "json", where, feed.offset, line)
+    return Document(data, "json", where, feed.offset, line, unterminated)
 
 
 def _scalar(feed: Feed) -> Document | WireError:
@@ -165,7 +165,7 @@ def _stray(feed: Feed) -> Document | WireError:
 
 
 def _too_long(feed: Feed) -> WireError:
-    return WireError(f"{feed.place()}: the document is longer than {feed.max_bytes} bytes")
+    return WireError(f"{feed.place()}: the document is longer than {feed.max_bytes} bytes", raw=feed.head())
 
 
 def _unclosed(feed: Feed) -> WireError:
@@ -174,19 +174,21 @@ def _unclosed(feed: Feed) -> WireError:
         error = _too_long(feed)
         _skip_value(feed)
         return error
-    error = WireError(f"{feed.place()}: the input ends before this JSON value is closed")
+    error = WireError(f"{feed.place()}: the input ends before this JSON value is closed", raw=feed.head(), cut_off=True)
     feed.drop(len(feed.window))
     return error
 
 
 def _broken(feed: Feed, size: int) -> WireError:
-    error = WireError(f"{feed.place()}: this JSON value is not closed before the next one starts")
+    raw = bytes(feed.window[:size])
+    error = WireError(f"{feed.place()}: this JSON value is not closed before the next one starts", raw=raw)
     feed.drop(size)
     return error
 
 
 def _broken_at_newline(feed: Feed, at: int) -> WireError:
-    error = WireError(f"{feed.place(at - 1)}: the line ends inside this string; write a line break as \\n")
+    raw = bytes(feed.window[:at])
+    error = WireError(f"{feed.place(at - 1)}: the line ends inside this string; write a line break as \\n", raw=raw)
     feed.drop(at)
     _drop_through(feed, _NEWLINE)
     _drop_to_start(feed)

@@ -1,9 +1,10 @@
--- ARGV: 3 to 6 see calls.lua, 7 now, 8 slots per thread, 9 the name of a source and 10 how far it has been read ('' for
--- none), 11 the dead letter that is replaced ('' for none), 12 what the numbers of the initiators were told from: for
--- each source its name, how many it gets, and the last one known; nothing if they are reserved. Then injections: id,
--- chain and name of the initiator, the fault or nil, for each listener the call, its name, the request, the thread's id
--- and chain; and the conversation that is retried. Whether it was done: not if there is no such letter, nor if a number
--- is taken; then as many are reserved, and of each source the last one before them follows.
+-- ARGV: 3 to 6 see calls.lua, 7 now, 8 slots per thread, 9 the name of a source ('' for none), 10 its new cursor and 11
+-- the one it must have now ('' for none), 12 the dead letter that is replaced ('' for none), 13 what the numbers of the
+-- initiators were told from: for each source its name, how many it gets, and the last one known; nothing if they are
+-- reserved. Then injections: id, chain and name of the initiator, the fault or nil, for each listener the call, its
+-- name, the request, the thread's id and chain; the conversation that is retried. Whether it was done: not if there is
+-- no such letter, the source has another cursor, or a number is taken; then as many are reserved, and of each source the
+-- last one before them follows.
 
 local function request_all(initiator, requests)
   for _, one in ipairs(requests) do
@@ -55,18 +56,19 @@ end
 
 if is_again then return {1} end
 
-local letter, starts = ARGV[11], {}
+if ARGV[9] ~= '' and (read('HGET', CURSORS, ARGV[9]) or '') ~= ARGV[11] then return {0} end
+local letter, starts = ARGV[12], {}
 if letter ~= '' then
   if read('HEXISTS', DEAD, letter) == 0 then return {0} end
   write('HDEL', DEAD, letter)
   write('ZREM', DEAD_TIMES, letter)
 end
-local before = reserved(cmsgpack.unpack(ARGV[12]))
+local before = reserved(cmsgpack.unpack(ARGV[13]))
 if before then return {0, unpack(before)} end
-for at = 13, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
+for at = 14, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
 fetch_starts(starts)
 for _, start in ipairs(starts) do inject(unpack(start, 1, 6)) end
-if ARGV[10] ~= '' then write('HSET', CURSORS, ARGV[9], ARGV[10]) end
+if ARGV[9] ~= '' then write('HSET', CURSORS, ARGV[9], ARGV[10]) end
 write('SET', mark, number, 'EX', MARKED)
 flush(known and pump or '', now)  -- A pump of another process, for whom `send` injects, is told too.
 return {1}
