@@ -215,6 +215,15 @@ def test_classes_of_one_name_in_modules_of_one_name_go_by_the_whole_path() -> No
     assert [types.class_of(name) for name in names] == [one, other, third]
 
 
+def test_private_names_of_modules_are_not_stored_but_read() -> None:
+    private = "xpipe_organism_0123456789abcdef"
+    one, other = item_of(f"{private}.one.shop"), item_of(f"{private}.other.shop")
+    types = PayloadTypes([one, other])
+
+    assert [types.name_of(cls) for cls in (one, other)] == ["shop.Item", "other.shop.Item"]
+    assert types.class_of(f"{private}.other.shop.Item") is other
+
+
 def test_a_class_with_the_name_of_a_system_payload_gives_way() -> None:
     mine = type("Fault", (), {"__module__": "app.mine"})
     types = PayloadTypes([mine])

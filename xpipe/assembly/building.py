@@ -72,7 +72,8 @@ def make_pool(
         return None
     settings = definition.pool
     workers = settings.workers or len(os.sched_getaffinity(0))
-    refs = list(definition.payload_types.values())
+    types = PayloadTypes.of(definition)
+    refs = {types.name_of(cls): ref for cls, ref in definition.payload_types.items()}
     return Pool(loop, workers, settings.max_tasks_per_child, refs, listeners, on_failure)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from xpipe.cli.leaving import Leaving
 from xpipe.cli.text import visible
 from xpipe.cli.voice import LEVELS, json_record, voice, write
-from xpipe.config.spaces import PREFIX
+from xpipe.core.module_names import plain_names
 from xpipe.runtime import speech
 from xpipe.runtime.current import Where
 from xpipe.runtime.responses import exact
@@ -31,7 +31,7 @@ class Told(logging.Handler):
         place: Where | None = getattr(record, "xpipe", None)
         if voice.json:
             level = record.levelname.lower()
-            write(json_record(record.created, level, exact(_plain_name(record.name)), message, fields(place)))
+            write(json_record(record.created, level, exact(plain_names(record.name)), message, fields(place)))
         else:
             write(_text(record, message, place))
 
@@ -62,13 +62,7 @@ def _text(record: logging.LogRecord, message: str, where: Where | None) -> str:
 def _speaker(logger: str, where: Where | None) -> str:
     if _is_ours(logger):
         return "xpipe: "
-    return f"{visible(where.listener)}| " if where is not None else f"{visible(_plain_name(logger))}: "
-
-
-def _plain_name(logger: str) -> str:
-    """The name of a module as its author knows it: user code lives in a space of its own, see `config.spaces`."""
-    space, dot, module = logger.partition(".")
-    return module if dot and space.startswith(PREFIX) else logger
+    return f"{visible(where.listener)}| " if where is not None else f"{visible(plain_names(logger))}: "
 
 
 def _is_ours(logger: str) -> bool:

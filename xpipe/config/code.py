@@ -9,7 +9,7 @@ import threading
 from types import ModuleType
 
 from xpipe.config.code_errors import CodeError, import_failed, no_attribute, no_file, no_module
-from xpipe.config.spaces import Space, package_name, space_of
+from xpipe.config.imports import CodeFolder, code_folder
 from xpipe.config.wording import quote
 from xpipe.core.organism import CodeRef
 
@@ -41,13 +41,13 @@ def load_object(ref: CodeRef) -> object:
 def load_module(ref: CodeRef) -> ModuleType:
     """The module that `ref` names. Raises CodeError."""
     with _lock:
-        space = space_of(ref.folder)
+        folder = code_folder(ref.folder)
         try:
-            return _import(space, ref)
+            return _import(folder, ref)
         except (CodeError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            if _is_absent(space, ref, error):
+            if _is_absent(folder, ref, error):
                 raise no_module(ref, error) from None
             raise import_failed(ref, error) from error
 
@@ -55,7 +55,7 @@ def load_module(ref: CodeRef) -> ModuleType:
 def refresh(folder: str) -> None:
     """Looks for new modules in `folder`; those imported already stay as they are."""
     with _lock:
-        space_of(folder).refresh()
+        code_folder(folder).refresh()
 
 
 def find_object(folder: str, text: str) -> tuple[CodeRef, object]:
@@ -88,10 +88,10 @@ def candidates(folder: str, text: str) -> list[CodeRef]:
 
 def reference_to(cls: type, folder: str) -> CodeRef | None:
     """A reference by which `cls` is found again from its module and name, or None if it is not there."""
-    module = sys.modules.get(cls.__module__)
     name = cls.__module__
-    if module is not None and name.startswith(f"{package_name(folder)}.") and getattr(module, "__file__", None):
-        name = os.path.relpath(str(module.__file__), folder)
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is not None and file.endswith(".py") and file.startswith(folder + os.sep):
+        name = os.path.relpath(file, folder)
     ref = CodeRef(folder, name, cls.__qualname__)
     try:
         return ref if load_object(ref) is cls else None
@@ -99,12 +99,12 @@ def reference_to(cls: type, folder: str) -> CodeRef | None:
         return None
 
 
-def _import(space: Space, ref: CodeRef) -> ModuleType:
+def _import(folder: CodeFolder, ref: CodeRef) -> ModuleType:
     if not ref.module.endswith(".py"):
-        return space.import_module(ref.module)
+        return folder.import_module(ref.module)
     if not os.path.isfile(os.path.join(ref.folder, ref.module)):
         raise no_file(ref)
-    return space.import_file(ref.module)
+    return folder.import_file(ref.module)
 
 
 def _dotted(folder: str, text: str) -> list[CodeRef]:
@@ -119,9 +119,9 @@ def _no_reference(text: str) -> CodeError:
     return CodeError("code-reference", message, "Write package.module.name or file.py:name.")
 
 
-def _is_absent(space: Space, ref: CodeRef, error: BaseException) -> bool:
+def _is_absent(folder: CodeFolder, ref: CodeRef, error: BaseException) -> bool:
     """Whether `error` says that the module itself is missing, not one that it imports."""
     if not isinstance(error, ModuleNotFoundError) or error.name is None:
         return False
-    name = error.name.removeprefix(f"{space.package}.")
+    name = error.name.removeprefix(f"{folder.package}.")
     return name == ref.module or ref.module.startswith(f"{name}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from xpipe.config.nodes import ListNode, MapNode, Node
-from xpipe.config.spaces import plain_names
+from xpipe.core.module_names import plain_names
 
 _LONGEST = 80
 _LONGEST_LINE = 200

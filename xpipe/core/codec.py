@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import msgspec
 
 from xpipe.core.errors import PayloadError
+from xpipe.core.module_names import module_name, plain_names
 from xpipe.core.payloads import (
     SYSTEM_PAYLOADS,
     BufferComplete,
@@ -94,6 +95,14 @@ class PayloadTypes:
             self._classes[name] = cls
 
     @classmethod
+    def named(cls, classes: Mapping[str, type]) -> PayloadTypes:
+        """`classes` under the names that they have in another process."""
+        types = cls(())
+        types._classes.update(classes)
+        types._names.update((one, name) for name, one in classes.items())
+        return types
+
+    @classmethod
     def of(cls, definition: OrganismDefinition) -> PayloadTypes:
         """The classes that the organism knows, and those that its listeners accept."""
         accepted = [type for one in definition.listeners for type in one.accepts if type is not object]
@@ -111,10 +120,10 @@ class PayloadTypes:
 
     def class_of(self, name: str) -> type:
         """The class called `name`. Raises PayloadError (unknown_type)."""
-        try:
-            return self._classes[name]
-        except KeyError:
-            raise _unknown(name, self._classes) from None
+        found = self._classes.get(name) or self._classes.get(plain_names(name))  # Private names were stored once.
+        if found is None:
+            raise _unknown(name, self._classes)
+        return found
 
     def encode(self, payload: Any) -> tuple[str, bytes]:
         """The type name and bytes of `payload`. Raises PayloadError naming the field that cannot be encoded."""
@@ -300,11 +309,11 @@ def _unique_names(classes: Iterable[type]) -> Iterator[tuple[type, str]]:
     taken: set[str] = set()
     for cls in distinct:
         shared = used[cls.__name__] > 1 and cls not in SYSTEM_PAYLOADS
-        module = cls.__module__.rpartition(".")[2]
-        whole = f"{cls.__module__}.{cls.__qualname__}"
+        module = module_name(cls)
+        whole = f"{module}.{cls.__qualname__}"
         bare = [] if shared else [cls.__name__]
         numbered = (f"{whole}~{number}" for number in count(2))
-        options = chain(bare, [f"{module}.{cls.__qualname__}", whole], numbered)
+        options = chain(bare, [f"{module.rpartition('.')[2]}.{cls.__qualname__}", whole], numbered)
         name = next(name for name in options if name not in taken)
         taken.add(name)
         yield cls, name

@@ -23,13 +23,13 @@ class WorkerListener(msgspec.Struct, array_like=True):
 
 
 class Setup(msgspec.Struct, array_like=True, tag="setup", tag_field="frame"):
-    """The first frame to a worker: where code is found, the payload types in the pump's order, the listeners.
+    """The first frame to a worker: where code is found, the payload types by the pump's names, the listeners.
 
     prints: what handlers print is sent to the pump, too; level: the least that a record of `logging` has to be.
     """
 
     path: list[str]
-    types: list[CodeRef]
+    types: dict[str, CodeRef]
     listeners: list[WorkerListener]
     prints: bool
     level: int

@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 from xpipe.core.errors import PoolError
@@ -53,7 +53,7 @@ class Pool:
         loop: asyncio.AbstractEventLoop,
         size: int,
         max_tasks: int,
-        types: Sequence[CodeRef],
+        types: Mapping[str, CodeRef],
         listeners: Sequence[WorkerListener],
         on_broken: Callable[[PoolError], None],
     ) -> None:
@@ -61,7 +61,7 @@ class Pool:
         self.size = size
         self._max_tasks = max_tasks
         level = logging.getLogger().getEffectiveLevel()
-        self._setup = Setup(list(sys.path), list(types), list(listeners), speech.is_taken_over(), level)
+        self._setup = Setup(list(sys.path), dict(types), list(listeners), speech.is_taken_over(), level)
         self._on_broken = on_broken
         self._numbers = count(1)
         self._waiting: deque[PoolTask] = deque()

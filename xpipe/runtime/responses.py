@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from xpipe.config.spaces import plain_names
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
+from xpipe.core.module_names import plain_names
 from xpipe.core.payloads import HandlerResponse
 from xpipe.core.retry import ASKED_AGAIN, REJECTED, Reject, Retry, pause_of
 

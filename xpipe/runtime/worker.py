@@ -90,7 +90,7 @@ class Worker:
 
     def _load(self, setup: Setup) -> None:
         sys.path[:] = setup.path
-        self._types = PayloadTypes([self._class(load_object(ref)) for ref in setup.types])
+        self._types = PayloadTypes.named({name: self._class(load_object(ref)) for name, ref in setup.types.items()})
         for listener in setup.listeners:
             handler: Any = load_object(listener.handler)
             self._handlers[listener.name] = handler, listener.usage_instructions

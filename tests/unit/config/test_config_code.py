@@ -47,24 +47,22 @@ def test_an_import_inside_a_function_finds_the_sibling_of_its_own_organism(two):
     assert found == [1]
 
 
-def test_the_organism_loaded_last_finds_its_siblings_through_importlib(two, tmp_path):
+def test_an_organism_finds_its_siblings_through_importlib(tmp_path):
     text = "import importlib\ndef late(name): return importlib.import_module(name)\n"
     plugins = {"plugins/csv_plugin": "from . import base\nVALUE = base.VALUE\n", "plugins/base": "VALUE = 3\n"}
-    third = str(write(tmp_path / "third", dynamic=text, helper="VALUE = 3\n", **plugins))
-    load_object(CodeRef(two[0], "handlers", "VALUE"))
-    late = load_object(CodeRef(third, "dynamic", "late"))
-    assert late("helper").VALUE == 3
+    folder = str(write(tmp_path, dynamic=text, seldom_helper="VALUE = 3\n", **plugins))
+    late = load_object(CodeRef(folder, "dynamic", "late"))
+    assert late("seldom_helper").VALUE == 3
     assert late("plugins.csv_plugin").VALUE == 3
-    assert late("plugins.csv_plugin") is load_object(CodeRef(third, "plugins", "csv_plugin"))
-    load_object(CodeRef(two[0], "handlers", "VALUE"))
-    assert "helper" not in sys.modules
+    assert late("plugins.csv_plugin") is load_object(CodeRef(folder, "plugins", "csv_plugin"))
 
 
-def test_nothing_stays_behind_under_plain_names(two):
+def test_a_second_organism_takes_no_names_from_the_first(two):
     load_object(CodeRef(two[0], "handlers", "VALUE"))
-    assert "handlers" not in sys.modules
-    assert "helper" not in sys.modules
-    assert two[0] not in sys.path
+    before = {name: sys.modules.get(name) for name in ("handlers", "helper")}
+    load_object(CodeRef(two[1], "handlers", "VALUE"))
+    assert {name: sys.modules.get(name) for name in ("handlers", "helper")} == before
+    assert two[1] not in sys.path
 
 
 def test_the_standard_library_is_never_shadowed(tmp_path):
@@ -166,32 +164,106 @@ def test_a_module_runs_once(tmp_path):
     assert (tmp_path / "ran").read_text() == "x"
 
 
-def test_the_running_program_is_never_run_again(tmp_path):
-    write(
-        tmp_path,
-        program="import sys\nprint(__name__)\nfrom xpipe.config.code import CodeError, load_object\n"
-        "from xpipe.core.organism import CodeRef\n"
-        "try: load_object(CodeRef(sys.argv[1], 'program', 'f'))\nexcept CodeError as error: print(error)\n",
+def test_the_running_program_is_the_module_and_never_run_again(tmp_path):
+    program = (
+        "import sys\nprint(__name__)\nf = object()\n"
+        + LOADER
+        + ("print(load('program', 'f') is f, load('program.py', 'f') is f, load('sibling', 'f') is f)\n")
     )
-    assert run(str(tmp_path / "program.py"), str(tmp_path)).splitlines() == [
-        "__main__",
-        "program cannot be imported: ImportError: program.py is the program that is running; "
-        "move what others import to a module of its own.",
-    ]
+    write(tmp_path, program=program, sibling="from program import f\n")
+    assert run(str(tmp_path / "program.py"), str(tmp_path)).splitlines() == ["__main__", "True True True"]
 
 
 def test_a_worker_process_finds_the_same_code_under_the_same_names(tmp_path):
     text = "from dataclasses import dataclass\nimport helper\n@dataclass\nclass Payload: pass\n"
-    write(tmp_path, handlers=text, helper="")
-    folder = str(tmp_path)
-    here = [load_object(CodeRef(folder, module, "Payload")) for module in ("handlers", "handlers.py")]
-    script = (
-        "import sys\nfrom xpipe.config.code import load_object\nfrom xpipe.core.organism import CodeRef\n"
-        "for module in ('handlers.py', 'handlers'):\n"
-        "    print(load_object(CodeRef(sys.argv[1], module, 'Payload')).__module__)\n"
+    folder = str(write(tmp_path, handlers=text, helper=""))
+    script = LOADER + (
+        "for module in ('handlers.py', 'handlers'): print(load(module, 'Payload').__module__)\n"
         "print([name for name in ('yaml', 'msgspec', 'asyncio', 'difflib') if name in sys.modules])\n"
     )
-    assert run("-c", script, folder).splitlines() == [*(cls.__module__ for cls in here), "[]"]
+    assert run("-c", script, folder).splitlines() == ["handlers", "handlers", "[]"]
+
+
+SCENARIOS = {
+    "what the program imports afterwards is what was loaded": (
+        {"handlers": "import models\nclass Note: pass\n", "models": "class Text: pass\n",
+         "lib/steps": "class Step: pass\n"},
+        "loaded = load('handlers.py', 'Note'), load('lib/steps.py', 'Step'), load('handlers', 'models.Text')\n"
+        "from handlers import Note\nfrom lib.steps import Step\nfrom models import Text\n"
+        "assert loaded == (Note, Step, Text)\n"
+        "assert [one.__module__ for one in loaded] == ['handlers', 'lib.steps', 'models']\n"
+        "import pickle\nassert pickle.loads(pickle.dumps(Note)) is Note\n",
+    ),
+    "what the program has imported already is not loaded again": (
+        {"handlers": "import models\nclass Note: pass\n", "models": "class Text: pass\n"},
+        "sys.path.insert(0, sys.argv[-1])\nfrom handlers import Note\nimport models\n"
+        "assert load('handlers.py', 'Note') is Note\nassert load('models.py', 'Text') is models.Text\n",
+    ),
+    "also under another name": (
+        {"handlers": "from models import Text\nclass Note: pass\n", "models": "class Text: pass\n"},
+        "import os\nsys.path.insert(0, os.path.dirname(sys.argv[-1]))\nfrom folder.models import Text\n"
+        "assert load('handlers.py', 'Text') is Text\n"
+        "import folder.handlers\n",
+    ),
+    "also through a link to the folder": (
+        {"handlers": "class Note: pass\n"},
+        "import os\nlink = sys.argv[-1] + '-link'\nos.symlink(sys.argv[-1], link)\nsys.path.insert(0, link)\n"
+        "from handlers import Note\nassert load('handlers.py', 'Note') is Note\n",
+    ),
+    "nothing is hidden by what stands in the folder": (
+        {"handlers": "import queue, json\nQ = queue.Queue\n", "queue": "def own(): pass\n",
+         "json": "1/0\n", "yaml": "OWN = 1\n"},
+        "import queue\nassert load('handlers.py', 'Q') is queue.Queue\nassert load('queue.py', 'own')\n"
+        "import yaml\nassert yaml.safe_load\nassert 'queue' in sys.modules and not hasattr(queue, 'own')\n",
+    ),
+    "a sibling is meant even if an installed module has its name": (
+        {"handlers": "import yaml\nOWN = yaml.OWN\n", "yaml": "OWN = 1\n"},
+        "assert load('handlers.py', 'OWN') == 1\nimport yaml\nassert yaml.safe_load\n"
+        "assert sys.argv[-1] not in sys.path\n",
+    ),
+    "relative imports out of a plain folder": (
+        {"handlers": "from .models import Text\nfrom . import models\n", "models": "class Text: pass\n"},
+        "assert load('handlers.py', 'Text') is load('models.py', 'Text') is load('handlers', 'models.Text')\n",
+    ),
+    "relative imports of a package": (
+        {"__init__": "", "handlers": "from .models import Text\n", "models": "from .lib.deep import Text\n",
+         "lib/__init__": "", "lib/deep": "from ..base import Text\n", "base": "class Text: pass\n"},
+        "Text = load('handlers.py', 'Text')\nassert load('base.py', 'Text') is load('lib.deep', 'Text') is Text\n"
+        "assert Text.__module__ == 'folder.base', Text\nimport folder.base\nassert folder.base.Text is Text\n",
+    ),
+    "absolute and relative imports of one file": (
+        {"handlers": "from models import T\n", "other": "from .models import T\n", "models": "class T: pass\n"},
+        "assert load('handlers.py', 'T') is load('other.py', 'T')\n",
+    ),
+    "absolute and relative imports of one file, the other way round": (
+        {"handlers": "from models import T\n", "other": "from .models import T\n", "models": "class T: pass\n"},
+        "assert load('other.py', 'T') is load('handlers.py', 'T')\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_one_file_is_one_module(tmp_path, name):
+    files, program = SCENARIOS[name]
+    folder = write(tmp_path / "folder", **files)
+    run("-c", LOADER + program, str(folder), cwd=tmp_path, PYTHONSAFEPATH="1")
+
+
+@pytest.mark.parametrize("name", ["a b", "my.organism", "ünï"])
+def test_any_folder_name_will_do(tmp_path, name):
+    folder = write(
+        tmp_path / name, handlers="from lib import steps\nVALUE = steps.VALUE\n", **{"lib/steps": "VALUE = 4\n"}
+    )
+    program = "assert load('handlers.py', 'VALUE') == 4\nassert load('handlers.py', 'steps').__name__ == 'lib.steps'\n"
+    run("-c", LOADER + program, str(folder))
+
+
+def test_a_link_to_a_file_is_a_module_of_the_folder_that_it_stands_in(tmp_path):
+    shared = write(tmp_path / "shared", linked="import settings\nVALUE = settings.VALUE\n")
+    folders = [write(tmp_path / name, settings=f"VALUE = {name!r}\n") for name in ("one", "two")]
+    for folder in folders:
+        (folder / "linked.py").symlink_to(shared / "linked.py")
+    assert [load_object(CodeRef(str(folder), "linked.py", "VALUE")) for folder in folders] == ["one", "two"]
 
 
 def test_errors_carry_the_exit_code_and_the_hint(tmp_path):
@@ -202,11 +274,25 @@ def test_errors_carry_the_exit_code_and_the_hint(tmp_path):
     assert str(raised.value) == 'handlers has no gret. Did you mean "greet"?'
 
 
-def run(*arguments: str) -> str:
+def run(*arguments: str, cwd: Path | None = None, **environ: str) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=True, env={"PYTHONPATH": ROOT}
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={"PYTHONPATH": ROOT, **environ},
     )
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+LOADER = """
+import sys
+from xpipe.config.code import CodeError, load_object
+from xpipe.core.organism import CodeRef
+def load(module, name, folder=sys.argv[-1]):
+    return load_object(CodeRef(folder, module, name))
+"""
+"""The beginning of a program whose last argument is the folder of an organism."""
 ROOT = str(Path(__file__).resolve().parents[3])

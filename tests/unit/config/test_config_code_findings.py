@@ -104,7 +104,7 @@ CASES = {
     "m.S.decode": "error[no-attribute]: m.S has no decode. Define it there, or correct the name.",
     "mm.good": "error[no-module]: There is no module mm, neither in {folder} nor among the installed packages. "
     'Did you mean "m"?',
-    "pkg.nowhere:f": "error[no-module]: There is no module pkg, neither in {folder} nor among the installed packages. "
+    "no.where:f": "error[no-module]: There is no module no, neither in {folder} nor among the installed packages. "
     "Correct the name, or install its package.",
     "mmm.py:good": 'error[no-file]: There is no file mmm.py in {folder}. Did you mean "m.py"?',
     "good": f'error[code-reference]: "good" does not name anything in a module. {FORMS}',
