@@ -15,7 +15,7 @@ def cancel(drive: Driver, id: str) -> bool:
     return drive.backend.cancel(id, FAULT_BYTES, drive.now)
 
 
-def test_a_cancelled_conversation_ends_with_a_fault_and_nothing_under_way(drive: Driver) -> None:
+def test_C1_a_cancelled_conversation_ends_with_a_fault_and_nothing_under_way(drive: Driver) -> None:
     id = drive.inject("a")
     call(drive, drive.claim(), "b", "c")
     call(drive, drive.claim("b"), "a")
@@ -33,7 +33,7 @@ def test_a_cancelled_conversation_ends_with_a_fault_and_nothing_under_way(drive:
     assert cancel(drive, id) is False
 
 
-def test_what_others_have_claimed_is_revoked_and_their_steps_are_refused(drive: Driver) -> None:
+def test_C1_what_others_have_claimed_is_revoked_and_their_steps_are_refused(drive: Driver) -> None:
     other = Driver(drive.backend, "pump-2")
     id = drive.inject("a")
     claim = other.claim()
@@ -46,7 +46,7 @@ def test_what_others_have_claimed_is_revoked_and_their_steps_are_refused(drive: 
     assert drive.record(id).outputs == 1
 
 
-def test_delayed_parked_and_joined_messages_go_too(drive: Driver) -> None:
+def test_C1_delayed_parked_and_joined_messages_go_too(drive: Driver) -> None:
     id = drive.inject("a")
     claim = drive.claim()
     join = drive.join(claim, 2, expires=drive.now + 50)
@@ -65,7 +65,7 @@ def test_delayed_parked_and_joined_messages_go_too(drive: Driver) -> None:
     assert list(drive.backend.orphans()) == []
 
 
-def test_other_conversations_go_on(drive: Driver) -> None:
+def test_C1_other_conversations_go_on(drive: Driver) -> None:
     gone, stays = drive.inject_many(2)
 
     cancel(drive, gone)
@@ -75,7 +75,7 @@ def test_other_conversations_go_on(drive: Driver) -> None:
     assert drive.record(stays).state == "done"
 
 
-def test_who_has_been_answered_gets_no_fault(drive: Driver) -> None:
+def test_C1_who_has_been_answered_gets_no_fault(drive: Driver) -> None:
     id = drive.inject("a", "b")
     drive.commit(answered(drive.claim("a")))
     claim = drive.claim("b")
@@ -87,7 +87,17 @@ def test_who_has_been_answered_gets_no_fault(drive: Driver) -> None:
     assert [event.kind for event in drive.advance().events] == ["ended"]
 
 
-def test_each_call_of_the_initiator_that_waits_gets_a_fault(drive: Driver) -> None:
+def test_C1_threads_that_were_done_stay_done(drive: Driver) -> None:
+    id = drive.inject("a")
+    call(drive, drive.claim(), "b", "c")
+    drive.commit(answered(drive.claim("b")))
+
+    cancel(drive, id)
+
+    assert drive.states() == {"": "done", "a": "failed", "a.b": "done", "a.c": "failed"}
+
+
+def test_C1_each_call_of_the_initiator_that_waits_gets_a_fault(drive: Driver) -> None:
     id = drive.inject("a", "b", "c")
     drive.commit(answered(drive.claim("a")))
 
@@ -97,7 +107,7 @@ def test_each_call_of_the_initiator_that_waits_gets_a_fault(drive: Driver) -> No
     assert len({decode_message(slot).call for slot in drive.backend.buffer_get_thread(id)}) == 3
 
 
-def test_what_is_over_or_unknown_cannot_be_cancelled(drive: Driver) -> None:
+def test_C2_what_is_over_or_unknown_cannot_be_cancelled(drive: Driver) -> None:
     id = drive.talk()
 
     assert cancel(drive, id) is False
@@ -116,7 +126,7 @@ def test_a_cancelled_conversation_can_be_forgotten(drive: Driver) -> None:
     assert (totals.threads, totals.slots, totals.in_flight, totals.conversations) == (0, 0, 0, 0)
 
 
-def test_a_step_can_give_up_what_is_below_its_thread_and_go_on(drive: Driver) -> None:
+def test_C3_a_step_can_give_up_what_is_below_its_thread_and_go_on(drive: Driver) -> None:
     id = drive.inject("a")
     top = drive.claim()
     drive.commit(done(top, sends=[drive.send(top, "b"), drive.send(top, "c")], own=[drive.own(top)]))
@@ -133,7 +143,7 @@ def test_a_step_can_give_up_what_is_below_its_thread_and_go_on(drive: Driver) ->
     assert drive.backend.load().in_flight == 0
 
 
-def test_a_thread_that_has_given_up_can_call_the_same_listener_again(drive: Driver) -> None:
+def test_C3_a_thread_that_has_given_up_can_call_the_same_listener_again(drive: Driver) -> None:
     id = drive.inject("a")
     top = drive.claim()
     drive.commit(done(top, sends=[drive.send(top, "b")], own=[drive.own(top)]))
@@ -149,7 +159,7 @@ def test_a_thread_that_has_given_up_can_call_the_same_listener_again(drive: Driv
     assert drive.record(id).state == "done"
 
 
-def test_siblings_of_the_thread_that_gives_up_go_on(drive: Driver) -> None:
+def test_C3_siblings_of_the_thread_that_gives_up_go_on(drive: Driver) -> None:
     drive.inject("a")
     call(drive, drive.claim(), "b", "c")
     chosen, sibling = drive.advance(room={"b": 9, "c": 9}).claims
@@ -161,7 +171,7 @@ def test_siblings_of_the_thread_that_gives_up_go_on(drive: Driver) -> None:
     assert drive.advance(answered(sibling)).refused == {}
 
 
-def test_a_failed_step_that_gives_up_tells_its_caller(drive: Driver) -> None:
+def test_C3_a_failed_step_that_gives_up_tells_its_caller(drive: Driver) -> None:
     id = drive.inject("a")
     top = drive.claim()
     drive.commit(done(top, sends=[drive.send(top, "b")], own=[drive.own(top)]))

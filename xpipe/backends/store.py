@@ -92,9 +92,6 @@ class Store(Protocol):
     def add_join(self, join: JoinState) -> None:
         """Keep a join that waits for results."""
 
-    def join(self, id: str) -> JoinState | None:
-        """The join `id` that waits for results."""
-
     def drop_join(self, join: JoinState) -> None:
         """Keep `join` no longer among those that wait for results."""
 
@@ -278,9 +275,6 @@ class MemoryStore:
         self.joins[join.terms.id] = join
         if join.terms.expires:
             heapq.heappush(self._expiries, (join.terms.expires, join.terms.id))
-
-    def join(self, id: str) -> JoinState | None:
-        return self.joins.get(id)
 
     def drop_join(self, join: JoinState) -> None:
         if self.joins.get(join.terms.id) is join:
