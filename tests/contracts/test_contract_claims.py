@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from contract_kit import LISTENERS, PUMP, Driver, answered, done, payload
 
-from xpipe.core.messages import Step
+from xpipe.core.messages import Claim, Step, decode_message
 from xpipe.ports import SharedBackend
 
 
@@ -185,3 +185,45 @@ def test_the_events_of_a_conversation_go_once_to_the_pump_that_injected_it(drive
     assert (drive.pump, other.pump) == (PUMP, "pump-2")
     for driver, id in ((drive, mine), (other, others)):
         assert [(event.conversation, event.kind) for event in driver.events] == [(id, "output"), (id, "ended")]
+
+
+def lost(drive: Driver, times: int, before: str = "") -> str:
+    """A conversation whose message to `a` was lost with its pump `times` times; one with `before` was sent earlier."""
+    id = drive.inject("a")
+    for _ in range(times):
+        other = Driver(drive.backend, "pump-2")
+        other.claim()
+        if before:
+            drive.inject(before)
+        drive.backend.bury_pump(other.pump)
+    return id
+
+
+def conversations(claims: list[Claim]) -> list[str]:
+    return [decode_message(claim.message).conversation for claim in claims]
+
+
+def test_L3_a_message_lost_twice_is_claimed_alone_and_the_others_keep_their_places(drive: Driver) -> None:
+    dangerous = lost(drive, 2)
+    one, two, three = drive.inject_many(3)
+
+    batches = [conversations(drive.advance(most=2).claims) for _ in range(3)]
+
+    assert batches == [[dangerous], [one, two], [three]]
+
+
+def test_L3_a_message_lost_twice_is_not_claimed_with_those_before_it(drive: Driver) -> None:
+    dangerous = lost(drive, 2, before="b")
+    [last] = drive.inject_many(1)
+
+    claims = drive.advance().claims
+    assert [claim.listener for claim in claims] == ["b", "b"]
+    assert conversations(drive.advance().claims) == [dangerous]
+    assert conversations(drive.advance().claims) == [last]
+
+
+def test_L3_a_message_lost_once_is_claimed_with_others(drive: Driver) -> None:
+    once = lost(drive, 1)
+    [other] = drive.inject_many(1)
+
+    assert conversations(drive.advance().claims) == [once, other]

@@ -210,6 +210,42 @@ def test_ending_gives_up_open_calls_whose_replies_are_late(drive: Driver) -> Non
     assert drive.states()["a"] == "failed"
 
 
+def test_A7_a_late_answer_is_not_taken_for_that_of_a_newer_call_to_the_same_thread(drive: Driver) -> None:
+    # given: a thread that failed while b worked for it, and has called b again
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b")], own=[drive.own(claim), drive.own(claim)]))
+    first = drive.claim("b")
+    drive.commit(failed(drive.claim()))
+    again = drive.claim()
+    drive.commit(done(again, sends=[drive.send(again, "b")]))
+
+    # when: b answers the call that was given up, then the other one
+    assert drive.commit(answered(first, b"first")).late == 1
+    assert drive.advance(room={"a": 1}).claims == []
+    drive.commit(answered(drive.claim("b"), b"second"))
+
+    # then
+    reply = drive.claim()
+    assert (payload(reply.message), reply.open) == (b"second", [])
+
+
+def test_A7_a_late_fault_is_no_slot_of_the_initiator(drive: Driver) -> None:
+    # given: a thread that has answered its initiator, and has a message left that turns out to be damaged (F11)
+    id = drive.inject("a")
+    claim = drive.claim()
+    drive.commit(answered(claim, own=[drive.own(claim)]))
+    damaged = failed(drive.claim())
+    assert damaged.answer is not None
+    damaged.answer.call = ""
+
+    assert drive.commit(damaged).late == 1
+
+    assert [payload(one) for one in drive.backend.buffer_get_thread(id)] == [b"answer"]
+    assert (drive.record(id).outputs, drive.record(id).state) == (1, "done")
+    assert [letter.told for letter in drive.backend.dead_letters()] == [False]
+
+
 def test_a_delegated_call_takes_over_the_call_of_the_caller(drive: Driver) -> None:
     drive.inject("a")
     claim = drive.claim()
@@ -268,6 +304,46 @@ def test_a_thread_is_bound_by_the_step_that_first_calls_it(drive: Driver) -> Non
     drive.commit(done(claim, sends=[drive.send(claim, "b")]))
 
     assert (id, chain) in list(drive.backend.registry_list_all())
+
+
+def test_A2_a_thread_whose_id_was_bound_from_outside_is_called_again(drive: Driver) -> None:
+    drive.backend.registry_set("system.org.cli-1.a.b", "mine")
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b", payload=b"1")]))
+    drive.commit(answered(drive.claim("b")))
+
+    again = drive.claim()
+    drive.commit(done(again, sends=[drive.send(again, "b", payload=b"2")]))
+
+    assert drive.claim("b").thread == "mine"
+    assert [payload(one) for one in drive.backend.buffer_get_thread("mine")] == [b"1", b"2"]
+
+
+def test_A10_a_message_for_a_thread_whose_id_was_bound_from_outside_is_parked(drive: Driver) -> None:
+    drive.backend.registry_set("system.org.cli-1.a.b", "mine")
+    drive.inject("a")
+    claim = drive.claim()
+    sends = [drive.send(claim, "b", payload=number) for number in (b"1", b"2")]
+    drive.commit(done(claim, sends=sends))
+
+    first = drive.claim("b")
+    assert (first.thread, payload(first.message)) == ("mine", b"1")
+    assert drive.advance().claims == []
+    drive.commit(done(first))
+    assert payload(drive.claim("b").message) == b"2"
+
+
+def test_slots_recorded_before_their_thread_was_made_are_its_first_ones(drive: Driver) -> None:
+    thread = chains.thread_id(drive.backend.secret(), "system.org.cli-1.a")
+    drive.backend.buffer_append(thread, drive.note(b"before"))
+
+    drive.inject("a", payload=b"request")
+
+    claim = drive.claim()
+    assert (claim.thread, payload(claim.message)) == (thread, b"request")
+    assert [payload(one) for one in drive.backend.buffer_get_thread(thread)] == [b"before", b"request"]
+    assert drive.backend.totals().slots == 2
 
 
 def test_an_answer_is_an_output_even_if_other_answers_wait_for_other_threads(drive: Driver) -> None:

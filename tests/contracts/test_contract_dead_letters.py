@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from contract_kit import FAULT_BYTES, NOW, Driver, answer, answered, done, failed, payload
 
+from xpipe.backends.store import MAX_DEAD_LETTERS
 from xpipe.core.messages import Claim, DeadLetter, Injection, Step
 
 
@@ -142,3 +144,21 @@ def test_a_dead_letter_is_retried_once_by_a_conversation_that_tells_where_it_com
     assert payload(drive.claim().message) == b"in"
     assert drive.backend.retry_dead(letter.number, drive.pump, injection, drive.now) is None
     assert drive.backend.totals().conversations == 2
+
+
+def bury(drive: Driver, how_many: int) -> list[str]:
+    """Give up so many messages one after the other; their threads."""
+    drive.inject_many(how_many)
+    threads = []
+    while claims := drive.advance().claims:
+        drive.commit(*map(failed, claims))
+        threads += [claim.thread for claim in claims]
+    return threads
+
+
+@pytest.mark.slow
+def test_of_too_many_dead_letters_the_oldest_go(drive: Driver) -> None:
+    threads = bury(drive, MAX_DEAD_LETTERS + 2)
+
+    assert [letter.thread for letter in drive.backend.dead_letters()] == threads[2:]
+    assert drive.backend.totals().dead_letters == MAX_DEAD_LETTERS

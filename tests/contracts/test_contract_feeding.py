@@ -141,6 +141,15 @@ def test_too_many_faults_decide_a_join(drive: Driver) -> None:
     assert kind(drive.claim("buffer").message) == "joined"
 
 
+def test_E3_an_item_that_nobody_answers_is_a_fault_among_those_that_decide(drive: Driver) -> None:
+    start(drive, 3, fed=False, enough=3, spare=0)
+    zero, *_ = items(drive)
+
+    drive.commit(done(zero))
+
+    assert kind(drive.claim("buffer").message) == "joined"
+
+
 def test_a_join_that_collects_nothing_is_fed_as_well(drive: Driver) -> None:
     _, join = start(drive, 1, collect=False)
     drive.commit(*map(answered, items(drive)))

@@ -163,6 +163,46 @@ def test_a_join_that_does_not_collect_waits_for_nothing(drive: Driver) -> None:
     assert set(drive.states().values()) <= {"done", "failed"}
 
 
+def test_E3_an_item_that_nobody_answers_or_collects_is_a_dead_letter(drive: Driver) -> None:
+    start(drive, 1, collect=False)
+    [item] = items(drive)
+
+    drive.commit(done(item))
+
+    [letter] = drive.backend.dead_letters()
+    assert (letter.thread, letter.told, b"no_answer" in letter.fault) == (item.thread, False, True)
+
+
+def test_B4_a_late_item_that_fails_has_told_whoever_asked(drive: Driver) -> None:
+    start(drive, 2, expires=drive.now + 5)
+    zero, *_ = items(drive)
+    drive.now += 5
+    drive.advance(most=0)
+
+    assert drive.commit(failed(zero)).late == 1
+
+    drive.advance(most=0)
+    assert drive.events == []
+    assert [letter.told for letter in drive.backend.dead_letters()] == [True]
+
+
+def test_B6_the_time_of_a_join_is_kept_however_many_others_end_before_theirs(drive: Driver) -> None:
+    # given: a join that waits, and many that are over before their time
+    waiting, _ = start(drive, 1, expires=drive.now + 50)
+    items(drive)
+    drive.inject_many(150, "buffer")
+    claims = drive.advance().claims
+    joins = [drive.join(claim, 1, expires=drive.now + 5) for claim in claims]
+    sends = [[drive.send(claim, "b", "0.b", 0)] for claim in claims]
+    drive.commit(*(done(one, join=join, sends=send) for one, join, send in zip(claims, joins, sends, strict=True)))
+    drive.commit(*map(answered, items(drive)))
+    drive.commit(*map(answered, drive.advance(room={"buffer": 1_000}).claims))
+
+    assert drive.advance().due == NOW + 50
+    drive.now += 50
+    assert [(claim.thread, kind(claim.message)) for claim in drive.advance().claims] == [(waiting.thread, "joined")]
+
+
 def test_a_thread_that_ends_gives_up_its_join(drive: Driver) -> None:
     claim, _ = start(drive, 1)
     [item] = items(drive)

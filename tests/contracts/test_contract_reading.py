@@ -91,6 +91,17 @@ def test_the_states_of_a_thread_follow_what_is_under_way(drive: Driver) -> None:
     assert drive.states() == {"": "done", "a": "done", "a.b": "failed"}
 
 
+def test_a_thread_that_goes_on_after_its_answer_is_done(drive: Driver) -> None:
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(answered(claim, own=[drive.own(claim)]))
+    assert drive.states()["a"] == "active"
+
+    drive.commit(done(drive.claim()))
+
+    assert drive.states()["a"] == "done"
+
+
 def test_threads_are_listed_oldest_first_and_by_conversation(drive: Driver) -> None:
     first, second = drive.inject("a"), drive.inject("b")
     claim = drive.claim("a")

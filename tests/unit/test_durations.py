@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xpipe.core.durations import format_duration
+from xpipe.core.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,11 @@ from xpipe.core.durations import format_duration
 )
 def test_a_duration_has_the_digits_that_people_can_use(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, [], {}, b"5s", -1, float("nan"), float("inf"), "", "s", "-5s", "5 weeks"]
+)
+def test_what_is_no_duration_is_refused_with_what_would_be_one(value: object) -> None:
+    with pytest.raises(ValueError, match="is not a duration; write seconds, or a number with a unit such as 250ms"):
+        parse_duration(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -182,6 +183,24 @@ def test_B2_fire_and_forget_sends_all_whatever_would_be_enough(world: World) -> 
 
     seen, _ = fathom(world, BufferStart("b", ping(8), collect=False, **terms))
 
+    assert seen == list(range(8))
+
+
+def test_B2_fire_and_forget_sends_all_however_long_that_takes(world: World) -> None:
+    start(world, BufferStart("b", ping(8), collect=False, max_in_flight=4, timeout=5.0))
+    feed(world)
+    first = taken(world)
+    assert world.advance(most=0).due == 0.0
+
+    world.now += 6.0
+    answer(world, first)
+
+    seen = numbers(world, first)
+    feed(world)
+    while claims := taken(world):
+        seen += numbers(world, claims)
+        answer(world, claims)
+        feed(world)
     assert seen == list(range(8))
 
 
@@ -407,6 +426,25 @@ def test_B3_what_makes_no_sense_is_an_error(world: World, fields: dict[str, Any]
     assert list(world.backend.joins()) == []
 
 
+def test_B3_a_file_that_may_not_be_opened_is_an_error(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lines(tmp_path / "in.jsonl", [{"n": 1}])
+    opened = open
+
+    def refuse(file: Any, *arguments: Any, **options: Any) -> Any:  # No mode of a file keeps root from reading it.
+        if str(file) == str(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+        return opened(file, *arguments, **options)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    start(world, BufferStart("b", items_from="in.jsonl"))
+
+    error = last(world)
+    assert (type(error), error.code) == (BufferError, "unreadable_items")
+    assert error.text == "items_from is in.jsonl, which cannot be read: Permission denied"
+
+
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
@@ -563,6 +601,84 @@ def test_B13_without_min_success_nothing_ends_early(world: World) -> None:
     assert codes(last(world)) == [*["exception"] * 3, "fine"]
 
 
+def test_B13_the_first_success_is_enough_where_one_is(world: World) -> None:
+    start(world, BufferStart("b", ping(6), max_in_flight=4, min_success=1, cancel_rest=True))
+    feed(world)
+
+    answer(world, taken(world)[:1])
+    feed(world)
+
+    assert codes(last(world)) == ["fine", *["cancelled"] * 5]
+
+
+@pytest.mark.parametrize("minimum", ["100%", 6])
+def test_B13_the_first_fault_is_too_many_where_all_have_to_succeed(world: World, minimum: int | str) -> None:
+    start(world, BufferStart("b", ping(6), max_in_flight=4, min_success=minimum, cancel_rest=True))
+    feed(world)
+
+    answer(world, taken(world)[:1], 0)
+    feed(world)
+
+    assert codes(last(world)) == ["exception", *["cancelled"] * 5]
+
+
+@pytest.mark.parametrize("minimum", ["50%", 5])
+def test_B13_no_fault_is_too_many_while_nobody_knows_how_many_items_a_file_has(
+    world: World, tmp_path: Path, minimum: int | str
+) -> None:
+    lines(tmp_path / "in.jsonl", [{"n": n} for n in range(40)])
+    start(world, BufferStart("b", items_from="in.jsonl", max_in_flight=8, min_success=minimum, cancel_rest=True))
+    feed(world)
+
+    answer(world, taken(world)[:1], 0)
+    feed(world)
+
+    assert world.history("a")[1:] == []
+
+
+def test_B13_a_percentage_is_one_of_all_items_however_many_there_are(world: World) -> None:
+    start(world, BufferStart("b", ping(404), min_success="50%", cancel_rest=True))
+    feed(world)
+    claims = taken(world)
+    answer(world, claims[:201])
+    assert taken(world, BUFFER) == []
+
+    answer(world, claims[201:202])
+    feed(world)
+
+    assert (last(world).successful, last(world).cancelled) == (202, 202)
+
+
+def test_B6_B13_what_is_missing_is_out_of_time_as_long_as_nothing_was_certain(world: World) -> None:
+    start(world, BufferStart("b", ping(4), min_success=1, cancel_rest=True, timeout=5.0))
+    answer(world, taken(world)[:1], 0)
+    world.now += 6.0
+    world.advance(most=0)
+
+    feed(world)
+
+    assert codes(last(world)) == ["exception", *["timeout"] * 3]
+
+
+def test_E3_B13_an_item_that_nobody_answers_is_a_fault_among_those_that_decide(world: World) -> None:
+    start(world, BufferStart("b", ping(3), min_success="100%", cancel_rest=True))
+    zero, *_ = taken(world)
+
+    world.commit(world.step(zero, None))
+    feed(world)
+
+    assert codes(last(world)) == ["no_answer", "cancelled", "cancelled"]
+
+
+def test_E3_B2_an_item_of_fire_and_forget_that_nobody_answers_is_a_dead_letter(world: World) -> None:
+    start(world, BufferStart("b", ping(1), collect=False))
+
+    world.commit(world.step(taken(world)[0], None))
+    world.hop("a", None)
+
+    assert (world.buried(), world.backend.totals().dead_letters) == (["no_answer"], 1)
+
+
 def test_B13_a_share_of_a_file_is_certain_once_it_is_read_to_the_end(world: World, tmp_path: Path) -> None:
     lines(tmp_path / "in.jsonl", [{"n": n} for n in range(12)])
     start(world, BufferStart("b", items_from="in.jsonl", max_in_flight=8, min_success="33%", cancel_rest=True))
@@ -633,12 +749,17 @@ def test_B14_a_share_of_a_file_that_was_not_read_to_its_end_is_too_few(world: Wo
 
 @pytest.mark.parametrize("to", [BUFFER, "all"])
 @pytest.mark.parametrize("nested", [False, True])
-def test_B15_a_message_from_outside_names_only_files_in_the_folder(tmp_path: Path, to: str, nested: bool) -> None:
-    folder = tmp_path / "organism"
+@pytest.mark.parametrize("outside", ["../secret.jsonl", "../organism-b/secret.jsonl", "{}/organism-b/secret.jsonl"])
+def test_B15_a_message_from_outside_names_only_files_in_the_folder(
+    tmp_path: Path, to: str, nested: bool, outside: str
+) -> None:
+    folder, sibling = tmp_path / "organism", tmp_path / "organism-b"
     folder.mkdir()
-    lines(tmp_path / "secret.jsonl", [{"n": 1}])
+    sibling.mkdir()
+    for place in (tmp_path, sibling):
+        lines(place / "secret.jsonl", [{"n": 1}])
     world = world_in(folder)
-    named = {"items_from": "../secret.jsonl"}
+    named = {"items_from": outside.format(tmp_path)}
     request: Any = Items(**named) if to == "all" else BufferStart("b", **named)
     world.inject(*((BUFFER, BufferStart(to, [request])) if nested else (to, request)))
 
@@ -684,6 +805,37 @@ def test_B16_its_options_are_those_of_its_declaration(world: World) -> None:
 
     error = last(world)
     assert (type(error), error.code, error.origin) == (BufferError, "too_few_successes", "all")
+
+
+def test_B6_B16_its_timeout_is_that_of_its_declaration(tmp_path: Path) -> None:
+    world = declared(tmp_path, timeout=5.0)
+    start(world, Items(ping(2)), to="timed")
+    taken(world)
+
+    world.now += 6.0
+    world.play(a=lambda *_: None)
+
+    assert codes(last(world)) == ["timeout"] * 2
+
+
+def test_B13_B16_its_cancel_rest_is_that_of_its_declaration(tmp_path: Path) -> None:
+    world = declared(tmp_path, min_success="1", cancel_rest=True)
+    start(world, Items(ping(2)), to="timed")
+
+    answer(world, taken(world)[:1])
+    feed(world, "timed")
+
+    assert codes(last(world)) == ["fine", "cancelled"]
+
+
+def declared(folder: Path, **options: Any) -> World:
+    """A world whose listener `timed` has a `buffer` of `b` with `options`."""
+    return World(
+        listener("a", Ping, *RESULTS),
+        listener("b"),
+        listener("timed", Items, buffer=BufferOptions("b", **options)),
+        folder=str(folder),
+    )
 
 
 def test_B16_it_may_call_its_target_whoever_calls_it(world: World) -> None:

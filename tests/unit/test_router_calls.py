@@ -217,6 +217,15 @@ def test_R1_a_response_to_a_name_is_a_request_one_hop_further(rig: Rig) -> None:
     assert (message.kind, message.call, message.attempt) == (REQUEST, message.id, 1)
 
 
+def test_R1_a_listener_may_be_called_by_any_printable_name() -> None:
+    world = World(listener("a"), listener("größe"))
+    world.inject("a")
+
+    world.hop("a", call("größe", Ping(9)))
+
+    assert world.payload_of(world.claim_one("größe").message) == Ping(9)
+
+
 def test_R1_several_responses_are_one_step_in_their_order(rig: Rig) -> None:
     claim = rig.claim()
 

@@ -94,6 +94,20 @@ def test_F11_a_damaged_reply_ends_the_thread_that_waited_for_it(world: World) ->
     assert world.thread("careful.a").state == "failed"
 
 
+def test_F11_F3_a_damaged_reply_gives_up_the_other_calls_of_its_thread(world: World) -> None:
+    world.inject("careful")
+    world.hop("careful", call("a"))
+    world.hop("a", call("dotted.b"), call("slow"))
+    world.hop("dotted.b", respond(Pong()))
+    world.damage("careful.a")
+    world.hop("a", never_run)
+
+    world.hop("slow", respond(Pong("too late")))
+
+    assert world.late == 1
+    assert [claim.listener for claim in world.claim_all()] == ["careful"]
+
+
 def test_F11_a_damaged_step_of_a_sequence_is_its_error(world: World) -> None:
     world.inject("careful")
     world.hop("careful", call(SEQUENCE, SequenceStart(["dotted.b", "a"], Ping())))

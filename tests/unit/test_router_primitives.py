@@ -169,6 +169,15 @@ def test_B3_peers_hold_through_a_primitive_inside_another_one(world: World) -> N
     assert (result.code, result.error) == ("forbidden_peer", "fenced has peers without a; add it to them")
 
 
+@pytest.mark.parametrize("request_", [BufferStart("b", ping(1)), SequenceStart(["b"], Ping())])
+def test_B3_S5_a_listener_with_an_empty_peers_list_reaches_nobody_through_a_primitive(request_: Any) -> None:
+    world = World(listener("a", Ping, Fault, peers=frozenset()), listener("b"))
+
+    start(world, request_)
+
+    assert (last(world).code, last(world).text) == ("forbidden_peer", "a has peers without b; add it to them")
+
+
 def test_B4_a_second_result_for_an_index_is_ignored_and_counted(world: World) -> None:
     # given: a Buffer of which one item has answered
     start(world, BufferStart("b", ping(0, 1)))

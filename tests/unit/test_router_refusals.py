@@ -9,8 +9,9 @@ from fault_kit import UNKNOWN, failing, fault_rig, fault_world, with_id
 from router_kit import Ping, Pong, Rig, Stranger, World, call, listener, respond
 
 from xpipe.core.limits import Limits
-from xpipe.core.messages import Step, claimed_message, decode_message
+from xpipe.core.messages import Claim, Step, claimed_message, decode_message
 from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, Fault, HandlerResponse
+from xpipe.core.retry import ASKED_AGAIN
 from xpipe.runtime.responses import encode_responses
 
 FORBIDDEN = "fenced sends to a, and its peers are b, find; add a to its peers"
@@ -39,6 +40,16 @@ def test_R6_a_call_beyond_the_peers_is_a_fault_to_the_sender(rig: Rig, to: str) 
 @pytest.mark.parametrize("to", ["b", "find", "find.one", "fenced"])
 def test_R6_peers_with_the_members_of_their_groups_and_the_sender_itself_may_be_called(rig: Rig, to: str) -> None:
     assert rig.topology.refusal("fenced", to, "Ping") is None
+
+
+def test_R6_a_listener_with_an_empty_peers_list_reaches_nobody() -> None:
+    world = World(listener("a", Ping, peers=frozenset()), listener("b"))
+    world.inject("a")
+
+    world.hop("a", call("b"))
+
+    text = "a sends to b, and its peers are nobody; add b to its peers"
+    assert world.outputs() == [Fault("forbidden_peer", text, "a", 1)]
 
 
 @pytest.mark.parametrize(("to", "type"), [(BUFFER, "BufferStart"), (SEQUENCE, "SequenceStart")])
@@ -123,6 +134,13 @@ def test_R9_nothing_is_not_a_bad_response(rig: Rig, nothing: Any) -> None:
     assert encode_responses(rig.types, nothing) == []
 
 
+def test_R9_a_subclass_of_a_response_is_a_response(rig: Rig) -> None:
+    class Own(HandlerResponse):
+        pass
+
+    assert encode_responses(rig.types, Own(Ping(3), to="b")) == encode_responses(rig.types, call("b", Ping(3)))
+
+
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_R10_a_message_whose_worker_died_is_tried_again(rig: Rig, attempt: int) -> None:
     claim, message = rig.claim(call="older"), rig.request(attempt=attempt)
@@ -160,6 +178,22 @@ def test_R11_a_message_without_attempts_left_becomes_a_fault(rig: Rig, code: str
     retryable = code != "exception"
     expected = Fault(code, "what happened", "a", 3, attempt, retryable, "the traceback", ("Broken", "handlers.Broken"))
     assert step == failing(rig, claim, message, expected)
+
+
+def test_R10_R11_a_handler_without_a_policy_may_ask_for_ten_attempts(rig: Rig) -> None:
+    claim, attempts = rig.claim(), 1
+    while (step := asked_again(rig, claim, attempts)).again:
+        attempts = step.again
+
+    assert attempts == 10
+    assert step.failed
+    assert rig.types.decode("Fault", step.dead.fault).code == "retries_exhausted"
+
+
+def asked_again(rig: Rig, claim: Claim, attempt: int) -> Step:
+    """The step after a handler has asked for another attempt."""
+    message = rig.request(attempt=attempt)
+    return rig.router.route_failure(claim, message, rig.router.fault(claim, message, ASKED_AGAIN, "busy"))
 
 
 def limited(**limits: int) -> Rig:

@@ -72,6 +72,15 @@ def test_S6_what_a_step_called_itself_is_cancelled_with_it(world: World) -> None
     assert world.endings() == ["done"]
 
 
+def test_S6_the_fault_of_a_step_past_its_time_is_dated_by_when_it_was_given_up(world: World) -> None:
+    start(world, [SequenceStep("b", timeout=5.0)])
+
+    wait(world, 6.0)
+    world.hop(SEQUENCE)
+
+    assert claimed_message(world.claim_one(SEQUENCE)).at == world.now
+
+
 def test_S6_a_step_that_fails_in_time_keeps_its_fault(world: World) -> None:
     start(world, [SequenceStep("b", timeout=5.0)])
     world.hop("b", ValueError("broken"))
