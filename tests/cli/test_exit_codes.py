@@ -181,7 +181,7 @@ def test_5_when_time_is_up_and_the_tables_are_still_printed(bench: Bench) -> Non
     organism = bench.organism("sleeper", "echo")
     run = bench.run("run", organism, "--send", 'sleeper={"seconds": 60}', "--send", "echo={}", "--timeout", "500ms")
     assert run.returncode == 5
-    assert b"Thread registry" in run.stdout
+    assert b"listener  threads  states" in run.stdout
     assert b"1 done, 1 unfinished" in run.stdout
     assert b"not finished within 500 ms; 1 conversation unfinished: " in run.stderr
 

@@ -32,9 +32,9 @@ def test_people_see_the_payloads(stored: Stored) -> None:
     text = stored.text("outputs")
 
     assert "response  from echo  Told\n" in text
-    assert "\n    text: hello\n" in text
+    assert "\n  text: hello\n" in text
     assert "fault  from broken  Fault\n" in text
-    assert "\n    code: exception\n" in text
+    assert "\n  exception: ValueError: cannot do \n" in text
     assert "Traceback" not in text
     assert text.endswith("\n2 outputs\n")
 

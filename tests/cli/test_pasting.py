@@ -6,14 +6,16 @@ import shlex
 
 from cli.bench import Bench
 from cli.stored import SQLITE
-from xpipe.cli.pasting import outputs_command, resume_command
+from xpipe.cli.pasting import command_line, resume_command
 
 
 def test_what_was_set_is_set_again() -> None:
     assert resume_command("a b.yaml", ("backend.path=x y.db",), ["in 1.jsonl"]) == (
         "xpipe run 'a b.yaml' --resume --input 'in 1.jsonl' --set 'backend.path=x y.db'"
     )
-    assert outputs_command("o.yaml", ("backend=sqlite",)) == "xpipe outputs o.yaml --set backend=sqlite"
+    assert (
+        command_line("outputs", "o.yaml", overrides=("backend=sqlite",)) == "xpipe outputs o.yaml --set backend=sqlite"
+    )
     assert resume_command("") == "xpipe run ORGANISM.YAML --resume"
 
 

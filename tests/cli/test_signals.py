@@ -32,7 +32,7 @@ def test_the_first_signal_lets_handlers_finish_and_prints_the_tables(bench: Benc
     assert process.returncode == code
     assert GRACEFUL in stderr.decode()
     assert b"text: slept" in stdout
-    assert b"Thread registry" in stdout
+    assert b"listener  threads  states" in stdout
 
 
 def test_after_the_first_signal_no_more_input_is_taken(bench: Bench) -> None:

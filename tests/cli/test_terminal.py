@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
-import struct
-import subprocess
-import termios
-from fcntl import ioctl
 
 import pytest
 
 from cli.bench import Bench
-
-
-class Terminal:
-    """A pseudo terminal of `columns`, and what was written to it."""
-
-    def __init__(self, columns: int) -> None:
-        self.ours, self.theirs = pty.openpty()
-        ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-
-    def read(self, process: subprocess.Popen[bytes]) -> bytes:
-        """All that is written until `process` has ended."""
-        os.close(self.theirs)
-        got = b""
-        while process.poll() is None or select.select([self.ours], [], [], 0)[0]:
-            if not select.select([self.ours], [], [], 0.05)[0]:
-                continue
-            try:
-                got += os.read(self.ours, 65536)
-            except OSError:
-                break
-        os.close(self.ours)
-        process.wait(20)
-        return got
-
+from cli.terminal import Terminal
 
 SPREAD = ["--send", 'spread={"items": 30, "seconds": 0.03}', "--workers", "1"]
 
@@ -57,7 +27,8 @@ def test_progress_is_live_on_stderr_and_the_tables_are_on_stdout(bench: Bench, c
     assert talk.count("\x1b[?25l") == talk.count("\x1b[?25h") == 1
     assert b"\x1b" not in data
     assert b'text: "30 of 30"' in data
-    assert b"Thread registry" in data
+    assert re.search(rb"\nspread +1  done ", data)
+    assert re.search(rb"\nbusy +30 of 30 +0\n", data)
 
 
 def test_what_handlers_and_workers_print_stays_readable_above_the_progress(bench: Bench) -> None:
@@ -86,10 +57,10 @@ def test_lines_fit_the_terminal_and_fold_instead_of_being_cut(bench: Bench) -> N
     text = "word " * 40 + "x" * 100
     environ = bench.environment(TERM="xterm")
     send = ["--send", f'echo={{"text": "{text}"}}']
-    process = bench.start("run", bench.organism("echo"), *send, env=environ, stdout=terminal.theirs)
+    process = bench.start("run", bench.organism("echo"), *send, "--details", env=environ, stdout=terminal.theirs)
     shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.read(process).decode())
-    table = shown[shown.index("Thread registry") :].splitlines()
-    assert all(len(line) <= 60 for line in table[:-1])
+    table = shown[shown.index("Thread registry") : shown.index("1 conversation")].splitlines()
+    assert all(len(line) <= 60 for line in table)
     assert shown.count("word") == 40
     assert shown.count("x" * 40) >= 1
     assert "…" not in shown
@@ -99,7 +70,8 @@ def test_lines_fit_the_terminal_and_fold_instead_of_being_cut(bench: Bench) -> N
 def test_a_narrow_terminal_loses_no_column(bench: Bench, columns: int) -> None:
     terminal = Terminal(columns)
     environ = bench.environment(TERM="xterm", NO_COLOR="1")
-    process = bench.start("run", bench.organism("echo"), "--send", "echo={}", env=environ, stdout=terminal.theirs)
+    arguments = ["run", bench.organism("echo"), "--send", "echo={}", "--details"]
+    process = bench.start(*arguments, env=environ, stdout=terminal.theirs)
     shown = terminal.read(process).decode()
     registry = shown[shown.index("Thread registry") : shown.index("Context buffers")].splitlines()
     assert all(len(line) <= columns for line in registry)

@@ -356,9 +356,16 @@ class Organism:
             # Where very much is kept, looking must not become the main work.
             await asyncio.sleep(max(ADOPT, LOOKING * (time.monotonic() - begun)))
 
-    def confirm(self) -> None:
-        """What has happened so far has been printed, and need not happen again on a `resume`. Also after `halt`."""
-        self._confirmation.confirm()
+    def confirm(self, printed: Mapping[str, int] | None = None) -> None:
+        """What has happened so far has been printed, and need not happen again on a `resume`. Also after `halt`.
+
+        printed: of each conversation only so many of its outputs that have happened here; None for all of them.
+        """
+        if printed is None:
+            self._confirmation.confirm()
+            return
+        records = [self.backend.conversation(id) for id in printed]
+        self.backend.delivered({one.id: one.delivered + printed[one.id] for one in records if one is not None})
 
     @property
     def unfinished(self) -> int:

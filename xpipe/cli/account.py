@@ -14,13 +14,13 @@ from xpipe.cli.rows import fault_row, thread_row
 from xpipe.cli.totals import Totals
 from xpipe.inspection import glance
 from xpipe.inspection.glance import Overview
-from xpipe.runtime.stats import FaultRecord
+from xpipe.runtime.stats import FaultGroup, FaultRecord
 
 if TYPE_CHECKING:
     from xpipe.cli.documents import FaultItem, TimingsRow
 
 MOST_ROWS = 20
-"""Rows of a table for people."""
+"""Threads that are listed one by one for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,15 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A run in figures, with the first rows of everything. lasts: its backend keeps what is unfinished."""
+    """A run in figures. lasts: its state can be looked into after the run.
+
+    faults: the first of them; groups: them by kind and origin, the largest group first.
+    """
 
     totals: Totals
     timings: Timings
     faults: list[FaultRecord]
+    groups: list[FaultGroup]
     overview: Overview
     unfinished: list[str]
     lasts: bool
@@ -51,12 +55,14 @@ class Account:
 def take_account(organism: Organism, harvest: Harvest, timings: Timings) -> Account:
     """The account of what `organism` has done so far."""
     since = timings.started.timestamp()
-    overview = glance.overview(organism.backend, organism.pump.id, since, MOST_ROWS)
+    buffers = {listener.name for listener in organism.topology if listener.buffer}
+    overview = glance.overview(organism.backend, organism.pump.id, since, buffers, MOST_ROWS)
     left = unfinished(organism)
     return Account(
         totals=_totals(organism, harvest, len(left), overview),
         timings=timings,
         faults=organism.stats.faults,
+        groups=sorted(organism.stats.groups.values(), key=lambda group: -group.count),
         overview=overview,
         unfinished=left[:MOST_ROWS],
         lasts=organism.backend.capabilities.persistent,

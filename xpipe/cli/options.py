@@ -113,6 +113,16 @@ Grace = Annotated[
         rich_help_panel=_LIMITS,
     ),
 ]
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        metavar="",
+        help="List thread by thread, with call chains, instead of one row a listener.",
+        rich_help_panel=_OUTPUT,
+        show_default=False,
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option(

@@ -114,9 +114,9 @@ def _output(printer: Printer, output: OutputView, now: float) -> Iterator[str]:
     ended = output.conversation.ended
     when = f"{ago(now - ended)} ago" if ended else "still running"
     yield first
-    yield "    " + printer.styled(when if output.delivered else f"{when}, not delivered", "dim")
+    yield "  " + printer.styled(when if output.delivered else f"{when}, not delivered", "dim")
     if output.slot.problem:
-        payload = list(folded(printer, [visible(output.slot.problem)], 4))
+        payload = list(folded(printer, [visible(output.slot.problem)], 2))
     yield from payload
     yield ""
 

@@ -1,4 +1,4 @@
-"""Commands that are told of to be pasted into a shell."""
+"""Commands to paste into a shell."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 
+def command_line(command: str, file: object, *options: str, overrides: Sequence[str] = ()) -> str:
+    """`xpipe COMMAND FILE OPTIONS`, with the `overrides` as --set; file: "" if it is not known."""
+    return shlex.join(["xpipe", *command.split(), str(file) or "ORGANISM.YAML", *options, *_set(overrides)])
+
+
 def resume_command(file: object, overrides: Sequence[str] = (), inputs: Iterable[str] = ()) -> str:
-    """The command that goes on with what is unfinished; file: "" if it is not known."""
-    words = [word for path in inputs for word in ("--input", path)]
-    return shlex.join(["xpipe", "run", str(file) or "ORGANISM.YAML", "--resume", *words, *_set(overrides)])
-
-
-def outputs_command(file: object, overrides: Sequence[str] = ()) -> str:
-    """The command that shows what was answered."""
-    return shlex.join(["xpipe", "outputs", str(file), *_set(overrides)])
+    """The command that goes on with what is unfinished."""
+    options = [word for path in inputs for word in ("--input", path)]
+    return command_line("run", file, "--resume", *options, overrides=overrides)
 
 
 def _set(overrides: Sequence[str]) -> list[str]:

@@ -6,18 +6,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from xpipe.cli.console import Printer
-from xpipe.cli.text import fold, payload_lines, visible
+from xpipe.cli.text import columns, fold, payload_lines, text_lines, visible
 
 
 def output_lines(printer: Printer, output: Mapping[str, Any]) -> Iterator[str]:
-    """An output as `run --json` has it: where it came from, and its payload below."""
+    """An output as `run --json` has it: where it came from, and below its payload, or what a fault says."""
     kind = printer.styled(output["kind"], "red" if output["kind"] == "fault" else "green")
+    head = f"{printer.styled(output['conversation'], 'dim')}  {kind}"
     origin = visible(f"from {output['from']}  {output['type']}")
-    yield f"  {printer.styled(output['conversation'], 'dim')}  {kind}  {origin}"
+    width = printer.medium.width
+    if width and columns(f"{output['conversation']}  {output['kind']}  {origin}") > width:
+        yield head
+        yield from folded(printer, [origin], 2)
+    else:
+        yield f"{head}  {origin}"
     payload = output["payload"]
-    if output["kind"] == "fault":
-        payload = of_fault(payload)
-    yield from folded(printer, payload_lines(payload), 4)
+    if output["kind"] == "fault" and isinstance(payload, dict):
+        lines: Iterable[str] = map(visible, text_lines(f"{payload.get('code')}: {payload.get('text')}"))
+    else:
+        lines = payload_lines(payload)
+    yield from folded(printer, lines, 2)
 
 
 def of_fault(payload: object) -> object:

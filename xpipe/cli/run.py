@@ -47,6 +47,7 @@ class Plan:
     timeout: float | None
     grace: float
     json: bool
+    details: bool
     out: Path | None
     format: str | None
 
@@ -66,6 +67,7 @@ def run(
     workers: options.Workers = None,
     timeout: options.Timeout = None,
     grace: options.Grace = "5s",
+    details: options.Details = False,
     json: options.Json = False,
     jsonl: options.JsonLines = False,
     out: options.Out = None,
@@ -93,6 +95,7 @@ def run(
         timeout=options.parse_timeout(timeout),
         grace=parse_time("--grace", grace),
         json=json,
+        details=details,
         out=Path(out) if out not in (None, "-") else None,
         format=options.choose_format(named, out, streams=serve and not json),
         sends=tuple(options.parse_sends(send or [])),
@@ -103,6 +106,8 @@ def run(
 def _start(plan: Plan) -> int:
     if plan.json and plan.data_on_stdout:
         raise UsageError("--json and the outputs both go to stdout; add --out FILE, or leave one of them out")
+    if plan.details and (plan.json or plan.data_on_stdout):
+        raise UsageError("--details is about the tables for people, and stdout has data; leave one of them out")
     from xpipe.cli.running import execute
 
     return execute(plan)

@@ -59,7 +59,7 @@ def execute(plan: Plan) -> int:
             raise
         result = running.result()
         code = finish(plan, stdout, result)
-        running.close(result.told)
+        running.close(result)
         leave_soon(code)
         runner.close()
         return code
@@ -111,11 +111,11 @@ class Running:
         """What is to be told. Only after `run`."""
         return Result(self._end, self._error, self._account, self._harvest, self._stream, self._document)
 
-    def close(self, told: bool) -> None:
-        """Leave the backend; if all was told, outputs need not be printed again."""
-        if told:
+    def close(self, result: Result) -> None:
+        """Leave the backend; outputs that were printed need not be printed again."""
+        if result.told:
             with contextlib.suppress(BackendError):
-                self._organism.confirm()
+                self._organism.confirm(result.printed)
         self._organism.leave()
 
     def give_up(self) -> None:

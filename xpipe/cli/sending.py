@@ -20,7 +20,7 @@ from xpipe.cli.harvest import unwritable
 from xpipe.cli.loading import load_organism
 from xpipe.cli.logs import taken_in
 from xpipe.cli.outlet import Descriptor, claim_open_stdout, claim_stdout
-from xpipe.cli.pasting import outputs_command, resume_command
+from xpipe.cli.pasting import command_line, resume_command
 from xpipe.cli.rendering import output_lines
 from xpipe.cli.send import SendPlan
 from xpipe.cli.text import counted, visible
@@ -163,7 +163,7 @@ class Answers:
             waited = f" within {format_duration(self._plan.timeout)}" if self._plan.timeout else ""
             ids = ", ".join(sorted(self._left))
             number = counted(len(self._left), "conversation")
-            later = outputs_command(self._plan.file, self._plan.overrides)
+            later = command_line("outputs", self._plan.file, overrides=self._plan.overrides)
             tell(f"xpipe: {number} not finished{waited}: {ids}; see `{later}` later", "error")
         if not self._stdout.broken:
             self._sender.confirm(dict(self._counts))

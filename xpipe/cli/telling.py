@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO
@@ -26,7 +26,10 @@ _CHUNK = 1 << 16
 
 @dataclass(slots=True)
 class Result:
-    """All that a run left. `error` ended it; `account` is None when it did not even start; `told`: it has been."""
+    """All that a run left. `error` ended it; `account` is None when it did not even start.
+
+    told: the outputs have been printed; printed: how many of each conversation, None for all of them.
+    """
 
     end: End
     error: XpipeError | None
@@ -35,6 +38,7 @@ class Result:
     stream: OutputStream | None
     document: IO[bytes] | None
     told: bool = False
+    printed: Mapping[str, int] | None = None
 
 
 def finish(plan: Plan, stdout: Descriptor, result: Result) -> int:
@@ -72,8 +76,9 @@ def _print(plan: Plan, stdout: Descriptor, result: Result, account: Account) -> 
     elif plan.data_on_stdout:
         tell(f"xpipe: {summary(account)}")
     elif account.totals.conversations or result.error is not None:
-        printer = Printer(Medium.of(stdout.number))
-        _write_lines(stdout, Report(printer, account, result.harvest, str(plan.out or "")).lines())
+        report = Report(Printer(Medium.of(stdout.number)), account, result.harvest, plan)
+        _write_lines(stdout, report.lines())
+        result.printed = report.printed if report.cut else None
 
 
 def _write_lines(stdout: Descriptor, lines: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MAX_FAULTS = 1_000
+MAX_GROUPS = 100
 
 
 @dataclass(slots=True)
@@ -30,10 +31,26 @@ class FaultRecord:
     traceback: str
     causes: tuple[str, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """The class of the exception that it was, else its code."""
+        return self.causes[0] if self.code == "exception" and self.causes else self.code
+
+
+@dataclass(slots=True)
+class FaultGroup:
+    """Faults of one kind and origin: the first of them, and how many there are."""
+
+    example: FaultRecord
+    count: int = 0
+
 
 @dataclass(slots=True)
 class Stats:
-    """Counts since the pump started. `faults` keeps the first MAX_FAULTS; `fault_count` counts all."""
+    """Counts since the pump started. `fault_count` counts all faults, `faults` keeps the first MAX_FAULTS.
+
+    groups: them by kind and origin, up to MAX_GROUPS of those.
+    """
 
     hops: int = 0
     retries: int = 0
@@ -45,6 +62,7 @@ class Stats:
     fault_count: int = 0
     listeners: dict[str, ListenerStats] = field(default_factory=dict)
     faults: list[FaultRecord] = field(default_factory=list)
+    groups: dict[tuple[str, str], FaultGroup] = field(default_factory=dict)
 
     def of(self, listener: str) -> ListenerStats:
         """The counts of `listener`."""
@@ -56,5 +74,11 @@ class Stats:
     def note(self, fault: FaultRecord) -> None:
         """Count `fault`, and keep it while there is room."""
         self.fault_count += 1
+        key = fault.kind, fault.origin
+        group = self.groups.get(key)
+        if group is None and len(self.groups) < MAX_GROUPS:
+            group = self.groups[key] = FaultGroup(fault)
+        if group is not None:
+            group.count += 1
         if len(self.faults) < MAX_FAULTS:
             self.faults.append(fault)
