@@ -136,3 +136,30 @@ def test_a_run_ended_at_once_leaves_the_old_output_file_and_no_draft(bench: Benc
     process.communicate(timeout=20)
     assert (bench.folder / "out.json").read_text() == "old"
     assert not list(bench.folder.glob(".out.json*"))
+
+
+FORKING = """
+
+def forks(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
+    import multiprocessing
+
+    children = [multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,)) for _ in range(3)]
+    for child in children:
+        child.start()
+    for child, end in zip(children, ("terminate", "kill", "terminate")):
+        getattr(child, end)()
+        child.join()
+    return HandlerResponse.respond(Told(str([child.exitcode for child in children])))
+"""
+
+
+def test_a_signal_to_a_process_that_a_handler_has_forked_is_none_to_the_run(bench: Bench) -> None:
+    with (bench.folder / "handlers.py").open("a", encoding="utf-8") as handlers:
+        handlers.write(FORKING)
+    file = bench.organism("echo")
+    work = "listeners:\n  - {name: forks, handler: 'handlers.py:forks'}\n"
+    file.write_text(file.read_text(encoding="utf-8").replace("listeners:\n", work, 1), encoding="utf-8")
+    process = bench.start("run", file, "--send", "forks={}", "--jsonl")
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, GRACEFUL in stderr.decode()) == (0, False)
+    assert b"[-15, -9, -15]" in stdout

@@ -542,6 +542,7 @@ def leaves_a_child(ask: Ask, m: HandlerMetadata):
         return respond(Answer(m.attempt))
     child = os.fork()
     if not child:
+        os.setsid()  # Else it would end with the worker.
         time.sleep(20)
         os._exit(0)
     (HERE / "child").write_text(str(child))

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import secrets
+import sys
 import time
 from collections.abc import Callable
 
@@ -71,10 +72,15 @@ def make_pool(
     if not listeners:
         return None
     settings = definition.pool
-    workers = settings.workers or len(os.sched_getaffinity(0))
+    workers = settings.workers or _processors()
     types = PayloadTypes.of(definition)
     refs = {types.name_of(cls): ref for cls, ref in definition.payload_types.items()}
     return Pool(loop, workers, settings.max_tasks_per_child, refs, listeners, on_failure)
+
+
+def _processors() -> int:
+    """How many this process may use; macOS knows only how many there are."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def make_pump(

@@ -11,6 +11,7 @@ from types import FrameType, TracebackType
 
 from xpipe.cli.errors import exit_code_of_signal
 from xpipe.cli.voice import tell
+from xpipe.runtime import forks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -35,6 +36,7 @@ class Interrupts:
             # nohup and shells in the background ignore signals on purpose.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _noticed_elsewhere)
+        forks.keep_signals(SIGNALS, _give_back)
         threading.Thread(target=self._watch, name="xpipe-signals", daemon=True).start()
         return self
 
@@ -66,6 +68,12 @@ class Interrupts:
             self.end_at_once(exit_code_of_signal(number), signal.Signals(number).name)
         else:
             first(number)
+
+
+def _give_back() -> None:
+    """In a process that a handler forks: what it is sent is no signal to this one, whose socket it shares."""
+    signal.set_wakeup_fd(-1)
+    forks.default_signals(SIGNALS)
 
 
 def _noticed_elsewhere(number: int, frame: FrameType | None) -> None:

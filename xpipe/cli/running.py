@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import stat
 import threading
@@ -121,9 +120,7 @@ class Running:
     def give_up(self) -> None:
         """Leave nothing behind: no worker, no half-written file, no hidden cursor. From any thread."""
         if self._organism.pool is not None:
-            for pid in self._organism.pool.pids():
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+            self._organism.pool.kill()
         if self._stream is not None:
             self._stream.discard()
         if self._talk is not None:

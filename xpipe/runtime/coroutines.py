@@ -11,10 +11,16 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
+from xpipe.runtime import forks
+
 
 @types.coroutine
 def resume(coroutine: Coroutine[Any, Any, Any], context: Context, future: Any) -> Generator[Any, Any, Any]:
-    """Await the rest of a coroutine that waits for `future` in `context`; its result."""
+    """Await the rest of a coroutine that waits for `future` in `context`; its result.
+
+    In a process that the coroutine has forked it ends: nobody there is to do what it waits for.
+    """
+    generation = forks.generation
     while True:
         advance: Callable[[Any], Any]
         given: Any
@@ -27,3 +33,5 @@ def resume(coroutine: Coroutine[Any, Any, Any], context: Context, future: Any) -
             future = context.run(advance, given)
         except StopIteration as stop:
             return stop.value
+        if generation != forks.generation:
+            forks.end()

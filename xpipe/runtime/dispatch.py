@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,8 @@ from xpipe.core.messages import SELF
 from xpipe.core.organism import Listener
 from xpipe.core.payloads import HandlerMetadata, Slot
 from xpipe.ports import SharedBackend
-from xpipe.runtime import coroutines
+from xpipe.runtime import coroutines, forks
+from xpipe.runtime.contexts import Contexts
 from xpipe.runtime.current import current
 from xpipe.runtime.frames import Result, Task
 from xpipe.runtime.history import read_slots, up_to
@@ -51,6 +52,8 @@ class Dispatcher:
         self._threads = threads
         self._instructions = instructions
         self._closing = False
+        self._contexts = Contexts()
+        self._generation = forks.generation
 
     def give_up(self) -> None:
         """From now on a handler that ends has been cancelled by the pump: its message stays unfinished."""
@@ -106,9 +109,9 @@ class Dispatcher:
         metadata = self._metadata(hop)
         if listener.asynchronous:
             return self._run_on_loop(hop, listener, payload, metadata, settle)
-        call = partial(self._call, hop, listener.handler, payload, metadata)
+        context = self._contexts.fresh()
+        call = partial(context.run, partial(self._call, hop, listener.handler, payload, metadata))
         if listener.inline:
-            hop.started = time.monotonic()
             settle(hop, call())
         elif self._threads.exhausted:
             settle(hop, _no_thread(self._threads.abandoned))
@@ -131,31 +134,53 @@ class Dispatcher:
         )
 
     def _history(self, thread: str, message: str) -> Sequence[Slot]:
+        if self._generation != forks.generation:
+            raise RuntimeError(forks.NO_HISTORY)
         return read_slots(up_to(self._backend.buffer_get_thread(thread), message), self._types)
 
     def _call(self, hop: Hop, handler: Callable[..., Any], payload: Any, metadata: HandlerMetadata) -> Outcome:
-        token = current.set(hop)
+        current.set(hop)
+        self._contexts.enter()
+        hop.started = time.monotonic()
         try:
-            return encode_responses(self._types, handler(payload, metadata))
+            outcome: Outcome = encode_responses(self._types, handler(payload, metadata))
         except BaseException as error:
-            return describe(error)
-        finally:
-            current.reset(token)
+            self._stay_here(error)
+            outcome = describe(error)
+        self._stay_here()
+        return outcome
+
+    def _stay_here(self, error: BaseException | None = None) -> None:
+        """End the process if it is one that a handler has forked, which `error` or its end has brought back here."""
+        if self._generation != forks.generation:
+            forks.end(error)
 
     def _run_on_loop(
         self, hop: Hop, listener: Listener, payload: Any, metadata: HandlerMetadata, settle: Settle
     ) -> Awaitable[None] | None:
-        context = copy_context()
+        context = self._contexts.fresh()
         hop.started = time.monotonic()
         try:
-            coroutine, future = context.run(_begin, hop, listener.handler, payload, metadata)
+            coroutine, future = context.run(self._begin, hop, listener.handler, payload, metadata)
         except StopIteration as stop:
+            self._stay_here()
             settle(hop, self._encode(stop.value))
             return None
         except BaseException as error:
+            self._stay_here(error)
             settle(hop, describe(error))
             return None
+        self._stay_here()
         return self._wait_for(hop, listener, coroutine, context, future, settle)
+
+    def _begin(
+        self, hop: Hop, handler: Callable[..., Coroutine[Any, Any, Any]], payload: Any, metadata: HandlerMetadata
+    ) -> tuple[Coroutine[Any, Any, Any], Any]:
+        """Run `handler` up to where it waits: its coroutine and what it waits for. Raises StopIteration at its end."""
+        current.set(hop)
+        self._contexts.enter()
+        coroutine = handler(payload, metadata)
+        return coroutine, coroutine.send(None)
 
     async def _wait_for(
         self,
@@ -170,8 +195,11 @@ class Dispatcher:
         assert task is not None
         self._set_timer(hop, listener, settle)
         try:
-            outcome = self._encode(await coroutines.resume(coroutine, context, future))
+            result = await coroutines.resume(coroutine, context, future)
+            self._stay_here()
+            outcome = self._encode(result)
         except BaseException as error:
+            self._stay_here(error)
             outcome = describe(error)
         finally:
             if hop.timer is not None:
@@ -224,13 +252,9 @@ class Dispatcher:
             self._threads.ended(listener.name, abandoned=hop.over)
             _settle_once(hop, describe(error) if error else outcome, settle)
 
-        def timed_call() -> Outcome:
-            hop.started = time.monotonic()
-            return call()
-
         if listener.timeout is not None:
             hop.timer = self._loop.call_later(listener.timeout, self._check_thread, hop, listener, settle)
-        self._threads.submit(listener.name, partial(copy_context().run, timed_call), done)
+        self._threads.submit(listener.name, call, done)
 
     def _check_thread(self, hop: Hop, listener: Listener, settle: Settle) -> None:
         """Give up on a handler in a thread once its time, counted from its start, has passed."""
@@ -268,15 +292,6 @@ class Dispatcher:
 
         pooled = PoolTask(task, listener.timeout, done, history)
         pool.submit(pooled)
-
-
-def _begin(
-    hop: Hop, handler: Callable[..., Coroutine[Any, Any, Any]], payload: Any, metadata: HandlerMetadata
-) -> tuple[Coroutine[Any, Any, Any], Any]:
-    """Run `handler` up to where it waits: its coroutine and what it waits for. Raises StopIteration at its end."""
-    current.set(hop)
-    coroutine = handler(payload, metadata)
-    return coroutine, coroutine.send(None)
 
 
 def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:

@@ -27,6 +27,7 @@ from xpipe.runtime.frames import (
     Skipped,
     WorkerListener,
 )
+from xpipe.runtime.guard import Guard
 from xpipe.runtime.process import WorkerProcess
 from xpipe.runtime.responses import Failure
 from xpipe.runtime.seat import PoolTask, Seat
@@ -66,6 +67,8 @@ class Pool:
         self._numbers = count(1)
         self._waiting: deque[PoolTask] = deque()
         self._seats: list[Seat] = []
+        self._processes: set[WorkerProcess] = set()
+        self._guard: Guard | None = None
         self._paces: dict[str, float] = {}
         self._held: Counter[str] = Counter()
         self._failed_starts = 0
@@ -76,13 +79,14 @@ class Pool:
 
     def start(self) -> None:
         """Start the workers; they load the user's code while the pump goes on. Raises PoolError."""
+        self._guard = Guard()
         try:
             for _ in range(self.size):
                 self._seat()
         except PoolError:
             self._closed = True
-            for seat in self._seats:
-                seat.process.close()
+            self.kill()
+            self._guard.close()
             raise
 
     @property
@@ -150,22 +154,24 @@ class Pool:
         self._waiting.clear()
 
     async def close(self) -> None:
-        """End all workers; one that does not end by itself within a second is killed."""
+        """End all workers: those that run something at once, the others when their exit functions have run."""
         self._closed = True
         for seat in self._seats:
             if seat.timer is not None:
                 seat.timer.cancel()
             if seat.given:
                 seat.process.kill()  # What it runs is not wanted any more.
-            seat.process.close()
-        await asyncio.to_thread(self._reap)
+        for process in self._processes:
+            process.close()
+        if self._processes:
+            await asyncio.wait([process.ended for process in self._processes])
+        if self._guard is not None:
+            self._guard.close()
 
-    def _reap(self) -> None:
-        end = time.monotonic() + 1.0
-        for seat in self._seats:
-            if not seat.process.wait(max(0.0, end - time.monotonic())):
-                seat.process.kill()
-                seat.process.wait(5.0)
+    def kill(self) -> None:
+        """End all workers at once, with what they have started. From any thread."""
+        for process in list(self._processes):
+            process.kill_group()
 
     def _seat(self) -> None:
         seat = Seat()
@@ -173,10 +179,13 @@ class Pool:
             seat.process = WorkerProcess(
                 self._loop,
                 lambda _, content: self._take(seat, content),
-                lambda process: self._replace(seat, process),
+                lambda process: self._gone(seat, process),
             )
         except OSError as error:
             raise PoolError(f"a worker process cannot be started: {error}; lower process_pool.workers") from None
+        self._processes.add(seat.process)
+        if self._guard is not None:
+            self._guard.watch(seat.process.pid)
         self._seats.append(seat)
         seat.process.send(self._setup)
 
@@ -221,6 +230,10 @@ class Pool:
 
     def _take(self, seat: Seat, content: FromWorker) -> None:
         match content:
+            case Said() | Logged():
+                speech.repeat(content)
+            case _ if self._closed or seat not in self._seats:
+                return  # It is on its way out.
             case Result():
                 self._finish(seat, content)
             case Skipped():
@@ -235,8 +248,6 @@ class Pool:
                 self._hand_out()
                 if not seat.given:
                     self._idle(seat)
-            case Said() | Logged():
-                speech.repeat(content)
             case Broken():
                 self._break(f"a worker process cannot load the handlers: {content.text}")
 
@@ -323,10 +334,15 @@ class Pool:
             wait = min(wait, left)
         self._set_timer(seat, max(wait, 0.001))
 
+    def _gone(self, seat: Seat, process: WorkerProcess) -> None:
+        self._processes.discard(process)
+        if self._guard is not None:
+            self._guard.forget(process.pid)
+        if not self._closed and seat in self._seats:
+            self._replace(seat, process)
+
     def _replace(self, seat: Seat, process: WorkerProcess) -> None:
         """The process of `seat` is gone: blame the task it ran, give the others to a new one."""
-        if self._closed or seat not in self._seats:
-            return
         number, _ = process.running()
         # A worker that the pump killed for its last task may have begun the next one meanwhile.
         guilty = seat.given.pop(number, None) if seat.timed_out in (0, number) else None

@@ -1,8 +1,9 @@
-"""One worker process as the pump sees it: its connection, its mark, and its end."""
+"""One worker process as the pump sees it: its connection, its mark, and its end with all that it has started."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import mmap
 import os
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -25,6 +27,11 @@ from xpipe.runtime.frames import (
     write_revoked,
 )
 
+LEAVING = 2.0
+"""Seconds that a worker has for its exit functions."""
+ENDING = {signal.SIGTERM: 0.5, signal.SIGKILL: 2.5}
+"""Seconds that what a worker has started has to end on each signal. The last one counts for zombies, too, which are
+there until whoever has inherited them looks."""
 _CHUNK = 1 << 20
 _CODE = "import sys; sys.path[:] = {path!r}; from xpipe.runtime.worker import main; main({fd}, {mark}, {pump})"
 
@@ -46,7 +53,8 @@ class WorkerProcess:
         self._on_exit = on_exit
         self._frames = FrameBuffer()
         self._unsent: deque[memoryview] = deque()
-        self._exited = False
+        self._bound: asyncio.TimerHandle | None = None
+        self.ended: asyncio.Future[None] = loop.create_future()
         self._connection, theirs = socket.socketpair()
         try:
             with theirs, tempfile.TemporaryFile() as file:
@@ -79,22 +87,24 @@ class WorkerProcess:
             self._writable()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once; then what it has started ends, too, see `_wait`."""
+        self._process.kill()
+
+    def kill_group(self) -> None:
+        """End the process and what it has started, all at once. From any thread."""
         if self._process.returncode is None:
-            self._process.kill()
+            _signal_group(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Let the process end by itself; its handler, if one runs, is not waited for."""
-        self._unwatch()
-        self._connection.close()
+        """Let the process end by itself, with its exit functions; a handler that runs is not waited for.
 
-    def wait(self, timeout: float) -> bool:
-        """Whether the process ended within `timeout` seconds."""
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        What it still says is taken in. Past LEAVING it is killed.
+        """
+        if self._bound is None:
+            self._unsent.clear()
+            with contextlib.suppress(OSError):
+                self._connection.shutdown(socket.SHUT_WR)
+            self._bound = self._loop.call_later(LEAVING + 0.5, self.kill)  # It keeps that time itself, if it can.
 
     def how_it_ended(self) -> str:
         """`was killed by SIGKILL`, `exited with status 3`."""
@@ -108,24 +118,21 @@ class WorkerProcess:
 
     def _wait(self) -> None:
         self._process.wait()
+        _end_group(self.pid)
         try:
             self._loop.call_soon_threadsafe(self._gone)
         except RuntimeError:
-            return  # The loop is closed, and with it the pool.
+            self._connection.close()  # The loop is closed, and with it the pool.
 
     def _gone(self) -> None:
-        if self._exited or self._connection.fileno() < 0:
-            return
-        self._exited = True
+        if self._bound is not None:
+            self._bound.cancel()
         self.catch_up()
-        self._unwatch()
+        self._loop.remove_reader(self._connection)
+        self._loop.remove_writer(self._connection)
         self._connection.close()
+        self.ended.set_result(None)
         self._on_exit(self)
-
-    def _unwatch(self) -> None:
-        if self._connection.fileno() >= 0:
-            self._loop.remove_reader(self._connection)
-            self._loop.remove_writer(self._connection)
 
     def catch_up(self) -> None:
         """Take in all that the process has said by now. Not to be called from `on_frame`."""
@@ -169,13 +176,47 @@ class WorkerProcess:
         self._loop.remove_writer(self._connection)
 
 
+def _signal_group(group: int, number: int) -> bool:
+    """Send the signal `number` to the process group `group`; False if there is none."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):  # The latter from macOS, where only zombies are left.
+        return False
+    return True
+
+
+def _end_group(group: int) -> None:
+    """End what is left of a worker's process group, and wait until it has: the next attempt must not run beside it."""
+    for number, seconds in ENDING.items():
+        end = time.monotonic() + seconds
+        left = _signal_group(group, number)
+        while left and time.monotonic() < end:
+            time.sleep(0.002)
+            _reap(group)
+            left = _signal_group(group, 0)
+        if not left:
+            return
+
+
+def _reap(group: int) -> None:
+    """See to orphans of `group` that have become children of this process: it is the first one of its container."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+
+
 def _start(connection: int, mark: int) -> subprocess.Popen[bytes]:
     code = _CODE.format(path=sys.path, fd=connection, mark=mark, pump=os.getpid())
-    # Blocked until the worker has its own handlers: a Ctrl-C meanwhile is not for it.
+    # Blocked until the worker has its own handlers: a signal meanwhile is not for it.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         return subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=(connection, mark), close_fds=True
+            [sys.executable, "-c", code],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(connection, mark),
+            close_fds=True,
+            # A process group, to be ended as a whole; and a session, so that no terminal stops or interrupts it.
+            start_new_session=True,
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextvars import copy_context
 from itertools import chain
 
 from xpipe.core.errors import BackendError, PayloadError
 from xpipe.core.messages import DAMAGED, REVOKED, Cursor, Event, Injection, Step, claimed_message
 from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced, SharedBackend
-from xpipe.runtime import speech
+from xpipe.runtime import forks, speech
 from xpipe.runtime.bookkeeping import Bookkeeping, tell_claim
 from xpipe.runtime.calls import Calls
 from xpipe.runtime.dispatch import Dispatcher
@@ -86,8 +88,17 @@ class Pump:
         self._lingers: asyncio.TimerHandle | None = None
         self._turn_began = 0.0
         self._place = Place()
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchdog = Watchdog(asyncio.get_running_loop(), self._on_loop)
+        self._loop, self._context = asyncio.get_running_loop(), copy_context()
+        self.failed: asyncio.Future[None] = self._loop.create_future()
+        self._watchdog = Watchdog(self._loop, self._on_loop)
+        self._thread = threading.get_ident()
+        forks.watch(self)
+
+    def forked(self) -> None:
+        """In a process that a handler, or a task of its, forks: end it when it comes back to the event loop."""
+        if not self._closed and threading.get_ident() == self._thread:
+            self._loop.call_soon(forks.end)
+        self._closed = True
 
     @property
     def under_way(self) -> int:
@@ -115,7 +126,7 @@ class Pump:
         """Start a conversation for each message; their ids. `cursor` and `seen` as in `SharedBackend.inject`."""
         self._topology.expect(name for message in messages for name in message.to)
         # The line keeps calls in order: what claims these messages is asked for while they are still put in.
-        asyncio.get_running_loop().call_soon(self.wake)
+        self._loop.call_soon(self.wake)
         return await self.line.call(self._backend.inject, self.id, messages, time.time(), cursor, seen)
 
     def wake(self) -> None:
@@ -130,7 +141,8 @@ class Pump:
         if self._idle:
             self._idle.pop().set_result(None)
         else:
-            runner = asyncio.get_running_loop().create_task(self._run(), name="xpipe-runner")
+            # Whoever wakes it may be a handler, in a context that is not to be that of other handlers.
+            runner = self._loop.create_task(self._run(), name="xpipe-runner", context=self._context.copy())
             self._runners.add(runner)
             runner.add_done_callback(self._runner_ended)
 
@@ -245,7 +257,7 @@ class Pump:
         if len(self._idle) >= MAX_IDLE_RUNNERS:
             return False
         self._awake -= 1
-        woken = asyncio.get_running_loop().create_future()
+        woken = self._loop.create_future()
         self._idle.append(woken)
         try:
             await woken
@@ -330,7 +342,7 @@ class Pump:
             self._timer.cancel()
             self._timer = None
         if due:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self.wake)
+            self._timer = self._loop.call_later(max(0.0, due - now), self.wake)
 
     def _begin(self, hop: Hop) -> Awaitable[None] | None:
         """Start handling `hop`; what is left to be awaited if its handler waits in this task."""
@@ -398,4 +410,4 @@ class Pump:
         if not (self._calls.remote and self._dispatcher.is_ahead(hop)):
             self._rouse()
         elif self._lingers is None:
-            self._lingers = asyncio.get_running_loop().call_later(LINGER, self._rouse)
+            self._lingers = self._loop.call_later(LINGER, self._rouse)

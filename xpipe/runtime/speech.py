@@ -13,6 +13,7 @@ from typing import Any, TextIO, cast
 
 import msgspec
 
+from xpipe.runtime import forks
 from xpipe.runtime.current import UnderWay, Where, current, where
 from xpipe.runtime.responses import exact, user_traceback
 
@@ -54,6 +55,12 @@ class Speech:
         self.say = say
         self._unended: dict[int, tuple[UnderWay | None, str]] = {}
         self._lock = threading.Lock()
+        forks.watch(self)
+
+    def forked(self) -> None:
+        """In a forked process: another thread may have held the lock, and what was being said is the parent's."""
+        self._lock = threading.Lock()
+        self._unended.clear()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.under, name)

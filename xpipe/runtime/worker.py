@@ -6,6 +6,7 @@ handlers; a second one listens to the pump, so that what it sends is taken in an
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -28,7 +29,8 @@ from typing import Any, NoReturn
 from xpipe.config.code import load_object
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.payloads import HandlerMetadata, Slot
-from xpipe.runtime import speech
+from xpipe.runtime import forks, speech
+from xpipe.runtime.contexts import Contexts
 from xpipe.runtime.current import current
 from xpipe.runtime.frames import (
     MARK_SIZE,
@@ -44,15 +46,18 @@ from xpipe.runtime.frames import (
     Task,
     decode_to_worker,
     frame,
+    read_mark,
     read_revoked,
     write_mark,
 )
 from xpipe.runtime.history import read_slots
-from xpipe.runtime.responses import Failure, describe, encode_responses
+from xpipe.runtime.responses import Failure, Outgoing, describe, encode_responses
 
 _PR_SET_PDEATHSIG = 1
 _PUMPS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CHUNK = 1 << 20
+LEAVING = 2.0
+"""Seconds for the exit functions."""
 
 
 class Worker:
@@ -67,12 +72,21 @@ class Worker:
         self._setup: SimpleQueue[Setup] = SimpleQueue()
         self._histories: SimpleQueue[list[bytes]] = SimpleQueue()
         self._handlers: dict[str, tuple[Callable[..., Any], str]] = {}
+        self._over = False
+        self._generation = forks.generation
+        forks.watch(self)
+
+    def forked(self) -> None:
+        """In a process that a handler forks: the connection is not its own."""
+        self._connection.close()
+        speech.give_back(say_left=False)
 
     def run(self) -> None:
-        """Serve until the pump closes the connection, which ends the process."""
+        """Serve until the pump closes the connection."""
         threading.Thread(target=_or_end, args=[self._listen], daemon=True).start()
         setup = self._setup.get()
         speech.relay(self._send, setup.prints, setup.level)
+        atexit.register(speech.give_back)  # The first one runs last: until then what is printed goes to the pump.
         try:
             self._load(setup)
         except BaseException as error:
@@ -80,7 +94,7 @@ class Worker:
             self._send(Broken(f"{failure.text}\n{failure.traceback}".strip()))
             return
         self._send(Ready())
-        while True:
+        while not self._over:
             try:
                 task = self._tasks.popleft()
             except IndexError:
@@ -94,6 +108,7 @@ class Worker:
         for listener in setup.listeners:
             handler: Any = load_object(listener.handler)
             self._handlers[listener.name] = handler, listener.usage_instructions
+        self._contexts = Contexts()
         # What is loaded now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -110,22 +125,32 @@ class Worker:
             write_mark(self._mark, 0, 0.0)
             self._send(Skipped(task.number, task.place))
             return
-        failure, responses = None, []
-        token = current.set(task)
-        try:
-            handler, usage = self._handlers[task.listener]
-            payload = self._decode(task)
-            responses = encode_responses(self._types, handler(payload, self._metadata(task, usage)))
-        except BaseException as error:
-            failure = describe(error)
-        finally:
-            current.reset(token)
-            speech.end(task)
+        responses, failure = self._contexts.fresh().run(self._call, task)
+        speech.end(task)
         write_mark(self._mark, task.number, math.inf)  # Its time is kept no more: the pump may be slow to read.
         self._finish(Result(task.number, responses, failure, time.monotonic() - started))
         write_mark(self._mark, 0, 0.0)
         if failure is not None and MemoryError.__name__ in failure.causes:
             os._exit(1)  # The messages to come get a process that has memory again.
+
+    def _call(self, task: Task) -> tuple[list[Outgoing], Failure | None]:
+        """Run the handler of `task`, in a context of its own."""
+        current.set(task)
+        self._contexts.enter()
+        try:
+            handler, usage = self._handlers[task.listener]
+            payload = self._decode(task)
+            responses = encode_responses(self._types, handler(payload, self._metadata(task, usage)))
+        except BaseException as error:
+            self._stay_here(error)
+            return [], describe(error)
+        self._stay_here()
+        return responses, None
+
+    def _stay_here(self, error: BaseException | None = None) -> None:
+        """End the process if it is one that the handler has forked, which `error` or its end has brought back here."""
+        if self._generation != forks.generation:
+            forks.end(error)
 
     def _decode(self, task: Task) -> Any:
         """The payload of `task`. Without room for it the process ends: the message is tried again in another one."""
@@ -155,6 +180,8 @@ class Worker:
         )
 
     def _history(self, number: int) -> Sequence[Slot]:
+        if self._generation != forks.generation:
+            raise RuntimeError(forks.NO_HISTORY)
         self._send(History(number))
         return read_slots(self._histories.get(), self._types)
 
@@ -172,6 +199,15 @@ class Worker:
             for content in frames.feed(data):
                 self._take(decode_to_worker(content))
             self._news.put(None)
+        self._leave()
+
+    def _leave(self) -> NoReturn:
+        """The pump wants no more, or is gone: the main thread runs the exit functions, unless a handler keeps it."""
+        number, started = read_mark(self._mark)
+        if not number or started == math.inf:
+            self._over = True
+            self._news.put(None)
+            time.sleep(LEAVING)
         os._exit(0)
 
     def _receive(self) -> bytes:
@@ -223,24 +259,9 @@ def _leave_signals_to_the_pump() -> None:
     """
     for number in _PUMPS_SIGNALS:
         signal.signal(number, lambda *_: None)
-    os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_take_signals_again)
-    _unblock()  # The pump has blocked them while it started this process, see `process._start`.
-
-
-def _block() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, _PUMPS_SIGNALS)
-
-
-def _unblock() -> None:
+    forks.keep_signals(_PUMPS_SIGNALS, lambda: forks.default_signals(_PUMPS_SIGNALS))
+    # The pump has blocked them while it started this process, see `process._start`.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PUMPS_SIGNALS)
-
-
-def _take_signals_again() -> None:
-    """Be a process like any, in one that a handler forks."""
-    speech.give_back(say_left=False)  # The connection is not its own.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _unblock()
 
 
 def _die_with(pump: int) -> None:

@@ -1,0 +1,59 @@
+"""A tiny process that outlives a killed pump, to end what the pump's workers have started."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+
+from xpipe.runtime import forks
+
+_SCRIPT = 'while read -r line; do groups=$line; done; [ -z "$groups" ] || kill -9 $groups'
+"""Its input ends with the pump, however that ends; the last line names the process groups that are left then."""
+
+
+class Guard:
+    """Ends the process groups that it watches when this process is gone. Where there is no shell it does nothing."""
+
+    def __init__(self) -> None:
+        self._groups: set[int] = set()
+        self._process: subprocess.Popen[bytes] | None = None
+        with contextlib.suppress(OSError):
+            # In a session of its own: what ends the pump, a signal to its process group, say, is not to end this.
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", _SCRIPT],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+            )
+        forks.watch(self)
+
+    def watch(self, group: int) -> None:
+        """Watch the process group `group`."""
+        self._groups.add(group)
+        self._write()
+
+    def forget(self, group: int) -> None:
+        """The process group `group` is gone."""
+        self._groups.discard(group)
+        self._write()
+
+    def close(self) -> None:
+        """There is nothing more to watch."""
+        self._groups.clear()
+        self._write()
+        self.forked()
+        if self._process is not None:
+            self._process.wait()
+
+    def forked(self) -> None:
+        """A forked process must not keep the guard from seeing the pump's end."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _write(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._process.stdin.write(f"{' '.join(f'-{group}' for group in self._groups)}\n".encode())
