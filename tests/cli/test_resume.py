@@ -35,6 +35,14 @@ def outputs_in(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
+def listed(bench: Bench, *options: str) -> list[dict[str, Any]]:
+    """The outputs that `xpipe outputs` lists."""
+    found: list[dict[str, Any]] = json.loads(bench.run("outputs", "organism.yaml", "--json", *options).stdout)[
+        "outputs"
+    ]
+    return found
+
+
 def test_resume_finishes_every_conversation_of_a_killed_run_exactly_once(bench: Bench) -> None:
     killed_in_the_middle(bench)
     assert not (bench.folder / f"began-{ITEMS - 1}").exists(), "it was to be killed in the middle"
@@ -45,24 +53,46 @@ def test_resume_finishes_every_conversation_of_a_killed_run_exactly_once(bench: 
     document = json.loads(resumed.stdout)
     assert document["totals"]["in_flight"] == 0
     assert {thread["state"] for thread in document["threads"]} == {"done"}
-    listed = json.loads(bench.run("outputs", "organism.yaml", "--json").stdout)["outputs"]
-    answers = Counter(output["conversation"] for output in listed)
+    answers = Counter(output["conversation"] for output in listed(bench))
     assert len(answers) > 40
     assert set(answers.values()) == {1}
 
 
 def test_every_answer_is_printed_and_what_was_confirmed_as_printed_is_not_printed_again(bench: Bench) -> None:
     killed_in_the_middle(bench)
-    before = [one["conversation"] for one in outputs_in(bench.folder / "out.jsonl")]
+    before = {one["conversation"] for one in outputs_in(bench.folder / "out.jsonl")}
+    undelivered = {one["conversation"] for one in listed(bench, "--undelivered")}
+    confirmed = {one["conversation"] for one in listed(bench)} - undelivered
+    assert confirmed
+    assert confirmed <= before
 
     resumed = bench.run("run", "organism.yaml", "--resume", "--format", "jsonl")
 
     after = [json.loads(line)["conversation"] for line in resumed.stdout.splitlines()]
-    again = set(before) & set(after)
-    listed = json.loads(bench.run("outputs", "organism.yaml", "--json").stdout)["outputs"]
-    assert {one["conversation"] for one in listed} == {*before, *after}
     assert len(set(after)) == len(after)
-    assert len(again) < len(before), "all that the killed run had printed was printed again"
+    assert set(after) == {one["conversation"] for one in listed(bench)} - confirmed
+    assert listed(bench, "--undelivered") == []
+
+
+def test_of_a_conversation_with_two_outputs_only_the_one_that_was_not_printed_is_printed(bench: Bench) -> None:
+    group = "  - {{name: both.{0}, handler: 'handlers.py:{0}', broadcast: true, timeout: 0}}\n"
+    organism = bench.organism(extra=group.format("echo") + group.format("waiter") + SQLITE)
+    send = ("--send", 'both={"text": "said"}')
+    killed = bench.start("run", organism, *send, "--out", "out.jsonl", "--format", "jsonl")
+    wait_until(lambda: (bench.folder / "out.jsonl").exists() and outputs_in(bench.folder / "out.jsonl"))
+    wait_until(lambda: not listed(bench, "--undelivered"))
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    (bench.folder / "go").touch()
+
+    resumed = bench.run("run", organism, "--resume", "--format", "jsonl")
+
+    def texts(outputs: list[dict[str, Any]]) -> list[str]:
+        return [one["payload"]["text"] for one in outputs]
+
+    assert texts(outputs_in(bench.folder / "out.jsonl")) == ["said"]
+    assert texts([json.loads(line) for line in resumed.stdout.splitlines()]) == ["waited"]
+    assert texts(listed(bench)) == ["said", "waited"]
 
 
 def test_an_input_file_is_read_on_where_the_killed_run_had_stopped(bench: Bench) -> None:
@@ -73,8 +103,8 @@ def test_an_input_file_is_read_on_where_the_killed_run_had_stopped(bench: Bench)
     assert resumed.returncode == 0, resumed.stderr
     for number in range(ITEMS):
         assert (bench.folder / f"began-{number}").exists()
-    listed = json.loads(bench.run("outputs", "organism.yaml", "--json").stdout)["outputs"]
-    assert len({one["conversation"] for one in listed}) == len(listed) == ITEMS
+    found = listed(bench)
+    assert len({one["conversation"] for one in found}) == len(found) == ITEMS
 
 
 def test_a_file_that_grows_is_read_on_by_each_resume(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.living import live, payload, write
+from runtime.living import live, payload, until, write
 from xpipe import Organism, Output
 from xpipe.backends.sqlite import SQLiteBackend
 from xpipe.config.loading import load_definition
@@ -22,6 +22,14 @@ async def slow(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
 
 async def quick(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
     return respond(Answer(ask.n))
+
+
+async def both_slow(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
+    return await slow(ask, metadata)
+
+
+async def both_quick(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
+    return respond(Answer(-ask.n))
 """
 
 
@@ -31,7 +39,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def organism_in(folder: Path) -> Path:
-    listeners = {"slow": {"concurrency": 1}, "quick": {}}
+    group = {"both.slow": {"broadcast": True}, "both.quick": {"broadcast": True}}
+    listeners = {"slow": {"concurrency": 1}, "quick": {}, **group}
     return write(folder, CODE, listeners, backend={"type": "sqlite", "path": "state.db"})
 
 
@@ -118,3 +127,35 @@ def test_what_it_serves_for_a_sender_is_told_too(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert [one.payload.n for one in told if isinstance(one, Output)] == [5]
+
+
+def answers(outputs: list[object]) -> list[int]:
+    return [one.payload.n for one in outputs if isinstance(one, Output)]
+
+
+def test_an_output_from_before_is_collected_once(tmp_path: Path) -> None:
+    async def scenario(organism: Organism) -> None:
+        conversation = await organism.inject("both", payload(organism, n=7))
+        await until(lambda: organism.stats.hops == 1)
+        await renamed(organism, await buried(organism, tmp_path))
+        (tmp_path / "go").touch()
+
+        assert answers(await organism.outputs(conversation)) == [-7, 7]
+
+    live(organism_in(tmp_path), scenario)
+
+
+def test_an_output_that_was_handed_over_before_is_not_handed_over_again(tmp_path: Path) -> None:
+    told: list[object] = []
+
+    async def run() -> None:
+        serving = Organism(load_definition(organism_in(tmp_path)), on_happening=told.append)
+        async with asyncio.timeout(20), serving:
+            await serving.inject("both", payload(serving, n=7))
+            await until(lambda: answers(told) == [-7])
+            await renamed(serving, await buried(serving, tmp_path))
+            (tmp_path / "go").touch()
+            await serving.idle()
+
+    asyncio.run(run())
+    assert answers(told) == [-7, 7]
