@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import foreign
 import pytest
 
 from cli.bench import Bench
@@ -99,9 +100,9 @@ def test_1_when_a_message_fits_no_listener_and_the_others_still_run(bench: Bench
     [
         (["--send", "echo"], "--send 'echo' does not say what to send to whom"),
         (["--send", "={}"], "--send '={}' does not say what to send to whom"),
-        (["--send", "echo=@nowhere.json"], "--send echo=@nowhere.json cannot be read: No such file or directory"),
-        (["--input", "nowhere.xml"], "--input nowhere.xml cannot be read: No such file or directory"),
-        (["--input", "."], "--input . cannot be read: Is a directory"),
+        (["--send", "echo=@nowhere.json"], f"--send echo=@nowhere.json cannot be read: {foreign.NO_FILE}"),
+        (["--input", "nowhere.xml"], f"--input nowhere.xml cannot be read: {foreign.NO_FILE}"),
+        (["--input", "."], f"--input . cannot be read: {foreign.IS_FOLDER}"),
         (["--input", "-", "--send", "echo=-"], "both read stdin"),
         (["--workers", "0"], "--workers '0' is not a number of processes"),
         (["--workers", "two"], "--workers 'two' is not a number of processes"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import foreign
 import pytest
 
 from cli.bench import Bench
@@ -68,7 +69,7 @@ def test_a_folder_that_is_there_is_filled(bench: Bench) -> None:
 def test_2_for_a_name_that_cannot_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "handlers.py").touch()
-    with pytest.raises(UsageError, match=r"its name has letters|cannot be made: Not a directory"):
+    with pytest.raises(UsageError, match=rf"its name has letters|cannot be made: {foreign.NO_FOLDER}"):
         init(name)
     assert os.listdir(tmp_path) == ["handlers.py"]
 

@@ -413,8 +413,9 @@ def end(how):
     if how == "group": raise BaseExceptionGroup("many", [KeyboardInterrupt(), ValueError("v")])
     if how == "memory": raise MemoryError
     if how == "recursion": return end(how)
+    if how == "bottom": raise LookupError("at the bottom")
     if how == "deep":
-        def dive(n): return dive(n - 1) if n else 1 / 0
+        def dive(n): return dive(n - 1) if n else end("bottom")
         return dive(500)
     if how == "number": return 42
     if how == "payload": return Answer(1)
@@ -483,8 +484,8 @@ EXPECTED = {
     "long": ("exception", "ValueError: xxx"),
     "group": ("exception", "BaseExceptionGroup: many (2 sub-exceptions)"),
     "memory": ("exception", "MemoryError"),
-    "recursion": ("exception", "RecursionError: maximum recursion depth exceeded"),
-    "deep": ("exception", "ZeroDivisionError: division by zero"),
+    "recursion": ("exception", "RecursionError: "),
+    "deep": ("exception", "LookupError: at the bottom"),
     "number": ("bad_response", "the handler returned a int; "),
     "payload": ("bad_response", "the handler returned a Answer; "),
     "text": ("bad_response", "the handler returned a str; "),
@@ -494,7 +495,7 @@ EXPECTED = {
     "no_text": ("bad_response", "`to` is a int; name a listener"),
     "surrogate_to": ("", ""),
     "surrogate_payload": ("bad_payload", "Answer.text cannot be encoded: "),
-    "wrong_field": ("bad_payload", "Answer: Expected `int`, got `str` - at `$.n`"),
+    "wrong_field": ("bad_payload", "Answer: "),
     "unencodable": ("bad_payload", "Answer.text cannot be encoded: "),
     "huge_number": ("bad_payload", "Answer.n cannot be encoded: "),
     "itself": ("bad_payload", "Answer"),
@@ -535,9 +536,8 @@ def test_a_fault_shows_the_handlers_own_lines(tmp_path: Path, listener: str) -> 
     assert deep.startswith("Traceback (most recent call last):\n")
     assert "raise Hostile\n" in hostile
     assert hostile.endswith("Hostile: (its text cannot be shown)\n")
-    assert deep.endswith("ZeroDivisionError: division by zero\n")
-    assert "return dive(n - 1) if n else 1 / 0" in deep
-    assert "Previous line repeated" in deep
+    assert deep.endswith("LookupError: at the bottom\n")
+    assert "return dive(n - 1) if n else end(" in deep
     assert len(deep) < 2_000
     assert "RecursionError" in recursion
     assert len(recursion) < 2_000

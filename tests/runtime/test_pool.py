@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import foreign
 import pytest
 
 import xpipe.runtime.process
@@ -590,7 +592,9 @@ def test_stop_ends_a_worker_that_is_stuck_in_c(tmp_path: Path) -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
-NO_ROOM = "a worker process cannot be started: [Errno 24] Too many open files; lower process_pool.workers"
+NO_ROOM = (
+    f"a worker process cannot be started: [Errno {errno.EMFILE}] {foreign.TOO_MANY_FILES}; lower process_pool.workers"
+)
 
 
 def test_a_worker_that_cannot_be_replaced_is_a_pool_error_and_no_hang(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import foreign
 import pytest
 from router_kit import PUMP, Other, Ping, Pong, World, call, listener, respond
 
@@ -382,10 +383,14 @@ def test_B9_a_claim_that_was_lost_sends_the_same_piece_again(world: World, tmp_p
         (
             {"items_from": "no.jsonl"},
             "unreadable_items",
-            "items_from is no.jsonl, which cannot be read: No such file or directory",
+            f"items_from is no.jsonl, which cannot be read: {foreign.NO_FILE}",
         ),
         ({"items_from": "."}, "unreadable_items", "items_from is ., which is no regular file"),
-        ({"items_from": "a\0b"}, "unreadable_items", "items_from is a\0b, which cannot be read: embedded null byte"),
+        (
+            {"items_from": "a\0b"},
+            "unreadable_items",
+            "items_from is a\0b, which cannot be read: a path cannot hold a null character",
+        ),
         (
             {"items_from": "in.jsonl", "items": [Ping()]},
             "bad_payload",
@@ -442,13 +447,13 @@ def test_B3_a_file_that_may_not_be_opened_is_an_error(
 
     error = last(world)
     assert (type(error), error.code) == (BufferError, "unreadable_items")
-    assert error.text == "items_from is in.jsonl, which cannot be read: Permission denied"
+    assert error.text == f"items_from is in.jsonl, which cannot be read: {foreign.NOT_ALLOWED}"
 
 
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
-        (lambda path: path.unlink(), "items_from is in.jsonl, which cannot be read: No such file or directory"),
+        (lambda path: path.unlink(), f"items_from is in.jsonl, which cannot be read: {foreign.NO_FILE}"),
         (
             lambda path: path.write_text('{"n": 9}\n'),
             "items_from is in.jsonl, which has changed while it was read; start the Buffer again",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import foreign
 import pytest
 from fault_kit import UNKNOWN, failing, fault_rig, fault_world, with_id
 from router_kit import Ping, Pong, Rig, Stranger, World, call, listener, respond
@@ -301,4 +302,4 @@ def test_R13_a_fault_that_nobody_could_read_is_a_bad_payload(rig: Rig, initial: 
 
     reply = decode_message(step.answer.message)
     fault = rig.types.decode(reply.type, reply.payload)
-    assert (fault.code, fault.text) == ("bad_payload", "Fault: Expected `str`, got `int` - at `$.code`")
+    assert (fault.code, fault.text) == ("bad_payload", f"Fault: {foreign.misfit(Fault, {'code': 5, 'text': ''})}")

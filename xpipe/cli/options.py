@@ -12,7 +12,7 @@ import typer
 
 from xpipe.cli.formats import FORMATS, format_of
 from xpipe.cli.times import parse_time
-from xpipe.core.errors import UsageError
+from xpipe.core.errors import UsageError, reason_of
 
 if TYPE_CHECKING:
     from xpipe.cli.sources import Send
@@ -227,8 +227,7 @@ def _try(action: Callable[[], object], option: str) -> None:
     try:
         action()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"{option} cannot be read: {reason}; give a file, or - for stdin") from None
+        raise UsageError(f"{option} cannot be read: {reason_of(error)}; give a file, or - for stdin") from None
 
 
 def parse_sends(texts: Sequence[str], option: str = "--send ") -> list[Send]:

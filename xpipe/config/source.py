@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xpipe.config.reporting import Report, Unreadable
 from xpipe.config.wording import did_you_mean
+from xpipe.core.errors import reason_of
 
 MAX_BYTES = 8 * 1024 * 1024
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -41,9 +42,8 @@ def _cannot_open(path: str | Path, error: OSError | ValueError, report: Report) 
     if isinstance(error, IsADirectoryError) or os.path.isdir(path):
         message = "This is a folder, not a file."
         return report.unreadable(1, 1, "file-folder", message, "Give the path of the YAML file in it.")
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     hint = "Give yourself read access to it." if isinstance(error, PermissionError) else "Check the path."
-    return report.unreadable(1, 1, "file-unreadable", f"The file cannot be read: {reason}.", hint)
+    return report.unreadable(1, 1, "file-unreadable", f"The file cannot be read: {reason_of(error)}.", hint)
 
 
 def _nearby(path: str | Path) -> str:

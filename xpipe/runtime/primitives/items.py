@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol, cast
 import msgspec
 
 from xpipe.core.codec import decode_item
-from xpipe.core.errors import WireError
+from xpipe.core.errors import WireError, reason_of
 from xpipe.runtime.primitives.base import Refusal
 from xpipe.wire.documents import Document, read_documents, resume_lines
 
@@ -97,9 +97,8 @@ class File(msgspec.Struct, array_like=True, frozen=True):
             raise Refusal("unreadable_items", text)
 
 
-def _unreadable(name: str, error: Exception) -> Refusal:
-    reason = getattr(error, "strerror", None) or error
-    return Refusal("unreadable_items", f"items_from is {name}, which cannot be read: {reason}")
+def _unreadable(name: str, error: OSError | ValueError) -> Refusal:
+    return Refusal("unreadable_items", f"items_from is {name}, which cannot be read: {reason_of(error)}")
 
 
 class _Chunks:
