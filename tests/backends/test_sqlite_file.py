@@ -123,12 +123,29 @@ def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> No
     refused(path, "no state file|damaged")
 
 
-def test_a_path_that_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("folder", "folder is a folder; a state file is a regular file, so choose another path"),
+        ("file/state.db", "file is a file; the path of a state file leads through folders, so choose another path"),
+        ("fifo", "fifo is a FIFO; a state file is a regular file, so choose another path"),
+        ("nowhere", "nowhere is a symbolic link that leads nowhere; correct the link, or choose another path"),
+        ("circle", "circle is a symbolic link that leads nowhere; correct the link, or choose another path"),
+        ("/dev/null", "/dev/null is a device; a state file is a regular file, so choose another path"),
+    ],
+)
+def test_a_path_that_cannot_be_a_file_is_refused(tmp_path: Path, name: str, sentence: str, create: bool) -> None:
     (tmp_path / "file").touch()
-    for path in (tmp_path, tmp_path / "file" / "state.db"):
-        with pytest.raises(BackendError, match="cannot be opened") as error:
-            opened(path)
-        assert str(path) in str(error.value)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "nowhere").symlink_to("nothing")
+    (tmp_path / "circle").symlink_to("circle")
+    os.mkfifo(tmp_path / "fifo")
+
+    with pytest.raises(BackendError) as error:
+        SQLiteBackend(tmp_path / name).open("bench" if create else None, 10)
+
+    assert str(error.value) == (sentence if name[0] == "/" else f"{tmp_path}/{sentence}")
 
 
 def test_an_empty_file_becomes_one(path: Path) -> None:

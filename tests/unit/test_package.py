@@ -52,3 +52,15 @@ def test_importing_it_imports_nothing_else() -> None:
     code = "import sys, xpipe; print(*(name for name in sys.modules if name.startswith('xpipe') or name == 'msgspec'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == {"xpipe", "xpipe.version"}
+
+
+def test_an_assertion_only_looks() -> None:
+    """`python -O` leaves assertions out: what one calls may not be needed for anything."""
+    for path in Path(xpipe.__file__).parent.rglob("*.py"):
+        if "templates" in path.parts:
+            continue
+        for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for part in ast.walk(one) if isinstance(one, ast.Assert) else ():
+                called = isinstance(part, ast.Call) and getattr(part.func, "id", "") not in ("isinstance", "len")
+                assert not called, f"{path}:{one.lineno}"
+                assert not isinstance(part, ast.NamedExpr | ast.Await | ast.Yield), f"{path}:{one.lineno}"

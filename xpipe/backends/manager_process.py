@@ -90,10 +90,10 @@ def main() -> None:
     settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=Settings)
     try:
         server = Server(settings)
-    except (OSError, ValueError) as error:
-        _tell(Started(error=getattr(error, "strerror", None) or str(error)))
+        server.start()
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:  # The last two: the system refuses a thread.
+        _tell(Started(error=getattr(error, "strerror", None) or str(error) or "out of memory"))
         return
-    server.start()
     _tell(Started(server.address))  # type: ignore[arg-type]  # an Address
     while os.getppid() == settings.owner and not select.select([0], [], [], 1.0)[0]:
         pass

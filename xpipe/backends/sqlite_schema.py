@@ -7,6 +7,7 @@ import fcntl
 import operator
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -108,6 +109,7 @@ CREATE TABLE pumps (
 def open_file(path: Path, create: bool, timeout: float, full: bool) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """A connection that writes and one that reads, to the state file `path`, which is made if `create` says so."""
     try:
+        _check_kind(path)
         if not _is_prepared(path, timeout):
             if not create:
                 raise EmptyBackendError(
@@ -120,6 +122,22 @@ def open_file(path: Path, create: bool, timeout: float, full: bool) -> tuple[sql
         return _connect_writer(path, timeout, full), _connect_reader(path, timeout)
     except (sqlite3.Error, OSError) as error:
         raise _explained(path, error) from None
+
+
+def _check_kind(path: Path) -> None:
+    """That there is a regular file, or nothing yet. Raises BackendError."""
+    if path.is_symlink() and not path.exists():
+        raise BackendError(f"{path} is a symbolic link that leads nowhere; correct the link, or choose another path")
+    for one in (path, *path.parents):
+        try:
+            mode = one.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISREG(mode) if one is path else stat.S_ISDIR(mode):
+            return
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFREG: "a file", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+        wanted = "a state file is a regular file" if one is path else "the path of a state file leads through folders"
+        raise BackendError(f"{one} is {kinds.get(stat.S_IFMT(mode), 'a device')}; {wanted}, so choose another path")
 
 
 def _explained(path: Path, error: Exception) -> BackendError:

@@ -59,6 +59,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 
 def with_common_options(command: Callable[P, R]) -> Callable[..., R]:
     """`command` with the options that all have."""
+    command.__doc__ = described(command)
     given = inspect.signature(command, eval_str=True)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
@@ -75,6 +76,21 @@ def with_common_options(command: Callable[P, R]) -> Callable[..., R]:
     run.__signature__ = signature  # type: ignore[attr-defined]  # what Typer reads
     run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
     return run
+
+
+def described(command: Callable[..., Any]) -> str:
+    """The docstring of `command`, which is its help; read from its file where PYTHONOPTIMIZE=2 has stripped it."""
+    if command.__doc__:
+        return command.__doc__
+    import ast
+
+    code = inspect.unwrap(command).__code__
+    try:
+        tree = ast.parse(Path(code.co_filename).read_bytes())
+    except (OSError, SyntaxError):
+        return ""
+    named = (one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == code.co_name)
+    return next((ast.get_docstring(one, clean=False) or "" for one in named), "")
 
 
 class Entry(NamedTuple):
@@ -145,7 +161,7 @@ def _make(name: str, entry: Entry, aliases: list[str]) -> Any:
     found: Any = getattr(module, entry.name)
     if isinstance(found, Group):
         return make_group(found, name, entry.panel)
-    first = " ".join(found.__doc__.partition("\n\n")[0].split())
+    first = " ".join(described(found).partition("\n\n")[0].split())
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
     app.command(
         name,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,17 +21,22 @@ from xpipe.core.errors import (
     EXIT_USAGE,
     ConfigError,
     PoolError,
+    SystemLimitError,
+    UsageError,
     XpipeError,
 )
 
 if TYPE_CHECKING:
     from xpipe.core.findings import Finding, Severity
 
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN)
+"""The system has none left: files, processes."""
 _ISSUES = "please report it with these lines and the organism.yaml"
 
 
 def exit_code(error: BaseException) -> int:
     """The code of the table in README that `error` ends the command with."""
+    error = _by_its_cause(error)
     if isinstance(error, ConfigError):
         return code_of_findings(error.findings)
     if isinstance(error, XpipeError):
@@ -51,6 +59,7 @@ def exit_code_of_signal(number: int) -> int:
 
 def explain(error: BaseException) -> str:
     """What a user is told about `error`: one sentence, where, and what to do; for a bug also where in xpipe."""
+    error = _by_its_cause(error)
     if isinstance(error, ConfigError):
         return _explain_findings(error)
     if isinstance(error, XpipeError):
@@ -60,6 +69,46 @@ def explain(error: BaseException) -> str:
         return "xpipe: interrupted"
     trace = "".join(traceback.format_exception(error))
     return f"{visible(trace, keep_lines=True)}xpipe: this is a bug in xpipe ({type(error).__name__}); {_ISSUES}"
+
+
+def _by_its_cause(error: BaseException) -> BaseException:
+    """`error`, or in its place an XpipeError if its cause is the system or the current folder, not a bug."""
+    if isinstance(error, XpipeError):
+        return error
+    if _is_out_of_memory(error):
+        return SystemLimitError("out of memory; raise the limit of this process (see `ulimit -v`), or give it less")
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        hint = "raise the limits of this process (see `ulimit -v` and `ulimit -u`)"
+        return SystemLimitError(f"the system refuses to start a thread; {hint}")
+    if isinstance(error, ImportError) and (error.path or "").endswith(".so"):
+        hint = "raise the memory limit of this process (see `ulimit -v`), or install xpipe again"
+        return SystemLimitError(f"{error.path} cannot be loaded ({error.msg}); {hint}")
+    if isinstance(error, OSError) and error.errno in _SCARCE:
+        hint = "raise the limits of this process (see `ulimit -a`)"
+        return SystemLimitError(f"{(error.strerror or '').lower()}; {hint}")
+    if isinstance(error, FileNotFoundError) and _is_folder_gone():
+        return UsageError("the current folder is gone: it was removed or replaced; change to one that exists")
+    if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():
+        hint = "use a UTF-8 locale (LC_ALL=C.UTF-8), or set PYTHONUTF8=1"
+        return UsageError(f"the locale's encoding, {error.encoding}, cannot express {error.object!a}; {hint}")
+    return error
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether `error`, or one that it was raised for, is about memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _explain_findings(error: ConfigError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from xpipe.core.errors import EXIT_FAULT, EXIT_OK
@@ -37,7 +38,8 @@ def leave_soon(code: int) -> None:
         Leaving.begun = True
         bound = threading.Timer(LEAVING, os._exit, [code])
         bound.daemon = True
-        bound.start()
+        with suppress(RuntimeError):  # The system may refuse a thread.
+            bound.start()
 
 
 def flush(last: str = "") -> int:

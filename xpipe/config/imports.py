@@ -144,8 +144,7 @@ class CodeFolder:
         while os.path.isfile(os.path.join(root, "__init__.py")):
             root = os.path.dirname(root)
         if root == self.folder:
-            above = (os.path.abspath(entry) for entry in sys.path)
-            root = next((one for one in above if _dotted(self.folder, one)), root)
+            root = next((one for one in _search_path() if _dotted(self.folder, one)), root)
         package = _dotted(self.folder, root)
         if not package or _is_taken(_head(package), root):
             return False
@@ -157,7 +156,7 @@ class CodeFolder:
         if self._is_private:
             return None
         self._join_path()
-        for root in dict.fromkeys([self._root, *map(os.path.abspath, sys.path)]):
+        for root in dict.fromkeys([self._root, *_search_path()]):
             name = _dotted(file, root)
             if name and _head(name) not in _RESERVED and not _is_taken(_head(name), root) and _leads_to(name, file):
                 return name
@@ -327,6 +326,14 @@ def _dotted(path: str, root: str) -> str | None:
     if parts[-1] == "__init__":
         parts.pop()
     return ".".join(parts) if parts and not any("." in part or not part for part in parts) else None
+
+
+def _search_path() -> list[str]:
+    """sys.path, absolute; without what is relative to a current folder that is gone."""
+    try:
+        return [os.path.abspath(entry) for entry in sys.path]
+    except FileNotFoundError:
+        return [entry for entry in sys.path if os.path.isabs(entry)]
 
 
 def _is_taken(head: str, root: str) -> bool:

@@ -64,6 +64,12 @@ class PoolError(XpipeError):
     exit_code = EXIT_FAULT
 
 
+class SystemLimitError(XpipeError):
+    """The system refuses memory, a thread or a file, or cannot load a part of the program."""
+
+    exit_code = EXIT_FAULT
+
+
 class PayloadError(XpipeError):
     """A payload cannot be encoded or decoded; `code` is the fault code it becomes."""
 

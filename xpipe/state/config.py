@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from xpipe.core.errors import BackendError
 from xpipe.core.organism import (
     DEFAULT_MAX_SLOTS,
     DEFAULT_MAX_THREADS,
@@ -50,7 +51,19 @@ class BackendConfig:
             options["sqlite_path"] = os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
         if (address := options.get("manager_address")) and not _is_host(address):
             options["manager_address"] = os.path.join(folder, os.path.expanduser(address))
+        for path in (options.get("sqlite_path", ""), options.get("manager_address", "")):
+            _check_encodable(path)
         return cls(**{**options, "backend_type": settings.type, "organism_file": file})
+
+
+def _check_encodable(path: str) -> None:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        hint = "use a UTF-8 locale (LC_ALL=C.UTF-8), or set PYTHONUTF8=1"
+        raise BackendError(
+            f"{path}: the locale's encoding, {error.encoding}, cannot express this path; {hint}"
+        ) from None
 
 
 def _is_host(address: str) -> bool:
