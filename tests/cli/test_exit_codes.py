@@ -197,7 +197,7 @@ def test_5_when_input_has_not_ended(bench: Bench) -> None:
 def test_5_even_when_a_handler_blocks_the_event_loop(bench: Bench) -> None:
     run = bench.run("run", bench.organism("blocker"), "--send", 'blocker={"seconds": 60}', "--timeout", "100ms")
     assert run.returncode == 5
-    assert b"a handler blocks the event loop" in run.stderr
+    assert b"a handler of blocker blocks the event loop" in run.stderr
 
 
 def test_1_when_workers_do_not_start(bench: Bench) -> None:

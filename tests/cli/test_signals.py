@@ -89,8 +89,9 @@ def test_the_second_signal_ends_at_once_and_leaves_no_worker(bench: Bench, liste
 def test_a_handler_that_blocks_the_event_loop_does_not_hold_up_the_end(bench: Bench) -> None:
     process = started(bench, "blocker", 60, "--grace", "100ms")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=20)
     assert process.returncode == 143
+    assert b"SIGTERM: a handler of blocker blocks the event loop: ended at once" in stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -37,9 +37,12 @@ from xpipe.core.codec import PayloadTypes
 from xpipe.core.durations import format_duration
 from xpipe.core.errors import EXIT_UNFINISHED, BackendError, UsageError, XpipeError
 from xpipe.core.organism import OrganismDefinition
+from xpipe.runtime.watchdog import stuck
 
 SLACK = 2.0
-"""Seconds beyond the grace, or beyond --timeout, after which a run is taken for stuck."""
+"""Seconds beyond the grace, or beyond --timeout, after which a run is taken for stuck, if a handler keeps it."""
+OWN = 20.0
+"""The same if none does: what is left to be done is xpipe's own."""
 
 
 def execute(plan: Plan) -> int:
@@ -151,7 +154,7 @@ class Running:
         try:
             self._interrupts.first = lambda number: self._wind_down(session, number)
             if self._plan.timeout is not None:
-                why = f"not finished within {format_duration(self._plan.timeout)}, and a handler blocks the event loop"
+                why = f"not finished within {format_duration(self._plan.timeout)}"
                 self._bound(self._plan.timeout, EXIT_UNFINISHED, why)
             self._tell_unserved()
             if self._plan.resume:
@@ -210,20 +213,23 @@ class Running:
         session.interrupt(number)
         grace = format_duration(self._plan.grace)
         name = signal.Signals(number).name
-        why = f"{name}: a handler keeps the event loop from ending"
-        self._bound(self._plan.grace, exit_code_of_signal(number), why)
+        self._bound(self._plan.grace, exit_code_of_signal(number), name)
         tell(f"xpipe: {name}: no more messages are taken; running handlers have {grace}; once more ends at once")
 
     def _bound(self, seconds: float, code: int, why: str) -> None:
-        """End the process with `code` if the run is not over SLACK after `seconds`: its event loop is blocked."""
+        """End the process with `code` if the run is not over in `seconds` and as many more as it may take to end."""
 
         def end() -> None:
-            if self._account is None:
-                self._interrupts.end_at_once(code, why)
+            late = time.monotonic() + OWN
+            while self._account is None:
+                if blocking := stuck(threading.main_thread().ident or 0):
+                    self._interrupts.end_at_once(code, f"{why}: {blocking} blocks the event loop")
+                if time.monotonic() > late:
+                    self._interrupts.end_at_once(code, why)
 
-        stuck = threading.Timer(seconds + SLACK, end)
-        stuck.daemon = True
-        stuck.start()
+        bound = threading.Timer(seconds + SLACK, end)
+        bound.daemon = True
+        bound.start()
 
 
 def _open_outlet(plan: Plan, stdout: Descriptor) -> Background | None:

@@ -14,7 +14,7 @@ from xpipe.core.messages import SELF
 from xpipe.core.organism import Listener
 from xpipe.core.payloads import HandlerMetadata, Slot
 from xpipe.ports import SharedBackend
-from xpipe.runtime import coroutines, forks
+from xpipe.runtime import coroutines, forks, watchdog
 from xpipe.runtime.contexts import Contexts
 from xpipe.runtime.current import current
 from xpipe.runtime.frames import Result, Task
@@ -292,6 +292,11 @@ class Dispatcher:
 
         pooled = PoolTask(task, listener.timeout, done, history)
         pool.submit(pooled)
+
+
+watchdog.calls_handlers(Dispatcher._call.__code__, "hop")
+watchdog.calls_handlers(Dispatcher._begin.__code__, "hop")
+watchdog.calls_handlers(coroutines.resume.__code__, "context")
 
 
 def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:

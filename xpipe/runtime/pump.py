@@ -90,7 +90,7 @@ class Pump:
         self._place = Place()
         self._loop, self._context = asyncio.get_running_loop(), copy_context()
         self.failed: asyncio.Future[None] = self._loop.create_future()
-        self._watchdog = Watchdog(self._loop, self._on_loop)
+        self._watchdog = Watchdog(self._loop)
         self._thread = threading.get_ident()
         forks.watch(self)
 
@@ -178,11 +178,6 @@ class Pump:
         with contextlib.suppress(BackendError):
             advanced = await self.line.call(self._backend.advance, self.id, steps, {}, 0, time.time())
             self._take_events(advanced)
-
-    def _on_loop(self) -> str:
-        """The listeners one of whose handlers may be what blocks the event loop."""
-        handlers = [name for name in list(self._room.running) if name not in self._primitives]
-        return " or ".join(name for name in handlers if self._dispatcher.runs_on_loop(self._topology.get(name)))
 
     def _runner_ended(self, runner: asyncio.Task[None]) -> None:
         self._runners.discard(runner)
