@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
+from xpipe.core.class_check import WrongClass, check_of
+from xpipe.core.decoders import decoder_of
 from xpipe.core.errors import PayloadError
+from xpipe.core.field_types import field_types, types_in
 from xpipe.core.module_names import module_name, plain_names
 from xpipe.core.payloads import (
     SYSTEM_PAYLOADS,
@@ -131,6 +134,8 @@ class PayloadTypes:
         name, encode = self._encoders.get(cls) or self._encoder(cls)
         try:
             return name, encode(payload)
+        except WrongClass as wrong:
+            raise PayloadError(f"{name}{wrong.path} {wrong}") from None
         except (TypeError, OverflowError, UnicodeEncodeError, msgspec.MsgspecError, RecursionError) as error:
             raise PayloadError(_explain_encoding(name, payload, error)) from None
 
@@ -156,8 +161,8 @@ class PayloadTypes:
         name, pack, encode = self.name_of(cls), _PACK.get(cls), self._encode
         if pack is not None:
             encode = partial(_encode_packed, pack, self.pack, encode)
-        elif cls not in SYSTEM_PAYLOADS and holds_datetime(cls):
-            encode = partial(_encode_with_offsets, encode)
+        elif cls not in SYSTEM_PAYLOADS:
+            encode = _encoder_of(cls, encode)
         self._encoders[cls] = name, encode
         return name, encode
 
@@ -171,7 +176,7 @@ class PayloadTypes:
     def _packed_decoder(self, name: str) -> Callable[[bytes], Any]:
         cls = self.class_of(name)
         try:
-            decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(cls).decode
+            decode = decoder_of(cls)
         except (TypeError, NameError) as error:
             raise PayloadError(f"{name} cannot be a payload: {error}") from None
         if cls in _NESTED:
@@ -213,7 +218,7 @@ def _encode_with_offsets(encode: Callable[[Any], bytes], payload: Any) -> bytes:
 def holds_datetime(cls: type) -> bool:
     """Whether a field of `cls`, or of a class in it, may be a datetime or a time."""
     try:
-        return any(isinstance(one, _TIMES) for one in _types_in(msgspec.inspect.type_info(cls), set()))
+        return any(isinstance(one, _TIMES) for one in types_in(field_types(cls)))
     except (TypeError, NameError):
         return False  # It cannot be a payload, which decoding tells.
 
@@ -221,21 +226,20 @@ def holds_datetime(cls: type) -> bool:
 _TIMES = (msgspec.inspect.DateTimeType, msgspec.inspect.TimeType)
 
 
-def _types_in(info: Any, seen: set[type]) -> Iterator[msgspec.inspect.Type]:
-    """`info` and all types inside it; classes that contain themselves are looked into once."""
-    if isinstance(info, tuple | list):
-        for one in info:
-            yield from _types_in(one, seen)
-    elif isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
-        cls = getattr(info, "cls", None)
-        if cls is not None:
-            if cls in seen:
-                return
-            seen.add(cls)
-        if isinstance(info, msgspec.inspect.Type):
-            yield info
-        for name in info.__struct_fields__:
-            yield from _types_in(getattr(info, name), seen)
+def _encoder_of(cls: type, encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """`encode` with what the fields of `cls` need beside it."""
+    if holds_datetime(cls):
+        encode = partial(_encode_with_offsets, encode)
+    try:
+        check = check_of(field_types(cls))
+    except (TypeError, NameError):
+        return encode  # As above.
+    return encode if check is None else partial(_encode_checked, check, encode)
+
+
+def _encode_checked(check: Callable[[Any], None], encode: Callable[[Any], bytes], payload: Any) -> bytes:
+    check(payload)
+    return encode(payload)
 
 
 def is_payload_class(cls: object) -> bool:

@@ -1,0 +1,146 @@
+"""Whether the fields of a payload hold instances of just the classes that they are annotated with.
+
+Bytes are decoded into the annotated classes: an instance of a derived class would lose the fields that it adds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import inspect as kinds
+
+from xpipe.core.field_types import CONTAINERS, RECORDS, class_of, types_in
+
+Check: TypeAlias = Callable[[Any], None]
+
+_ARRAYS = (list, tuple, set, frozenset)
+"""Which are encoded alike: a field may hold another one than it says."""
+
+
+class WrongClass(Exception):
+    """A value of a class that its field does not name; the text says so, `path` leads to it from the payload."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.path = ""
+
+    def under(self, step: str) -> WrongClass:
+        """The same seen from one level further out."""
+        self.path = step + self.path
+        return self
+
+
+def check_of(info: Any) -> Check | None:
+    """What raises WrongClass for a payload of the type `info`; None if no field of it can hold an instance."""
+    return _Checks().of_fields(info)
+
+
+class _Checks:
+    def __init__(self) -> None:
+        self._known: dict[int, Check | None] = {}
+
+    def of_fields(self, info: Any) -> Check | None:
+        """What checks the fields of an instance of the class that `info` describes."""
+        if id(info) not in self._known:
+            self._known[id(info)] = lambda value: self._known[id(info)](value)  # type: ignore[misc]  # a class that contains itself
+            checks = [(field.name, check) for field in info.fields if (check := self.of(field.type)) is not None]
+            if isinstance(info, kinds.TypedDictType):
+                self._known[id(info)] = _check_keys(class_of(info).__name__, {one.name for one in info.fields}, checks)
+            else:
+                self._known[id(info)] = _check_fields(checks) if checks else None
+        return self._known[id(info)]
+
+    def of(self, info: Any) -> Check | None:
+        """What checks a value of the type `info`; None if there cannot be an instance in it."""
+        if not any(isinstance(one, RECORDS) for one in types_in(info)):
+            return None
+        match info:
+            case kinds.Metadata():
+                return self.of(info.type)
+            case kinds.UnionType():
+                return self._one_of(info.types)
+            case kinds.TupleType():
+                return _check_places([self.of(one) for one in info.item_types])
+            case kinds.DictType():
+                return _check_table(self.of(info.key_type), self.of(info.value_type))
+        return self._one_of([info]) if isinstance(info, RECORDS) else _check_places(repeat(self.of(info.item_type)))
+
+    def _one_of(self, types: Iterable[Any]) -> Check:
+        checks: dict[type, Check | None] = {}
+        classes = []
+        for info in types:
+            if isinstance(info, RECORDS):
+                classes.append(class_of(info))
+                checks[dict if isinstance(info, kinds.TypedDictType) else classes[-1]] = self.of_fields(info)
+            elif type(info) in CONTAINERS:
+                made = CONTAINERS[type(info)]
+                checks.update(dict.fromkeys([dict] if made is dict else _ARRAYS, self.of(info)))
+        return _check_class(checks, " or ".join(one.__name__ for one in classes) or "plain data")
+
+
+def _check_class(checks: dict[type, Check | None], expected: str) -> Check:
+    def check(value: Any) -> None:
+        cls = type(value)
+        if cls in checks:
+            inner = checks[cls]
+            if inner is not None:
+                inner(value)
+        elif dataclasses.is_dataclass(cls) or isinstance(value, msgspec.Struct):
+            raise WrongClass(f"must be {expected}, got {cls.__name__}, whose own fields would be lost")
+
+    return check
+
+
+def _check_fields(checks: Sequence[tuple[str, Check]]) -> Check:
+    def check(value: Any) -> None:
+        for name, inner in checks:
+            try:
+                inner(getattr(value, name, None))
+            except WrongClass as error:
+                raise error.under(f".{name}") from None
+
+    return check
+
+
+def _check_keys(cls: str, keys: set[str], checks: Sequence[tuple[str, Check]]) -> Check:
+    def check(value: Any) -> None:
+        for key in value:
+            if key not in keys:
+                raise WrongClass(f"has the key {key!r}, which {cls} does not have")
+        for name, inner in checks:
+            try:
+                inner(value.get(name))
+            except WrongClass as error:
+                raise error.under(f"[{name!r}]") from None
+
+    return check
+
+
+def _check_places(inners: Iterable[Check | None]) -> Check:
+    def check(value: Any) -> None:
+        for index, (inner, item) in enumerate(zip(inners, value if isinstance(value, _ARRAYS) else (), strict=False)):
+            try:
+                if inner is not None:
+                    inner(item)
+            except WrongClass as error:
+                raise error.under(f"[{index}]") from None
+
+    return check
+
+
+def _check_table(keys: Check | None, values: Check | None) -> Check:
+    def check(table: Any) -> None:
+        for key, value in table.items() if isinstance(table, dict) else ():
+            try:
+                if keys is not None:
+                    keys(key)
+                if values is not None:
+                    values(value)
+            except WrongClass as error:
+                raise error.under(f"[{key!r}]") from None
+
+    return check
