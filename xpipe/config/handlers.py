@@ -115,6 +115,18 @@ def annotated_responses(handler: Callable[..., Any]) -> tuple[type, ...] | None:
         return None
 
 
+def names_used(handler: Callable[..., Any]) -> set[str]:
+    """The names of its module that the code of `handler` refers to."""
+    names: set[str] = set()
+    waiting = [getattr(inspect.unwrap(_inner(handler)), "__code__", None)]
+    while waiting:
+        code = waiting.pop()
+        if isinstance(code, types.CodeType):
+            names.update(code.co_names)
+            waiting.extend(code.co_consts)
+    return names
+
+
 def _payloads(hint: Any) -> list[type]:
     """The payload classes in the annotation of what a handler returns. Raises ValueError where it does not tell."""
     found: list[type] = []

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import typing
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from xpipe.config.handlers import Complaint
 from xpipe.config.wording import one_line
 from xpipe.core.codec import is_payload_class
+from xpipe.core.errors import PayloadError
 from xpipe.core.payloads import SYSTEM_PAYLOADS
+from xpipe.wire.shaping import shape_of
 
 
 def complain_about_class(cls: object, name: str) -> Complaint | None:
@@ -31,10 +32,11 @@ def complain_about_class(cls: object, name: str) -> Complaint | None:
     except Exception as error:  # resolving annotations runs user code
         where, reason = _wrong_field(cls, error)
         return Complaint("payload-field", f"{name}{where} cannot be decoded: {reason}.")
-    field = _undecodable_field(cls)
-    if field is not None:
-        message = f"{field} cannot be decoded: its type is neither a data type nor a dataclass or Struct."
-        return Complaint("payload-field", message)
+    try:
+        shape_of(cls)
+    except PayloadError as error:
+        message, _, hint = str(error).partition("; ")
+        return Complaint("payload-field", f"{message}.", f"{hint[:1].upper()}{hint[1:]}." if hint else "")
     return None
 
 
@@ -51,10 +53,10 @@ def _is_foreign(cls: type) -> bool:
 
 
 def _hints(cls: type) -> list[tuple[str, Any]]:
-    names = [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else None
+    fields: Any = getattr(cls, "__dataclass_fields__", None) or getattr(cls, "__struct_fields__", ())
     hints = typing.get_type_hints(cls, include_extras=True)
-    fields = names if names is not None else list(getattr(cls, "__struct_fields__", ()))
-    return [(name, hints[name]) for name in fields if name in hints]
+    found = [(name, hints[name]) for name in fields if name in hints]
+    return [(name, hint) for name, hint in found if typing.get_origin(hint) is not ClassVar and hint is not ClassVar]
 
 
 def _wrong_field(cls: type, error: Exception) -> tuple[str, str]:
@@ -79,33 +81,3 @@ def _unresolved_field(cls: type) -> str:
         except Exception:  # as above
             return f".{name}"
     return ""
-
-
-def _undecodable_field(cls: type) -> str | None:
-    """The field, also of a class inside `cls`, of a type that msgspec lets pass but cannot build from data."""
-    import msgspec.inspect
-
-    try:
-        pending: list[tuple[Any, str]] = [(msgspec.inspect.type_info(cls), cls.__name__)]
-    except Exception:  # some types only the decoder knows; it has accepted them
-        return None
-    seen: set[int] = set()
-    while pending:
-        info, field = pending.pop()
-        if isinstance(info, msgspec.inspect.CustomType) and info.cls is not object:
-            return field
-        if id(info) not in seen:
-            seen.add(id(info))
-            pending.extend(_parts(info, field))
-    return None
-
-
-def _parts(info: Any, field: str) -> Iterator[tuple[Any, str]]:
-    """What the description of a type is made of, each with the field that it stands in."""
-    if isinstance(info, tuple):
-        yield from ((part, field) for part in info)
-    elif isinstance(info, msgspec.inspect.Type):
-        for part in getattr(info, "fields", ()):
-            yield part.type, f"{info.cls.__name__}.{part.name}"  # type: ignore[attr-defined]  # types with fields have it
-        names = [name for name in info.__struct_fields__ if name != "fields"]
-        yield from ((getattr(info, name), field) for name in names)

@@ -9,9 +9,11 @@ from xpipe.config.code import CodeError, candidates, find_object, load_module, l
 from xpipe.config.handlers import (
     Complaint,
     annotated_classes,
+    annotated_responses,
     complain_about_handler,
     complain_about_worker,
     is_async,
+    names_used,
 )
 from xpipe.config.kinds import texts_in
 from xpipe.config.nodes import Node, is_empty
@@ -58,6 +60,8 @@ class Resolver:
             return None
         self._add_visible(ref)
         accepts = self._accepted(entry, handler, given)
+        if accepts and not self._check_answers(entry, ref, handler):
+            return None
         return _listener(entry, handler, accepts, ref) if accepts else None
 
     def _check_options(self, entry: Entry) -> None:
@@ -131,6 +135,20 @@ class Resolver:
         for cls in fresh:
             self._add_type(cls)
         return tuple(dict.fromkeys([*given, *fresh]))
+
+    def _check_answers(self, entry: Entry, ref: CodeRef, handler: Callable[..., Any]) -> bool:
+        """Whether what the handler answers can be sent, as far as its annotation, or else its code, tells."""
+        place, answers = entry.place("handler"), annotated_responses(handler)
+        if answers is not None:
+            usable = [self._check_class(place, cls, cls.__name__) for cls in answers]
+            return all(usable)
+        used = names_used(handler)
+        for name, cls in visible_classes(load_module(ref)):
+            complaint = complain_about_class(cls, name) if name in used else None
+            if complaint is not None:
+                hint = "If the handler never sends it, annotate what it returns: -> HandlerResponse[...] or -> None."
+                self._report.add(place, complaint.code, complaint.message, hint, "warning")
+        return True
 
     def _check_class(self, place: Node, cls: object, name: str) -> bool:
         complaint = complain_about_class(cls, name.strip())

@@ -25,7 +25,7 @@ def noun_of(shape: Shape) -> str:
     if isinstance(shape, Scalar):
         return KINDS[shape.kind].noun
     if isinstance(shape, Choice):
-        return "one of " + ", ".join(map(shown, shape.values[:12]))
+        return _noun_of_choice(shape)
     if isinstance(shape, OneOf):
         nouns = [noun_of(branch) for branch in list(shape.branches.values())[:12]]
         return " or ".join([*nouns, "None"] if shape.nullable or not nouns else nouns)
@@ -46,15 +46,36 @@ def _belongs(shape: Shape, value: object) -> bool:
     if isinstance(shape, Choice):
         return isinstance(value, shape.enum) if shape.enum else is_kind(shape.kind, value) and value in shape.values
     if isinstance(shape, Record):
-        return type(value) is shape.cls
+        return shape.holds(value)
     if isinstance(shape, Listing):
         return isinstance(value, shape.type)
     return isinstance(value, dict if isinstance(shape, Table) else tuple)
 
 
-def choice_value(shape: Choice, value: object) -> str | int:
-    """What stands for `value` on the wire. Raises Misfit."""
-    plain = value.value if shape.enum is not None and isinstance(value, shape.enum) else value  # type: ignore[attr-defined]  # an Enum member
-    if isinstance(plain, str | int) and not isinstance(plain, bool) and plain in shape.values:
-        return plain
+def _noun_of_choice(shape: Choice) -> str:
+    values = shape.values[:12]
+    if shape.enum is None or shape.kind == "str":
+        return "one of " + ", ".join(map(shown, values))
+    names = ", ".join(f"{value} ({shape.enum(value).name})" for value in values)
+    return f"a sum of {names}" if shape.combined else f"one of {names}"
+
+
+def plain_choice(shape: Choice, value: object) -> Any:
+    """What stands for `value`, a member of the Enum or the plain value, on the wire. Raises Misfit."""
+    if shape.enum is not None and isinstance(value, shape.enum):
+        return value.value
+    if is_kind(shape.kind, value):
+        if value in shape.values:
+            return value
+        if shape.enum is not None:
+            try:
+                return shape.enum(value).value  # a sum of flags, or what the Enum takes for one of its members
+            except Exception:  # whatever a `_missing_` of the user's raises says no
+                pass
     raise Misfit(f"{shown(value)} is not {noun_of(shape)}")
+
+
+def choice_text(shape: Choice, plain: Any) -> str:
+    """The text of a plain value of `shape`."""
+    kind = KINDS[shape.kind]
+    return kind.text(kind.type(plain))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterable, Iterator
+from enum import Flag
 from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import inspect as kinds
 
 from xpipe.core.errors import PayloadError
+from xpipe.core.field_types import class_of, field_types, late_fields, types_in
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -39,9 +41,11 @@ _VALUES: dict[type[kinds.Type], Any] = {
 def json_schema(cls: type) -> dict[str, Any] | None:
     """The JSON Schema (2020-12) of the payload class `cls`; None if it has fields that JSON Schema cannot express."""
     try:
-        return msgspec.json.schema(cls)
-    except (TypeError, NameError):
+        schema = msgspec.json.schema(cls, schema_hook=_schema_of_custom)
+    except (TypeError, NameError, NotImplementedError):
         return None
+    _amend(schema, [cls])
+    return schema
 
 
 def json_schemas(classes: Iterable[type]) -> tuple[list[Schema], dict[str, Schema]]:
@@ -52,10 +56,13 @@ def json_schemas(classes: Iterable[type]) -> tuple[list[Schema], dict[str, Schem
     """
     chosen = list(classes)
     try:
-        references, definitions = msgspec.json.schema_components(chosen, ref_template="#/$defs/{name}")
-    except (TypeError, NameError) as error:
+        references, definitions = msgspec.json.schema_components(
+            chosen, schema_hook=_schema_of_custom, ref_template="#/$defs/{name}"
+        )
+    except (TypeError, NameError, NotImplementedError) as error:
         names = ", ".join(cls.__name__ for cls in chosen)
         raise PayloadError(f"JSON Schema cannot express {names}: {error}") from None
+    _amend(definitions, chosen)
     for part in objects_in(definitions):
         if "properties" in part:
             part.setdefault("additionalProperties", False)
@@ -64,6 +71,26 @@ def json_schemas(classes: Iterable[type]) -> tuple[list[Schema], dict[str, Schem
         if isinstance(part.get("description"), str):
             part["description"] = inspect.cleandoc(part["description"])
     return list(references), definitions
+
+
+def _schema_of_custom(cls: type) -> Schema:
+    if cls is not object:
+        raise NotImplementedError(f"{cls.__name__} is no data type")
+    return {"description": "any value"}
+
+
+def _amend(schema: Any, classes: Iterable[type]) -> None:
+    """Say in `schema` what msgspec does not: sums of flags are values, too, and `__post_init__` fills fields."""
+    types = list(types_in(tuple(map(field_types, classes))))
+    flags = {one.cls.__name__ for one in types if isinstance(one, kinds.EnumType) and issubclass(one.cls, Flag)}
+    late = {class_of(one).__name__: late_fields(one) for one in types if isinstance(one, kinds.DataclassType)}
+    for part in objects_in(schema):
+        title = str(part.get("title", "")).partition("[")[0]
+        if "enum" in part and title in flags:
+            part["type"] = "integer"
+            part["description"] = f"the sum of any of {', '.join(map(str, part.pop('enum')))}"
+        elif "required" in part and late.get(title):
+            part["required"] = [name for name in part["required"] if name not in late[title]]
 
 
 def objects_in(schema: Any) -> Iterator[Schema]:
@@ -87,7 +114,8 @@ def _example(kind: kinds.Type, depth: int) -> Any:
         case kinds.Metadata():
             return _example(kind.type, depth)
         case kinds.StructType() | kinds.DataclassType() | kinds.TypedDictType() | kinds.NamedTupleType():
-            return {one.encode_name: _field(one, depth) for one in kind.fields if one.required or depth > 0}
+            fields = [one for one in kind.fields if one.required or (depth > 0 and _has_default(one))]
+            return {one.encode_name: _field(one, depth) for one in fields}
         case kinds.ListType() | kinds.SetType() | kinds.FrozenSetType() | kinds.CollectionType() | kinds.VarTupleType():
             return [_example(kind.item_type, depth - 1)] if depth > 0 else []
         case kinds.TupleType():
@@ -101,6 +129,10 @@ def _example(kind: kinds.Type, depth: int) -> Any:
         case kinds.EnumType():
             return next(iter(kind.cls)).value
     return _VALUES.get(type(kind), "anything")
+
+
+def _has_default(field: kinds.Field) -> bool:
+    return field.default is not msgspec.NODEFAULT or field.default_factory is not msgspec.NODEFAULT
 
 
 def _field(field: kinds.Field, depth: int) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 
 from xpipe.core.codec import PayloadTypes, is_payload_class
 from xpipe.core.errors import PayloadError
-from xpipe.wire.branches import branch_of, choice_value, noun_of
+from xpipe.wire.branches import branch_of, noun_of, plain_choice
 from xpipe.wire.misfit import Key, Misfit, shown
 from xpipe.wire.scalars import KINDS, float_text, is_kind
 from xpipe.wire.shapes import (
@@ -44,15 +44,13 @@ class JsonDumper:
             return _anything(value)
         return _DUMPERS[type(shape)](self, shape, value)
 
-    def record(self, shape: Record, value: Any) -> dict[str, Any]:
-        if type(value) is not shape.cls:
+    def record(self, shape: Record, value: Any) -> Any:
+        if not shape.holds(value):
             raise Misfit(f"{shown(value)} is not {noun_of(shape)}")
         plain: dict[str, Any] = {} if shape.tag_field is None else {shape.tag_field: shape.tag}
-        for field in shape.fields.values():
-            part = getattr(value, field.attribute)
-            if part is not msgspec.UNSET:
-                plain[field.name] = self._part(field.shape, part, field.name)
-        return plain
+        for field, part in shape.parts(value):
+            plain[field.name] = self._part(field.shape, part, field.name)
+        return list(plain.values()) if isinstance(value, tuple) else plain
 
     def scalar(self, shape: Scalar, value: Any) -> Any:
         kind = shape.kind
@@ -167,8 +165,8 @@ def _within(value: Any, step: Any) -> Any:
 
 
 def _choice(_: JsonDumper, shape: Choice, value: Any) -> Any:
-    plain = choice_value(shape, value)
-    return _carried(plain) if isinstance(plain, str) else int(plain)
+    plain = plain_choice(shape, value)
+    return _carried(plain) if isinstance(plain, str) else KINDS[shape.kind].type(plain)
 
 
 _DUMPERS: dict[type, Callable[[JsonDumper, Any, Any], Any]] = {

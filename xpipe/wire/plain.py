@@ -12,7 +12,8 @@ import msgspec
 
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
-from xpipe.wire.branches import noun_of
+from xpipe.core.field_types import annotation_of
+from xpipe.wire.branches import noun_of, plain_choice
 from xpipe.wire.jsonable import FLOAT_MARK
 from xpipe.wire.misfit import MISSING, Key, Misfit, shorten, shown, unknown_field
 from xpipe.wire.scalars import is_kind, parse
@@ -57,7 +58,7 @@ def _construct(shape: Record, values: dict[str, Any]) -> Any:
     try:
         return shape.cls(
             **{
-                name: msgspec.convert(value, _annotation(shape.cls, name))
+                name: msgspec.convert(value, annotation_of(shape.fields[name].info.type, lambda record: record.cls))
                 for name, value in values.items()
                 if known[name].init
             }
@@ -66,19 +67,12 @@ def _construct(shape: Record, values: dict[str, Any]) -> Any:
         raise Misfit(_plainly(str(error))) from None
 
 
-def _annotation(cls: type, name: str) -> Any:
-    from typing import get_type_hints
-
-    return get_type_hints(cls, include_extras=True)[name]
-
-
 def _as_array(shape: Record, values: dict[str, Any]) -> list[Any]:
     array: list[Any] = [] if shape.tag_field is None else [shape.tag]
-    defaults = {field.encode_name: field for field in msgspec.structs.fields(shape.cls)}
-    for name in shape.fields:
-        given = defaults[name]
-        fallback = given.default if given.default_factory is msgspec.NODEFAULT else given.default_factory
-        array.append(values[name] if name in values else fallback() if callable(fallback) else fallback)
+    for name, field in shape.fields.items():
+        factory = field.info.default_factory
+        fallback = field.info.default if factory is msgspec.NODEFAULT else factory()
+        array.append(values.get(name, fallback))
     return array
 
 
@@ -138,12 +132,7 @@ class Lifter:
         raise Misfit(f"{shown(value)} is not {noun_of(shape)}")
 
     def choice(self, shape: Choice, value: Any) -> Any:
-        if shape.enum is not None and isinstance(value, shape.enum):
-            return value
-        for one in shape.values:
-            if one == value and isinstance(value, bool) is isinstance(one, bool) and isinstance(value, str | int):
-                return shape.enum(one) if shape.enum else one
-        raise Misfit(f"{shown(value)} is not {noun_of(shape)}")
+        return plain_choice(shape, value)
 
     def listing(self, shape: Listing, value: Any) -> Any:
         if not isinstance(value, list | tuple | set | frozenset):
@@ -173,7 +162,7 @@ class Lifter:
         for index, pair in enumerate(value):
             if not isinstance(pair, list) or len(pair) != 2:
                 raise Misfit(f"{shown(pair)} is not a pair of a key and a value", index)
-            key = hashable(self._part(shape.key, pair[0], index))
+            key = as_key(shape.key, self._part(shape.key, pair[0], index))
             if key in table:
                 raise Misfit("the key is given twice", index)
             table[key] = self._part(shape.value, pair[1], index)
@@ -202,11 +191,15 @@ class Lifter:
             raise misfits[0]
         raise Misfit(f"{shown(value)} is not {noun_of(shape)}")
 
-    def embedded(self, _: Embedded, value: Any) -> Any:
+    def embedded(self, shape: Embedded, value: Any) -> Any:
         if value is None or isinstance(value, str):
             return value
         if isinstance(value, dict) and set(value) == {"type", "payload"} and isinstance(value["type"], str):
-            return self._named_payload(value["type"], value["payload"])
+            try:
+                return self._named_payload(value["type"], value["payload"])
+            except Misfit:
+                if not shape.addressed:
+                    raise
         if isinstance(value, dict) or type(value) in self._types:
             return value
         raise Misfit(f"{shown(value)} is no payload; give a mapping, or XML or JSON text")
@@ -225,7 +218,7 @@ class Lifter:
         try:
             if isinstance(raw, str) and isinstance(shape, Scalar | Choice) and shape.kind != "str":
                 return self.lift(shape, _parsed(shape.kind, raw) if not _is_text_choice(shape) else raw)
-            return hashable(self.lift(shape, raw))
+            return as_key(shape, self.lift(shape, raw))
         except Misfit as misfit:
             raise Misfit(f"the key {misfit.reason}", Key(raw)) from None
 
@@ -240,10 +233,14 @@ def _is_text_choice(shape: Shape) -> bool:
     return isinstance(shape, Choice) and shape.kind == "str"
 
 
-def hashable(value: Any) -> Any:
-    """`value` fit to be a key: a list, which stands for a tuple here, becomes one."""
+def as_key(shape: Shape, value: Any) -> Any:
+    """The plain `value` of `shape` fit to be a key: a list becomes a tuple, and the fields of a class an instance."""
+    if isinstance(shape, Record):
+        return finish(shape, value)
+    if isinstance(shape, Fixed):
+        return tuple(map(as_key, shape.items, value))
     if isinstance(value, list):
-        return tuple(map(hashable, value))
+        return tuple(as_key(shape.item if isinstance(shape, Listing) else ANYTHING, item) for item in value)
     if isinstance(value, dict):
         raise Misfit(f"{shown(value)} cannot be a key")
     return value
@@ -272,7 +269,7 @@ def _in_question(shape: OneOf, value: Any) -> list[Shape]:
     if isinstance(value, Mapping):
         return _containers(shape, value)
     if isinstance(value, list | tuple | set | frozenset):
-        return [branch for branch in shape.branches.values() if isinstance(branch, Listing | Fixed)]
+        return [one for one in shape.branches.values() if isinstance(one, Listing | Fixed) or _is_array(one)]
     plain = [branch for branch in shape.branches.values() if isinstance(branch, Scalar | Choice)]
     own = [branch for branch in plain if isinstance(branch, Scalar) and is_kind(branch.kind, value)]
     text = isinstance(value, str)
@@ -281,9 +278,14 @@ def _in_question(shape: OneOf, value: Any) -> list[Shape]:
     return [*own, *rest, *[one for one in records if type(value) is one.cls]]
 
 
+def _is_array(shape: Shape) -> bool:
+    return isinstance(shape, Record) and shape.array_like
+
+
 def _containers(shape: OneOf, value: Mapping[Any, Any]) -> list[Shape]:
     tables: list[Shape] = [branch for branch in shape.branches.values() if isinstance(branch, Table)]
     records = [branch for branch in shape.branches.values() if isinstance(branch, Record)]
+    records = [record for record in records if not record.array_like] or records
     if len(records) < 2:
         return [*records, *tables]
     field = records[0].tag_field or "type"

@@ -168,6 +168,8 @@ def is_kind(kind: str, value: object) -> bool:
     cls = KINDS[kind].type
     if kind == "int":
         return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "bytes":
+        return isinstance(value, bytes | bytearray)
     if kind == "date":
         return isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
     return isinstance(value, cls)

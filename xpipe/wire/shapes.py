@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypeAlias
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +19,15 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some texts (kind `str`) or integers (kind `int`): a Literal, or the values of the Enum `enum`."""
+    """One of some values of `kind` (str, int or bool): a Literal, or the values of the Enum `enum`.
+
+    `combined`: it is a Flag, and sums of the values are values, too.
+    """
 
     kind: str
     values: tuple[Any, ...]
-    enum: type | None = None
+    enum: type[Enum] | None = None
+    combined: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +63,20 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A payload of any class inside one of xpipe's own, or None, or text or a mapping passed on as it is."""
+    """A payload of any class inside one of xpipe's own, or None, or text or a mapping passed on as it is.
+
+    addressed: it is on its way to a listener, whose class may have the fields `type` and `payload` itself.
+    """
+
+    addressed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordField:
-    """A field: `attribute` in Python, `name` on the wire. `late`: `__post_init__` fills it if it is absent."""
+    """A field: `attribute` in Python, `name` on the wire. `late`: `__post_init__` fills it if it is absent.
+
+    info: what msgspec knows of it.
+    """
 
     attribute: str
     name: str
@@ -69,11 +84,15 @@ class RecordField:
     required: bool
     late: bool = False
     doc: str = ""
+    info: Any = None
 
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """A dataclass or Struct. `label` is unique among the classes reachable from one payload class."""
+    """A dataclass, Struct, TypedDict or NamedTuple.
+
+    `label` is unique among the classes reachable from one payload class.
+    """
 
     cls: type
     label: str
@@ -81,6 +100,19 @@ class Record:
     tag: str | int | None = None
     array_like: bool = False
     fields: dict[str, RecordField] = field(default_factory=dict)
+
+    def holds(self, value: object) -> bool:
+        """Whether `value` is one of these."""
+        if issubclass(self.cls, dict):  # a TypedDict
+            return type(value) is dict and value.keys() <= self.fields.keys()
+        return type(value) is self.cls
+
+    def parts(self, value: Any) -> list[tuple[RecordField, Any]]:
+        """The fields of `value` that are set, each with what it holds."""
+        if isinstance(value, dict):
+            return [(self.fields[name], part) for name, part in value.items()]
+        found = ((one, getattr(value, one.attribute, msgspec.UNSET)) for one in self.fields.values())
+        return [(one, part) for one, part in found if part is not msgspec.UNSET]
 
 
 Shape: TypeAlias = Scalar | Choice | Listing | Fixed | Table | OneOf | Embedded | Record
@@ -100,3 +132,4 @@ ANYTHING = _anything()
 """The shape of `Any`: plain values, lists and dicts of them."""
 
 EMBEDDED = Embedded()
+ADDRESSED = Embedded(addressed=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import msgspec
 
 from xpipe.core.errors import PayloadError
-from xpipe.core.payloads import SYSTEM_PAYLOADS, BufferItemResult
-from xpipe.wire.scalars import KINDS
+from xpipe.core.field_types import class_of, field_types
+from xpipe.core.payloads import SYSTEM_PAYLOADS, BufferItemResult, BufferStart, Items, SequenceStart
+from xpipe.wire.scalars import KINDS, is_kind
 from xpipe.wire.shapes import (
+    ADDRESSED,
     ANYTHING,
     EMBEDDED,
     Choice,
+    Embedded,
     Fixed,
     Listing,
     OneOf,
@@ -42,19 +46,18 @@ def shape_of(cls: type) -> Record:
 
 def _shape(cls: type) -> Record:
     try:
-        info = msgspec.inspect.type_info(cls)
+        info = field_types(cls)
     except (TypeError, NameError, ValueError, AttributeError, RecursionError) as error:
         raise PayloadError(f"{cls.__name__} cannot be a payload: {error}") from None
     if not isinstance(info, msgspec.inspect.StructType | msgspec.inspect.DataclassType):
         raise PayloadError(f"{cls.__name__} cannot be a payload; make it a dataclass or a msgspec Struct")
-    return _Shaper(cls).record(info)
+    return _Shaper().record(info)
 
 
 class _Shaper:
     """Reads the shapes of one payload class and of all that it contains."""
 
-    def __init__(self, root: type) -> None:
-        self._root = root
+    def __init__(self) -> None:
         self._records: dict[int, Record] = {}
         self._labels: set[str] = set(_RESERVED)
         self._kept: list[Any] = []  # an id stands for an object only while that is alive
@@ -65,7 +68,7 @@ class _Shaper:
             return Scalar(kind)
         shape = _SHAPERS.get(type(info).__name__)
         if shape is None:
-            raise PayloadError(f"{self._root.__name__} cannot travel as XML or JSON: {_unsupported(info)}")
+            raise _Unsupported(_name_of(info))
         return shape(self, info)
 
     def record(self, info: Any) -> Record:
@@ -73,15 +76,16 @@ class _Shaper:
         if known is not None:
             return known
         self._kept.append(info)
+        cls = class_of(info)
         record = Record(
-            info.cls,
-            self._label(info.cls.__name__),
+            cls,
+            self._label(cls.__name__),
             getattr(info, "tag_field", None),
             getattr(info, "tag", None),
-            getattr(info, "array_like", False),
+            isinstance(info, msgspec.inspect.NamedTupleType) or getattr(info, "array_like", False),
         )
         self._records[id(info)] = record
-        record.fields.update((field.encode_name, self._field(info.cls, field)) for field in info.fields)
+        record.fields.update((field.encode_name, self._field(cls, field)) for field in info.fields)
         return record
 
     def union(self, info: Any) -> OneOf:
@@ -97,15 +101,19 @@ class _Shaper:
 
     def _field(self, cls: type, field: Any) -> RecordField:
         doc, own = _doc_of(field), getattr(cls, "__dataclass_fields__", {}).get(field.name)
-        shape = self.shape(field.type)
+        try:
+            shape = self.shape(field.type)
+        except _Unsupported as error:
+            text = f"{cls.__name__}.{field.name} cannot be sent: the type {error} is not supported"
+            raise PayloadError(f"{text}; use a dataclass, a Struct or a standard type") from None
         if _holds_payloads(cls):
-            shape = _embed(shape)
+            shape = _embed(shape, ADDRESSED if cls in _SENT_ON else EMBEDDED)
         if own is not None:
             doc = doc or str(
                 own.metadata.get("doc") or own.metadata.get("description") or getattr(own, "doc", "") or ""
             )
         late = field.required and own is not None and not own.init
-        return RecordField(field.name, field.encode_name, shape, field.required and not late, late, doc)
+        return RecordField(field.name, field.encode_name, shape, field.required and not late, late, doc, field)
 
     def _label(self, name: str) -> str:
         label, count = name, 1
@@ -120,11 +128,14 @@ def _holds_payloads(cls: type) -> bool:
     return cls in SYSTEM_PAYLOADS or cls is BufferItemResult
 
 
-def _embed(shape: Shape) -> Shape:
+_SENT_ON = (BufferStart, Items, SequenceStart)
+
+
+def _embed(shape: Shape, embedded: Embedded) -> Shape:
     if shape is ANYTHING:
-        return EMBEDDED
+        return embedded
     if isinstance(shape, Listing) and shape.item is ANYTHING:
-        return Listing(shape.type, EMBEDDED)
+        return Listing(shape.type, embedded)
     return shape
 
 
@@ -134,9 +145,10 @@ def _doc_of(field: Any) -> str:
 
 
 def class_doc(cls: type) -> str:
-    """The docstring of `cls`, without the signature that `dataclass` puts in its place."""
+    """The docstring of `cls`, without the signature that `dataclass` and `NamedTuple` put in its place."""
     doc = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
-    return "" if dataclasses.is_dataclass(cls) and doc.startswith(f"{cls.__name__}(") else doc
+    made = dataclasses.is_dataclass(cls) or issubclass(cls, tuple)
+    return "" if made and doc.startswith(f"{cls.__name__}(") else doc
 
 
 def _label_of(shape: Shape) -> str:
@@ -147,15 +159,24 @@ def _label_of(shape: Shape) -> str:
     return "dict" if isinstance(shape, Table) else "list"
 
 
-def _unsupported(info: Any) -> str:
-    name = getattr(getattr(info, "cls", None), "__name__", type(info).__name__.removesuffix("Type"))
-    return f"the type {name} is not supported; use a dataclass, a Struct or a standard type"
+class _Unsupported(Exception):
+    """A type without a form in XML and JSON; the text is its name."""
+
+
+def _name_of(info: Any) -> str:
+    return str(getattr(getattr(info, "cls", None), "__name__", type(info).__name__.removesuffix("Type")))
+
+
+def _custom(_: _Shaper, info: Any) -> Shape:
+    if info.cls is not object:
+        raise _Unsupported(_name_of(info))
+    return ANYTHING
 
 
 def _literal(_: _Shaper, info: Any) -> Shape:
     branches: dict[str, Shape] = {}
-    for kind, cls in (("int", int), ("str", str)):
-        values = tuple(value for value in info.values if isinstance(value, cls))
+    for kind in ("bool", "int", "str"):
+        values = tuple(value for value in info.values if is_kind(kind, value))
         if values:
             branches[kind] = Choice(kind, values)
     nullable = None in info.values
@@ -164,7 +185,8 @@ def _literal(_: _Shaper, info: Any) -> Shape:
 
 def _enum(_: _Shaper, info: Any) -> Shape:
     values = tuple(member.value for member in info.cls)
-    return Choice("int" if all(isinstance(value, int) for value in values) else "str", values, info.cls)
+    kind = "int" if all(isinstance(value, int) for value in values) else "str"
+    return Choice(kind, values, info.cls, issubclass(info.cls, enum.Flag))
 
 
 def _listing(cls: type) -> Callable[[_Shaper, Any], Shape]:
@@ -177,6 +199,7 @@ _SCALARS = {
     "FloatType": "float",
     "BoolType": "bool",
     "BytesType": "bytes",
+    "ByteArrayType": "bytes",
     "DecimalType": "decimal",
     "DateTimeType": "datetime",
     "DateType": "date",
@@ -200,5 +223,8 @@ _SHAPERS: Mapping[str, Callable[[_Shaper, Any], Shape]] = {
     "DictType": lambda shaper, info: Table(shaper.shape(info.key_type), shaper.shape(info.value_type)),
     "StructType": _Shaper.record,
     "DataclassType": _Shaper.record,
+    "TypedDictType": _Shaper.record,
+    "NamedTupleType": _Shaper.record,
+    "CustomType": _custom,
     "Metadata": lambda shaper, info: shaper.shape(info.type),
 }

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
-from xpipe.wire.branches import noun_of
+from xpipe.wire.branches import noun_of, plain_choice
 from xpipe.wire.misfit import TWICE, Key, Misfit, shorten, shown, unknown_field
-from xpipe.wire.plain import close, finish, hashable
+from xpipe.wire.plain import as_key, close, finish
 from xpipe.wire.scalars import parse
 from xpipe.wire.shapes import ANYTHING, Choice, Embedded, Fixed, Listing, OneOf, Record, Scalar, Shape, Table
 from xpipe.wire.shaping import shape_of
@@ -84,11 +84,14 @@ class XmlReader:
         return _parsed(shape.kind, element)
 
     def choice(self, shape: Choice, element: _Element) -> Any:
-        text = _text(element) if shape.kind == "str" else _text(element).strip(_SPACE)
-        for value in shape.values:
-            if str(value if shape.kind == "str" else int(value)) == text:
-                return shape.enum(value) if shape.enum else value
-        raise Misfit(f"{shown(text)} is not {noun_of(shape)}", mark=element)
+        text = _text(element)
+        try:
+            return plain_choice(shape, text if shape.kind == "str" else parse(shape.kind, text.strip(_SPACE)))
+        except ValueError:
+            raise Misfit(f"{shown(text)} is not {noun_of(shape)}", mark=element) from None
+        except Misfit as misfit:
+            misfit.mark = element
+            raise
 
     def listing(self, shape: Listing, element: _Element) -> Any:
         _check_no_text(element, ("item",))
@@ -110,7 +113,7 @@ class XmlReader:
             _check_attributes(entry)
             _check_no_text(entry, ("key", "value"))
             first, second = _children(entry, ["key", "value"])
-            key = hashable(self._part(shape.key, first, index))
+            key = as_key(shape.key, self._part(shape.key, first, index))
             if key in table:
                 raise Misfit("the key is given twice", Key(key), mark=first)
             table[key] = self._part(shape.value, second, Key(key))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
 from xpipe.core.codec import PayloadTypes, is_payload_class
-from xpipe.wire.branches import branch_of, choice_value, noun_of
+from xpipe.wire.branches import branch_of, choice_text, noun_of, plain_choice
 from xpipe.wire.misfit import Key, Misfit, shown
 from xpipe.wire.scalars import KINDS, is_kind
 from xpipe.wire.shapes import ANYTHING, Choice, Embedded, Fixed, Listing, OneOf, Record, Scalar, Shape, Table
@@ -62,8 +60,7 @@ class XmlWriter:
         self._leaf(name, text, attributes)
 
     def choice(self, name: str, shape: Choice, value: Any, attributes: str) -> None:
-        plain = choice_value(shape, value)
-        self._leaf(name, str(plain) if shape.kind == "str" else str(int(plain)), attributes)
+        self._leaf(name, choice_text(shape, plain_choice(shape, value)), attributes)
 
     def listing(self, name: str, shape: Listing, value: Any, attributes: str) -> None:
         if not isinstance(value, list | tuple | set | frozenset):
@@ -105,14 +102,10 @@ class XmlWriter:
         self._parts.append(f"</{name}>")
 
     def _record(self, name: str, shape: Record, value: Any, attributes: str) -> None:
-        if type(value) is not shape.cls:
+        if not shape.holds(value):
             raise Misfit(f"{shown(value)} is not {noun_of(shape)}")
-        fields = ((field, getattr(value, field.attribute)) for field in shape.fields.values())
-        self._parent(
-            name,
-            attributes,
-            ((field.name, field.shape, part, field.name) for field, part in fields if part is not msgspec.UNSET),
-        )
+        parts = ((field.name, field.shape, part, field.name) for field, part in shape.parts(value))
+        self._parent(name, attributes, parts)
 
     def _parent(self, name: str, attributes: str, children: Steps) -> None:
         self._parts.append(f"<{name}{attributes}>")

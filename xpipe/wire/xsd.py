@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from xpipe.core.errors import PayloadError
+from xpipe.wire.branches import choice_text
 from xpipe.wire.misfit import Misfit
 from xpipe.wire.scalars import KINDS
 from xpipe.wire.shapes import Choice, Embedded, Fixed, Listing, OneOf, Record, Scalar, Shape, Table
@@ -189,10 +190,13 @@ def _named(shape: Shape) -> str | None:
 
 def _choice(shape: Choice) -> Lines:
     yield "<xs:simpleType>"
+    if shape.combined:
+        yield '  <xs:restriction base="int"/>'
+        yield "</xs:simpleType>"
+        return
     yield f'  <xs:restriction base="{"xs:string" if shape.kind == "str" else "xs:token"}">'
     for value in shape.values:
-        text = str(value) if shape.kind == "str" else str(int(value))
-        yield f'    <xs:enumeration value="{escape_attribute(text)}"/>'
+        yield f'    <xs:enumeration value="{escape_attribute(choice_text(shape, value))}"/>'
     yield "  </xs:restriction>"
     yield "</xs:simpleType>"
 

@@ -91,10 +91,10 @@ CASES = {
     "Annotate it with payload classes, joined by | if several.",
     "m.missing": "error[payload-annotation]: The annotation of payload cannot be resolved: "
     "NameError: name 'Nowhere' is not defined. Add payload_class to the listener.",
-    "m.custom": "error[payload-field]: Custom.lock cannot be decoded: "
-    "its type is neither a data type nor a dataclass or Struct.",
-    "m.nested": "error[payload-field]: Custom.lock cannot be decoded: "
-    "its type is neither a data type nor a dataclass or Struct.",
+    "m.custom": "error[payload-field]: Custom.lock cannot be sent: "
+    "the type Plain is not supported. Use a dataclass, a Struct or a standard type.",
+    "m.nested": "error[payload-field]: Custom.lock cannot be sent: "
+    "the type Plain is not supported. Use a dataclass, a Struct or a standard type.",
     "m.ambiguous": "error[payload-field]: Ambiguous.either cannot be decoded: Type unions may not contain more than "
     "one dataclass or attrs type - type `m.A | m.Custom` is not supported.",
     "m.unresolved": "error[payload-field]: Unresolved.field cannot be decoded: "
@@ -181,8 +181,8 @@ def test_each_payload_class_that_cannot_be_used_is_reported_where_it_is_named(fi
         "7:9: error[payload-class]: m.Plain must be a dataclass or a msgspec Struct, but is a plain class. "
         "Put @dataclass above it.",
         "8:9: error[payload-class]: m.NUMBER must be a dataclass or a msgspec Struct, but is of type int.",
-        "9:9: error[payload-field]: Custom.lock cannot be decoded: its type "
-        "is neither a data type nor a dataclass or Struct.",
+        "9:9: error[payload-field]: Custom.lock cannot be sent: the type Plain is not supported. "
+        "Use a dataclass, a Struct or a standard type.",
         "10:9: error[payload-class]: msgspec.Struct must be a dataclass or a msgspec Struct, but is a plain class. "
         "Put @dataclass above it.",
     ]

@@ -238,7 +238,7 @@ def test_a_class_that_cannot_travel_is_named() -> None:
     class Odd:
         value: complex
 
-    with pytest.raises(PayloadError, match=r"^Odd cannot travel as XML or JSON: the type complex is not supported"):
+    with pytest.raises(PayloadError, match=r"^Odd.value cannot be sent: the type complex is not supported"):
         to_json(Odd(1j), PayloadTypes([Odd]))
 
 
