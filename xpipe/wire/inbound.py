@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xpipe.core.codec import PayloadTypes
+from xpipe.core.errors import WireError
 from xpipe.core.organism import Listener
 from xpipe.wire.documents import Document
 from xpipe.wire.json_form import read_json, read_value
@@ -35,6 +36,7 @@ class Inbound:
     def decode(self, document: Document, to: str | None = None, type: str | None = None) -> tuple[str, object]:
         """The listener and the payload of `document`, bare or in an envelope.
 
+        JSON that looks like an envelope is the payload itself if its target is known and it fits.
         `to` and `type` say what a bare one does not; an envelope that says something else is an error.
         """
         origin, wanted = Origin.of(document.where), Wanted(to or "", type or "")
@@ -59,22 +61,36 @@ class Inbound:
         return self._value(value, text, origin, wanted)
 
     def _value(self, value: Any, text: str, origin: Origin, wanted: Wanted) -> tuple[str, object]:
-        def place(*path: Step) -> str:
-            return origin.at_offset(text, locate(text, path)) if text else origin.name
+        if not (isinstance(value, Mapping) and "payload" in value and set(value) <= _ENVELOPE):
+            return self._payload(value, text, origin, wanted)
+        bare: WireError | None = None
+        if self._targets.are_known(wanted):
+            try:
+                return self._payload(value, text, origin, wanted)
+            except WireError as error:
+                bare = error
+        try:
+            return self._opened(value, text, origin, wanted)
+        except WireError as error:
+            raise bare if bare is not None and self._targets.fit(value, wanted) else error from None
 
-        prefix: tuple[str, ...] = ()
-        if isinstance(value, Mapping) and "payload" in value and set(value) <= _ENVELOPE:
-            wanted = Wanted(*(_said(value, key, wanted, origin, place) for key in ("to", "type")))
-            value, prefix = value["payload"], ("payload",)
-            if isinstance(value, str):
-                return self._any(value, Origin.outer(place("payload")), wanted)
+    def _opened(self, envelope: Mapping[str, Any], text: str, origin: Origin, wanted: Wanted) -> tuple[str, object]:
+        place = _places(text, origin)
+        inner = Wanted(*(_said(envelope, key, wanted, origin, place) for key in ("to", "type")))
+        value = envelope["payload"]
+        if isinstance(value, str):
+            return self._any(value, Origin.outer(place("payload")), inner)
+        return self._payload(value, text, origin, inner, ("payload",))
+
+    def _payload(
+        self, value: Any, text: str, origin: Origin, wanted: Wanted, prefix: tuple[str, ...] = ()
+    ) -> tuple[str, object]:
+        place = _places(text, origin)(*prefix)
         if type(value) in self._types:
-            return self._resolve(lambda: self._targets.for_payload(type(value), wanted), origin, place(*prefix))[
-                0
-            ], value
+            return self._resolve(lambda: self._targets.for_payload(type(value), wanted), origin, place)[0], value
         if not isinstance(value, Mapping):
-            raise origin.error(place(*prefix), f"{shown(value)} is no payload; give an object with the fields of one")
-        listener, cls = self._resolve(lambda: self._targets.for_mapping(value, wanted), origin, place(*prefix))
+            raise origin.error(place, f"{shown(value)} is no payload; give an object with the fields of one")
+        listener, cls = self._resolve(lambda: self._targets.for_mapping(value, wanted), origin, place)
         return listener, read_value(cls, value, self._types, origin, text, prefix)
 
     def _xml(self, data: bytes | str, origin: Origin, wanted: Wanted) -> tuple[str, object]:
@@ -84,7 +100,7 @@ class Inbound:
         document = XmlText(data, origin)
         element = document.root
         if element.tag == "message":
-            wanted, element = _opened(document, wanted)
+            wanted, element = _unwrapped(document, wanted)
         name = _bare_name(document, element)
         listener, cls = self._resolve(lambda: self._targets.for_root(name, wanted), origin, document.place(element))
         return listener, read_element(cls, element, document, self._types)
@@ -94,6 +110,15 @@ class Inbound:
             return choose()
         except Unresolved as error:
             raise origin.error(place, str(error), error.code) from None
+
+
+def _places(text: str, origin: Origin) -> Callable[..., str]:
+    """What names the place of the value at a path in `text`."""
+
+    def place(*path: Step) -> str:
+        return origin.at_offset(text, locate(text, path)) if text else origin.name
+
+    return place
 
 
 def _said(value: Mapping[str, Any], key: str, wanted: Wanted, origin: Origin, place: Callable[..., str]) -> str:
@@ -126,7 +151,7 @@ def _is_xml(text: str) -> bool:
 _MEANT = {"to": "listener", "type": "payload type"}
 
 
-def _opened(document: XmlText, wanted: Wanted) -> tuple[Wanted, _Element]:
+def _unwrapped(document: XmlText, wanted: Wanted) -> tuple[Wanted, _Element]:
     """What the envelope around `document` says, and the payload element in it."""
     root, origin = document.root, document.origin
     heads = {"to": wanted.to, "type": wanted.type}

@@ -51,8 +51,20 @@ class Targets:
         handled = {one.name: one.accepts for one in known if not one.buffer and not one.sequence}
         buffers = {one.name: one.accepts for one in known if one.buffer}
         self._searched = (handled, buffers, _SYSTEM)
+        self._only_class = len({cls for accepts in handled.values() for cls in accepts}) == 1
         self._groups = {name: {member.name for member in members} for name, members in groups.items()}
         self._grouped = {name: members[0].accepts for name, members in groups.items()}
+
+    def are_known(self, wanted: Wanted) -> bool:
+        """Whether there is no choice of targets for a document that says nothing itself."""
+        return bool(wanted.to or wanted.type) or self._only_class
+
+    def fit(self, value: Mapping[Any, Any], wanted: Wanted) -> bool:
+        """Whether the fields `value` are those of one of the targets."""
+        try:
+            return bool(self._candidates(wanted, lambda cls: not _objection(cls, value)))
+        except Unresolved:
+            return False
 
     def for_root(self, root: str, wanted: Wanted) -> Candidate:
         """The target of an XML document whose element is called `root`. Raises Unresolved."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -168,3 +169,61 @@ def test_a_wrong_value_is_named_by_the_place_it_came_from(value: object, sentenc
     with pytest.raises(WireError) as caught:
         INBOUND.decode_value(value, "shop", where="o.yaml:3:5")
     assert str(caught.value) == sentence
+
+
+@dataclasses.dataclass
+class Event:
+    type: str
+    payload: dict[str, Any]
+
+
+@dataclasses.dataclass
+class Wrapped:
+    payload: dict[str, Any]
+    to: str = ""
+
+
+EVENT = {"type": "order.created", "payload": {"id": 7}}
+HOOKS = Inbound([listener("hook", Event)], PayloadTypes([Event]))
+SEVERAL = Inbound(
+    [listener("hook", Event, Fault), listener("box", Wrapped), listener("shop", Refund)],
+    PayloadTypes([Event, Wrapped, Refund]),
+)
+
+
+@pytest.mark.parametrize("inbound", [HOOKS, SEVERAL])
+@pytest.mark.parametrize("value", [EVENT, json.dumps(EVENT), json.dumps(EVENT).encode()])
+def test_json_that_fits_the_class_of_a_known_target_is_the_payload_whatever_its_fields_are_called(
+    inbound: Inbound, value: Any
+) -> None:
+    assert inbound.decode_value(value, "hook") == Event(**EVENT)
+    assert inbound.decode_value({"payload": EVENT, "to": "hook"}, "hook") == Event(**EVENT)
+
+
+def test_so_is_json_without_a_target_where_there_is_only_one_class() -> None:
+    assert HOOKS.decode(Document(json.dumps(EVENT).encode(), "json", "in:1:1")) == ("hook", Event(**EVENT))
+
+
+def test_no_level_of_a_payload_is_taken_for_an_envelope() -> None:
+    value = {"to": "x", "payload": {"payload": {"id": 1}}}
+
+    assert SEVERAL.decode_value(value, "box") == Wrapped({"payload": {"id": 1}}, "x")
+
+
+def test_where_the_class_is_open_json_of_that_form_is_an_envelope() -> None:
+    envelope = {"type": "Refund", "payload": {"id": 1}}
+
+    assert SEVERAL.decode(Document(json.dumps(envelope).encode(), "json", "in:1:1")) == ("shop", Refund(1))
+
+
+def test_a_payload_that_nearly_fits_is_told_by_its_own_field() -> None:
+    with pytest.raises(WireError, match=r"^Event.payload: 5 is not a mapping$"):
+        HOOKS.decode_value({"type": "order.created", "payload": 5}, "hook")
+
+
+def test_an_item_of_a_buffer_and_the_payload_of_a_sequence_are_left_to_their_listener() -> None:
+    start = SEVERAL.decode_value({"target": "hook", "items": [EVENT]}, "system.buffer")
+    first = SEVERAL.decode_value({"steps": ["hook"], "payload": EVENT}, "system.sequence")
+
+    assert (start, first) == (BufferStart("hook", [EVENT]), SequenceStart(["hook"], EVENT))
+    assert SEVERAL.decode_value(start.items[0], "hook") == Event(**EVENT)  # type: ignore[attr-defined]  # a BufferStart
