@@ -149,6 +149,7 @@ def test_after_a_resume_nothing_is_left_to_resume(bench: Bench) -> None:
 
     assert again.returncode == 0
     assert json.loads(again.stdout)["outputs"] == []
+    assert b"xpipe: nothing to resume: " in again.stderr
 
 
 def test_resume_shows_the_answer_to_what_others_have_sent_and_counts_it_as_its_own(bench: Bench) -> None:

@@ -226,6 +226,19 @@ def test_a_declared_buffer_is_called_like_any_listener(tmp_path: Path, backend: 
     assert (error.what, error.code) == ("BufferError", "too_few_successes")
 
 
+def test_bad_items_of_a_file_count_as_faults_of_the_run_like_failed_ones(tmp_path: Path) -> None:
+    path = organism_in(tmp_path, declared={"all": {"buffer": {"target": "echo"}}})
+    (tmp_path / "in.jsonl").write_text('{"n": 1}\n{"n": }\n{"n": "two"}\n')
+
+    async def scenario(organism: Organism) -> None:
+        [output] = await organism.outputs(await organism.inject("all", {"items_from": "in.jsonl"}))
+        assert (output.payload.total, output.payload.successful) == (3, 1)
+        assert organism.stats.fault_count == 2
+        assert [(one.code, one.origin) for one in organism.stats.faults] == [("bad_payload", "echo")] * 2
+
+    live(path, scenario)
+
+
 @pytest.mark.parametrize(
     "items",
     [

@@ -47,6 +47,8 @@ def finish(plan: Plan, stdout: Descriptor, result: Result) -> int:
         if result.stream is not None:
             result.stream.close()
         if result.account is not None:
+            if _resumed_nothing(plan, result, result.account):
+                tell("xpipe: nothing to resume: no conversation is unfinished, no output is unprinted, no input is new")
             _print(plan, stdout, result, result.account)
         broken = result.stream.outlet.broken if result.stream is not None else stdout.broken
         result.told = result.account is not None and not broken
@@ -55,6 +57,11 @@ def finish(plan: Plan, stdout: Descriptor, result: Result) -> int:
     for line in _remarks(plan, result):
         tell(line, "error")
     return verdict(result)
+
+
+def _resumed_nothing(plan: Plan, result: Result, account: Account) -> bool:
+    done = account.totals.conversations or account.totals.outputs
+    return plan.resume and not done and result.error is None and result.end.reason is Reason.FINISHED
 
 
 def verdict(result: Result) -> int:

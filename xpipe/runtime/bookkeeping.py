@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from logging import DEBUG, WARNING
 
 from xpipe.core.codec import PayloadTypes
-from xpipe.core.messages import FAULT, Step, decode_message
+from xpipe.core.messages import FAULT, REQUEST, Step, decode_message
 from xpipe.core.payloads import Fault
 from xpipe.ports import Advanced
 from xpipe.runtime.current import current
@@ -62,7 +62,8 @@ class Bookkeeping:
         if fault is None:
             return
         hop.code = fault.code
-        if hop.message.kind != FAULT and fault.origin == hop.claim.listener:
+        is_bad_item = hop.message.kind == REQUEST and hop.message.type == "Fault"  # B10
+        if is_bad_item or (hop.message.kind != FAULT and fault.origin == hop.claim.listener):
             self.note(hop, fault)
 
     def note_fault(self, hop: Hop, step: Step) -> None:
