@@ -217,3 +217,43 @@ def test_a_fault_cannot_forge_lines() -> None:
 
     assert "fault         exception: one\\rtwo\\u2028three\n" in letter
     assert letter.endswith("   ValueError: one\\rxpipe: forged\\u2028xpipe: too\\x85xpipe: and this")
+
+
+def test_what_was_rejected_is_kept_with_its_source_line_and_text(stored: Stored) -> None:
+    # Given input of which two documents are no messages, and a broken one from the command line
+    stored.organism("echo")
+    lines = ['{"text": "fine"}', '{"text": 1}', '{"txt": "größe"', '{"text": "fine too"}']
+    (stored.bench.folder / "in.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run = stored.bench.run("run", "organism.yaml", "--input", "in.jsonl", "--send", "echo={oops", "--jsonl")
+    assert run.returncode == 1
+    faults = [row["conversation"] for row in rows(run.stdout) if row["kind"] == "fault"]
+    # When the dead letters are looked at
+    found = listed(stored)
+    # Then each of the three is there with what it was
+    assert {row["conversation"] for row in found} == set(faults)
+    assert [row["kind"] for row in found] == ["rejected"] * 3
+    kept = {row["payload"]["text"]: (row["payload"]["source"], row["payload"]["line"]) for row in found}
+    assert kept[lines[1]] == ("in.jsonl", 2)
+    assert kept[lines[2]] == ("in.jsonl", 3)
+    assert kept["{oops"][1] == 0
+    assert {row["told"] for row in found} == {True}
+    # and one is shown whole
+    [number] = [row["number"] for row in found if row["payload"]["line"] == 3]
+    shown = dead(stored, "show", str(number)).stdout.decode()
+    assert "source: in.jsonl" in shown
+    assert "größe" in shown
+    # and cannot be sent again as it is
+    retried = dead(stored, "retry", str(number), "--yes")
+    assert retried.returncode == 1
+    assert b"it never was a message; correct its text and send that" in retried.stderr
+
+
+def test_a_rejected_document_is_kept_up_to_the_limit_of_a_payload(bench: Bench) -> None:
+    stored = in_sqlite(bench)
+    stored.organism("echo", more="limits: {payload_bytes: 2000}\n")
+    (bench.folder / "in.jsonl").write_text('{"text": "' + "x" * 5_000 + '"}\n{"text": "' + "y" * 100 + "\n")
+
+    assert bench.run("run", "organism.yaml", "--input", "in.jsonl").returncode == 1
+
+    kept = sorted(len(row["payload"]["text"]) for row in listed(stored))
+    assert kept[-1] == 2_000

@@ -6,7 +6,7 @@ import pytest
 from contract_kit import FAULT_BYTES, PUMP, Driver, answered, done, failed
 
 from xpipe.core import chains
-from xpipe.core.messages import Injection, decode_message
+from xpipe.core.messages import REJECTED, Injection, Rejected, decode_message, encode_rejected
 
 
 def test_the_initiators_of_each_source_are_numbered_from_one(drive: Driver) -> None:
@@ -67,6 +67,20 @@ def test_a_message_that_could_not_be_read_is_a_conversation_that_has_failed(driv
     ]
     assert drive.outputs() == [FAULT_BYTES]
     assert drive.backend.totals().conversations_active == 0
+
+
+def test_F10_a_rejected_message_is_kept_as_a_dead_letter_of_its_conversation(drive: Driver) -> None:
+    rejected = encode_rejected(Rejected("in.jsonl", 3, "{oops"))
+    [id] = drive.backend.inject(PUMP, [Injection("in", [], fault=FAULT_BYTES, rejected=rejected)], drive.now)
+
+    [letter] = drive.backend.dead_letters()
+
+    message = decode_message(letter.message)
+    assert (message.kind, message.conversation, message.payload) == (REJECTED, id, rejected)
+    assert (letter.thread, letter.fault, letter.told, letter.attempts) == (id, FAULT_BYTES, True, 0)
+    assert letter.at == drive.now
+    drive.advance()
+    assert drive.kinds_of_events() == ["output", "ended"]
 
 
 def test_a_conversation_for_nobody_is_over_at_once(drive: Driver) -> None:

@@ -26,6 +26,7 @@ from xpipe.core.messages import (
     decode_message,
     encode_message,
     fault_message,
+    rejected_message,
 )
 from xpipe.ports import Advanced
 
@@ -318,6 +319,9 @@ class Ledger(Scopes):
         thread.touched = now
         if injection.fault is not None:
             self._output_fault(thread, injection.fault, id)  # F10
+            if injection.rejected:
+                rejected = rejected_message(injection, id, initiator, now)
+                self._bury(conversation, DeadLetter(rejected, injection.fault, True, id, 0, now))
         self._request_all(thread, injection)
         if not thread.pending:
             self._end(conversation)

@@ -44,6 +44,7 @@ from xpipe.core.messages import (
     PumpRecord,
     Step,
     encode_message,
+    rejected_message,
 )
 from xpipe.core.stages import Stages, in_stages
 from xpipe.ports import Advanced, Capabilities, Load, Orphan
@@ -215,7 +216,8 @@ class RedisBackend(RedisContent, RedisKeeping):
         chain = chains.extend(self._root, initiator)
         id = chains.thread_id(self._secret, chain)
         requests = [self._request(injection, id, initiator, chain, at, now) for at in range(len(injection.to))]
-        return id, chain, initiator, injection.fault, requests, injection.retried_from
+        rejected = rejected_message(injection, id, initiator, now) if injection.rejected else None
+        return id, chain, initiator, injection.fault, requests, injection.retried_from, rejected
 
     def _request(self, injection: Injection, id: str, initiator: str, chain: str, at: int, now: float) -> Request:
         to = injection.to[at]

@@ -14,8 +14,8 @@ from xpipe.ports import ThreadRecord
 
 Request = tuple[str, str, bytes, str, str]
 """The call, the listener, the request, and id and chain of the thread."""
-Start = tuple[str, str, str, bytes | None, list[Request], str]
-"""Id, chain and name of the initiator, its fault, the requests, and the conversation that is retried."""
+Start = tuple[str, str, str, bytes | None, list[Request], str, bytes | None]
+"""Id, chain and name of the initiator, its fault, the requests, the conversation that is retried, what was rejected."""
 
 _STR32 = b"\xdb"
 _encode = msgspec.msgpack.Encoder().encode
@@ -64,9 +64,10 @@ def _join(join: Join) -> tuple[Any, ...]:
 
 def packed_start(start: Start) -> bytes:
     """The start of a conversation for the script `inject`."""
-    id, chain, initiator, fault, requests, retried_from = start
+    id, chain, initiator, fault, requests, retried_from, rejected = start
     calls = [(call, to, _raw(message), thread, below) for call, to, message, thread, below in requests]
-    return _encode((id, chain, initiator, None if fault is None else _raw(fault), calls, retried_from))
+    raw = [None if data is None else _raw(data) for data in (fault, rejected)]
+    return _encode((id, chain, initiator, raw[0], calls, retried_from, raw[1]))
 
 
 def read_claim(thread: bytes, message: bytes, state: bytes, rest: bytes) -> Claim:

@@ -25,7 +25,7 @@ ConversationState = Annotated[str, Meta(extra_json_schema={"enum": ["running", "
 OutputKind = Annotated[str, Meta(extra_json_schema={"enum": ["response", "fault"]})]
 SlotKind = Annotated[
     str,
-    Meta(extra_json_schema={"enum": ["request", "self", "response", "fault", "joined", "more", "damaged"]}),
+    Meta(extra_json_schema={"enum": ["request", "self", "response", "fault", "joined", "more", "damaged", "rejected"]}),
 ]
 Payload = Annotated[Any, Meta(description="The payload, as its class says; `xpipe schema ORGANISM.YAML` has those.")]
 Problem = Annotated[str | None, Meta(description="Why there is no payload.")]

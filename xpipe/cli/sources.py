@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from xpipe.cli.tracking import Reading
 from xpipe.core.errors import PayloadError, WireError
-from xpipe.core.messages import Cursor, Injection
+from xpipe.core.messages import Cursor, Injection, Rejected
 from xpipe.wire.documents import Document, read_documents
+from xpipe.wire.origin import Origin
 
 if TYPE_CHECKING:
     from xpipe.core.organism import StartMessage
@@ -105,7 +106,7 @@ class Gate:
         except PayloadError as error:
             # Arguments and broken documents may hold what UTF-8, and so a stored fault, cannot.
             told = PayloadError(_storable(str(error)), error.code)
-            return self._intake.rejection(one.source, _storable(one.to), told), told
+            return self._intake.rejection(one.source, _storable(one.to), told, _rejected(one)), told
 
     def _decode(self, one: Given) -> tuple[str, object]:
         if isinstance(one.content, WireError):
@@ -114,6 +115,21 @@ class Gate:
         if isinstance(one.content, Document):
             return inbound.decode(one.content)
         return one.to, inbound.decode_value(one.content, one.to, one.type, one.where)
+
+
+def _rejected(one: Given) -> Rejected:
+    """What is kept of `one`, which is no message."""
+    match one.content:
+        case Document(data, where=where):
+            text = data.decode("utf-8", "backslashreplace")
+        case WireError(raw=raw, where=where):
+            text = raw.decode("utf-8", "backslashreplace")
+        case bytes(raw):
+            text, where = raw.decode("utf-8", "backslashreplace"), one.where
+        case value:
+            text, where = value if isinstance(value, str) else repr(value), one.where
+    origin = Origin.of(where)
+    return Rejected(_storable(origin.name), 0 if origin.name == where else origin.line, _storable(text))
 
 
 def _storable(text: str) -> str:

@@ -13,6 +13,7 @@ FAULT = "fault"
 JOINED = "joined"
 MORE = "more"
 DAMAGED = "damaged"
+REJECTED = "rejected"
 
 VERSION = 1
 
@@ -22,9 +23,9 @@ class Message(msgspec.Struct, array_like=True, gc=False):
 
     kind: a request opens a call; a self message continues its own thread; a response or fault replies to a call;
     joined tells a Buffer that all its items are accounted for, more that it is to send further ones; damaged stands for
-    a message that cannot be read. `call` is the id of the request that opened the call this message belongs to.
-    `sender` and `to` are listener names; `hop` counts messages along the causal path; `at`: when it was sent, in
-    seconds since the epoch.
+    a message that cannot be read, rejected for input that is no message. `call` is the id of the request that opened
+    the call this message belongs to. `sender` and `to` are listener names; `hop` counts messages along the causal path;
+    `at`: when it was sent, in seconds since the epoch.
     """
 
     id: str
@@ -264,8 +265,9 @@ class Step(msgspec.Struct, array_like=True, gc=False):
 class Injection(msgspec.Struct, array_like=True, gc=False):
     """A message from outside, the start of a conversation, sent to each of `to`.
 
-    With a `fault` it could not be read or has nowhere to go: the fault, an encoded Fault, is its only output.
-    retried_from: the conversation whose dead letter it tries again, "" for none.
+    With a `fault` it could not be read or has nowhere to go: the fault, an encoded Fault, is its only output, and
+    `rejected`, an encoded Rejected, becomes a dead letter. retried_from: the conversation whose dead letter it tries
+    again, "" for none.
     """
 
     source: str
@@ -274,6 +276,24 @@ class Injection(msgspec.Struct, array_like=True, gc=False):
     payload: bytes = b""
     fault: bytes | None = None
     retried_from: str = ""
+    rejected: bytes = b""
+
+
+class Rejected(msgspec.Struct):
+    """What came from outside and is no message: the source, the line in it (0: it has none), and the text."""
+
+    source: str
+    line: int
+    text: str
+
+
+encode_rejected = _encoder.encode
+
+
+def rejected_message(injection: Injection, conversation: str, initiator: str, at: float) -> bytes:
+    """The encoded message that stands for what was rejected, in its dead letter."""
+    payload = injection.rejected
+    return encode_message(Message(conversation, REJECTED, conversation, initiator, "", "", payload, "", 0, at=at))
 
 
 class Cursor(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from xpipe.core.errors import UsageError
-from xpipe.core.messages import REQUEST, RESPONSE, SELF, UNREADABLE, DeadLetter, Injection, Message, readable
+from xpipe.core.messages import REJECTED, REQUEST, RESPONSE, SELF, UNREADABLE, DeadLetter, Injection, Message, readable
 from xpipe.core.payloads import Fault
 from xpipe.ports import SharedBackend
 from xpipe.runtime.lease import living, serving
@@ -42,6 +42,8 @@ class LetterView:
         """Why it cannot be tried again, "" if it can."""
         if self.message is None:
             return f"its message cannot be read: {UNREADABLE}"
+        if self.message.kind == REJECTED:
+            return "it never was a message; correct its text and send that with `xpipe send` or --input"
         if self.message.kind not in _WORK:
             return f"its message is no work to be done again: it tells {self.message.to} of what has ended"
         return ""

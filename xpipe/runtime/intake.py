@@ -7,7 +7,7 @@ from typing import Any
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import PayloadError
 from xpipe.core.limits import Limits
-from xpipe.core.messages import Injection
+from xpipe.core.messages import Injection, Rejected, encode_rejected
 from xpipe.core.payloads import Fault
 from xpipe.runtime.topology import Topology
 from xpipe.wire.inbound import Inbound
@@ -35,7 +35,8 @@ class Intake:
             raise PayloadError(f"{text}; send less or raise it", code="payload_too_large")
         return Injection(source, list(self.topology.members(to)), name, data)
 
-    def rejection(self, source: str, to: str, error: PayloadError) -> Injection:
-        """A conversation whose only output is the fault that `error` is (F10)."""
+    def rejection(self, source: str, to: str, error: PayloadError, what: Rejected) -> Injection:
+        """A conversation whose only output is the fault that `error` is (F10); a dead letter keeps `what`."""
         fault = Fault(error.code, str(error), origin=to or "system")
-        return Injection(source, [], fault=self.types.encode(fault)[1])
+        what.text = what.text[: self._limits.payload_bytes]
+        return Injection(source, [], fault=self.types.encode(fault)[1], rejected=encode_rejected(what))

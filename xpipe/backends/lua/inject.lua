@@ -2,7 +2,8 @@
 -- the one it must have now ('' for none), 12 the dead letter that is replaced ('' for none), 13 what the numbers of the
 -- initiators were told from: for each source its name, how many it gets, and the last one known; nothing if they are
 -- reserved. Then injections: id, chain and name of the initiator, the fault or nil, for each listener the call, its
--- name, the request, the thread's id and chain; the conversation that is retried. Whether it was done: not if there is
+-- name, the request, the thread's id and chain; the conversation that is retried; the message for the dead letter of
+-- what was rejected, or nil. Whether it was done: not if there is
 -- no such letter, the source has another cursor, or a number is taken; then as many are reserved, and of each source the
 -- last one before them follows.
 
@@ -28,11 +29,12 @@ local function fetch_starts(starts)
   fetch_blanks(ids)
 end
 
-local function inject(id, chain, name, fault, requests, retried_from)
+local function inject(id, chain, name, fault, requests, retried_from, rejected)
   new_conversation(id, pump, now, retried_from)
   local initiator = new_thread(id, chain, name, 'system', '', id, -1, 0)
   set(initiator, 'touched', now)
   if fault then output_fault(initiator, fault, id) end  -- F10
+  if rejected then bury(rejected, fault, true, id, 0, now) end
   request_all(initiator, requests)
   if initiator.pending == 0 then end_conversation(initiator) end
 end
@@ -67,7 +69,7 @@ local before = reserved(cmsgpack.unpack(ARGV[13]))
 if before then return {0, unpack(before)} end
 for at = 14, #ARGV do starts[#starts + 1] = cmsgpack.unpack(ARGV[at]) end
 fetch_starts(starts)
-for _, start in ipairs(starts) do inject(unpack(start, 1, 6)) end
+for _, start in ipairs(starts) do inject(unpack(start, 1, 7)) end
 if ARGV[9] ~= '' then write('HSET', CURSORS, ARGV[9], ARGV[10]) end
 write('SET', mark, number, 'EX', MARKED)
 flush(known and pump or '', now)  -- A pump of another process, for whom `send` injects, is told too.
