@@ -71,7 +71,7 @@ class Session:
         self._bounds = bounds
         self._valve = valve
         self._reading = True
-        self._serving = False
+        self._serving = self._answered = False
         self._gate = Gate(organism.intake)
         self._loop = asyncio.get_running_loop()
         self._signal: asyncio.Future[int] = self._loop.create_future()
@@ -90,7 +90,7 @@ class Session:
             return End(Reason.FINISHED)
         work.cancel()
         await asyncio.wait({work})
-        end = End(Reason.TIMED_OUT, more=self._reading)
+        end = End(Reason.FINISHED if self._answered else Reason.TIMED_OUT, more=self._reading)
         if self._signal.done():
             await self._organism.drain(self._bounds.grace)
             end = End(Reason.SIGNAL, self._signal.result(), self._reading)
@@ -116,6 +116,7 @@ class Session:
             self._serving = True
             await self._organism.serve()
         await self._organism.idle()
+        self._answered = True
         await self._let_others_finish()
 
     async def _let_others_finish(self) -> None:
