@@ -90,7 +90,7 @@ def _tell_what_next(name: str) -> None:
         ("xpipe run organism.yaml --input input.jsonl", "and a file of them"),
         ("xpipe check organism.yaml", "is everything right?"),
         ("xpipe graph organism.yaml", "who calls whom"),
-        ("pytest", "its tests"),
+        ("pip install pytest && pytest", "its tests"),
     )
     tell("Next:")
     for command, about in steps:
