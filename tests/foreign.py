@@ -4,6 +4,7 @@ version."""
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ NO_FOLDER = os.strerror(errno.ENOTDIR)
 NOT_ALLOWED = os.strerror(errno.EACCES)
 IS_FOLDER = os.strerror(errno.EISDIR)
 NAME_TOO_LONG = os.strerror(errno.ENAMETOOLONG)
+DISK_FULL = os.strerror(errno.ENOSPC)
 TOO_MANY_FILES = os.strerror(errno.EMFILE)
 
 
@@ -27,7 +29,7 @@ def words_of(act: Callable[[], object]) -> str:
     raise AssertionError("nothing was raised")
 
 
-def misfit(cls: type, plain: Any) -> str:
+def misfit(cls: Any, plain: Any) -> str:
     """What msgspec says of `plain`, which is no `cls`."""
     return words_of(lambda: msgspec.convert(plain, cls))
 
@@ -35,3 +37,17 @@ def misfit(cls: type, plain: Any) -> str:
 def unencodable(value: object) -> str:
     """What msgspec says of `value`, which it cannot encode."""
     return words_of(lambda: msgspec.msgpack.encode(value))
+
+
+def no_json(text: str) -> str:
+    """What the json module says of `text`, as it stands inside a sentence."""
+    return _inside(words_of(lambda: json.loads(text)).partition(":")[0])
+
+
+def out_of_bounds(cls: Any, value: object) -> str:
+    """What msgspec says of `value`, which the constraints of `cls` exclude, as it stands inside a sentence."""
+    return _inside(misfit(cls, value))
+
+
+def _inside(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -92,7 +92,7 @@ def test_one_is_shown_whole(stored: Stored) -> None:
     [
         (["show", "organism.yaml"], "which dead letter? give its number"),
         (["show", "organism.yaml", "x"], "'x' is no number of a dead letter"),
-        (["show", "organism.yaml", "-1"], "no such option"),
+        (["show", "organism.yaml", "-1"], "no such option: -1; see xpipe dead show --help"),
         (["show", "1"], "which state is meant? give ORGANISM.YAML before 1"),
         (["list", "organism.yaml", "--limit", "0"], "--limit '0' is no number of rows"),
         (["list", "organism.yaml", "--newer-than", "soon"], "--newer-than: 'soon' is not a duration"),
@@ -101,7 +101,7 @@ def test_one_is_shown_whole(stored: Stored) -> None:
         (["drop", "organism.yaml", "1", "--all"], "leave all but one out"),
         (["retry", "organism.yaml", "1", "--code", "x"], "leave all but one out"),
         (["drop", "organism.yaml", "--all", "--older-than", "1h"], "leave all but one out"),
-        (["bury", "organism.yaml"], "no such command"),
+        (["bury", "organism.yaml"], "'bury'; see xpipe dead --help"),
     ],
 )
 def test_2_for_a_wrong_command_line(bench: Bench, arguments: list[str], sentence: str) -> None:

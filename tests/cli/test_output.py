@@ -9,6 +9,7 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
+import foreign
 import pytest
 from lxml import etree
 
@@ -147,7 +148,7 @@ def test_an_existing_file_is_replaced_whole_and_keeps_its_mode(bench: Bench) -> 
 def test_a_full_disk_is_one_sentence(bench: Bench) -> None:
     run = bench.run("run", bench.organism("echo"), "--send", "echo={}", "--out", "/dev/full")
     assert run.returncode == 1
-    assert run.stderr.decode() == "xpipe: cannot write /dev/full: No space left on device; what follows is lost\n"
+    assert run.stderr.decode() == f"xpipe: cannot write /dev/full: {foreign.DISK_FULL}; what follows is lost\n"
 
 
 @pytest.mark.parametrize("variables", [{}, {"TERM": "xterm-256color"}, {"COLUMNS": "40"}])

@@ -98,7 +98,7 @@ def test_following_what_nobody_runs_says_so_and_how_far_it_is(lasting: Stored) -
         (["--follow", "--json"], 2, "--follow goes with --jsonl"),
         (["--follow", "--jsonl", "--payloads"], 2, "attempts, which have no payloads"),
         (["--limit", "0"], 2, "--limit '0' is no number of rows"),
-        (["a", "b"], 2, "unexpected extra argument"),
+        (["a", "b"], 2, "see xpipe trace --help"),
     ],
 )
 def test_what_cannot_be_shown_is_said_in_one_sentence(

@@ -179,7 +179,7 @@ def test_a_subclass_of_a_known_class_is_not_known(types: PayloadTypes) -> None:
 
 def test_a_class_whose_annotations_do_not_resolve_is_an_error() -> None:
     types = PayloadTypes([Broken])
-    with pytest.raises(PayloadError, match=r"^Broken cannot be a payload: name 'NotDefinedAnywhere' is not defined$"):
+    with pytest.raises(PayloadError, match=r"^Broken cannot be a payload: "):
         types.decode("Broken", b"\x80")
 
 

@@ -18,8 +18,8 @@ from xpipe.core.errors import EXIT_OK, EXIT_USAGE
 
 _ClickUsageError: Any = typer.BadParameter.__bases__[0]
 """Typer brings its own click; this is the one it raises."""
-_NEAR = re.compile(r"(?:\. Did you mean| \(Possible options:) (.+?)[?)]$")
-"""How that one tells of names like the one given."""
+_NEAR = re.compile(r"\. Did you mean (.+?)\?$")
+"""How that one names commands like the one given."""
 _WRITING = "Writing an organism"
 _RUNNING = "Running it"
 _INSIDE = "Looking into a backend, and tidying up"
@@ -101,11 +101,15 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
 
 
 def _usage(error: Any) -> str:
+    from xpipe.cli.text import visible
+
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "xpipe"
-    text = " ".join(str(error.format_message()).split()).rstrip(".")
-    said, near = text, ""
-    if match := _NEAR.search(text):
-        said, near = text[: match.start()], match[1].replace(", ", " or ")
+    if hasattr(error, "possibilities"):
+        said, near = f"no such option: {error.option_name}", " or ".join(sorted(error.possibilities or ()))
+    else:
+        said, near = " ".join(str(error.format_message()).split()).rstrip("."), ""
+        if match := _NEAR.search(said):
+            said, near = said[: match.start()], match[1].replace(", ", " or ")
     hint = f"did you mean {near}? See" if near else "see"
-    return f"xpipe: {said[:1].lower()}{said[1:]}; {hint} {command} --help"
+    return visible(f"xpipe: {said[:1].lower()}{said[1:]}; {hint} {command} --help")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import foreign
 import pytest
 
 from xpipe.config.loading import check_definition, examine
@@ -66,7 +67,7 @@ WRONG = {
     ),
 }
 UNREADABLE = {
-    "not json": "this is no JSON (expecting value)",
+    "not json": f"this is no JSON ({foreign.no_json('not json')})",
     '{"name": "Ada"': "the JSON value is not closed",
     "<Greeting><name>Ada</Greeting>": "<name> is closed by </Greeting>",
 }

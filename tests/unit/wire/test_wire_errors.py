@@ -6,8 +6,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import foreign
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,7 @@ def json_error(cls: type, text: Any, where: str = "orders.json:12:1") -> str:
 
 
 HEAD = "<Order>\n  <id>1</id>\n"
+BELOW_NONE = foreign.out_of_bounds(Annotated[int, msgspec.Meta(ge=0)], -1)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ HEAD = "<Order>\n  <id>1</id>\n"
         (f"{HEAD} hm </Order>", "12:1: Order: the text 'hm' stands where <id>, <quantity>, <lines>, <colour>, <comment> is expected"),
         (f"{HEAD}  <lines><line/></lines></Order>", "14:10: Order.lines: <item> is expected and not <line>"),
         (f"{HEAD}  <lines><item><quantity>-1</quantity></item></lines></Order>", "14:10: Order.lines[0].article: the field is missing and has no default"),
-        (f"{HEAD}  <quantity>1</quantity><lines><item><article/><quantity>-1</quantity></item></lines></Order>", "14:48: Order.lines[0].quantity: expected `int` >= 0"),
+        (f"{HEAD}  <quantity>1</quantity><lines><item><article/><quantity>-1</quantity></item></lines></Order>", f"14:48: Order.lines[0].quantity: {BELOW_NONE}"),
         ("<Order id='1'/>", "12:1: Order: the attribute id is not known; fields are elements"),
         ("<Order xmlns='urn:x'/>", "12:1: <Order> has a namespace; payloads have none, remove xmlns"),
         ("<Oder/>", "12:1: <Order> is expected and not <Oder>"),
@@ -87,14 +89,14 @@ def test_a_wrong_xml_document_is_explained(text: bytes | str, sentence: str) -> 
         ('{"id": 1', "12:9: the JSON value is not closed"),
         ('{"id": 1} {}', "12:11: there is something after the JSON value"),
         ("", "12:1: there is no JSON value"),
-        ("{'id': 1}", "12:2: this is no JSON (expecting property name enclosed in double quotes)"),
+        ("{'id': 1}", f"12:2: this is no JSON ({foreign.no_json(chr(123) + chr(39))})"),
         (b'{"id": "\xff"}', "12:9: the byte 0xff is no UTF-8"),
         ('{"id": "\\ud800"}', "12:9: a lone surrogate is no text"),
         ("[" * 100_000, "12:1: the values are nested too deeply"),
         ('{"id": ' + "9" * 5000 + "}", "12:1: a number has too many digits; write it as text"),
         ("[1, 2]", "12:1: Order: a list of 2 is not a mapping of the fields of Order"),
         ('{"id": 1, "quantity": 1, "lines": [{"article": "a", "quantity": 1}, {"article": 5}]}', "12:81: Order.lines[1].article: 5 is not text"),
-        ('{"id": 1, "quantity": 1, "lines": [{"article": "", "quantity": -1}]}', "12:64: Order.lines[0].quantity: expected `int` >= 0"),
+        ('{"id": 1, "quantity": 1, "lines": [{"article": "", "quantity": -1}]}', f"12:64: Order.lines[0].quantity: {BELOW_NONE}"),
     ],
 )  # fmt: skip
 def test_a_wrong_json_document_is_explained(text: bytes | str, sentence: str) -> None:

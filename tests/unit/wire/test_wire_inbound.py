@@ -7,6 +7,7 @@ import dataclasses
 import json
 from typing import Any
 
+import foreign
 import pytest
 
 from xpipe.core.codec import PayloadTypes
@@ -128,7 +129,7 @@ def test_a_document_finds_its_listener_and_class(text: str, to: str | None, deco
         ('{"to": "shop", "payload":\n {"id": "x"}}', None, "bad_payload", "in:8:9: Refund.id: 'x' is not an integer"),
         ('{"to": 5, "payload": {}}', None, "bad_payload", "in:7:12: 5 is not the name of a listener; write it as text"),
         ("[1]", "shop", "bad_payload", "in:7:5: a list of 1 is no payload; give an object with the fields of one"),
-        ('{"to": "shop", "payload": "zzz"}', None, "bad_payload", "in:7:31: this is no JSON (expecting value)"),
+        ('{"to": "shop", "payload": "zzz"}', None, "bad_payload", f"in:7:31: this is no JSON ({foreign.no_json('zzz')})"),
     ],
 )  # fmt: skip
 def test_a_document_without_a_single_target_is_explained(text: str, to: str | None, code: str, sentence: str) -> None:
