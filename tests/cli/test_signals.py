@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +165,91 @@ def test_a_signal_to_a_process_that_a_handler_has_forked_is_none_to_the_run(benc
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, GRACEFUL in stderr.decode()) == (0, False)
     assert b"[-15, -9, -15]" in stdout
+
+
+SCANNING = """
+
+def scans(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
+    import re
+
+    Path(ask.text).touch()
+    if ask.seconds:
+        length, took = 16, 0.0
+        while took < ask.seconds:  # Each time twice as long, and the interpreter's lock is held all that time.
+            length, began = length + 1, time.monotonic()
+            re.match(r"(a+)+$", "a" * length + "b")
+            took = time.monotonic() - began
+    else:
+        re.match(r"(a+)+$", "a" * 60 + "b")  # For ever.
+    return HandlerResponse.respond(Told("scanned"))
+"""
+
+
+def scanning(bench: Bench, seconds: float, options: str = "timeout: 0") -> subprocess.Popen[bytes]:
+    """A run in whose plain handler a regular expression has begun to backtrack, for `seconds` or, if 0, for ever."""
+    with (bench.folder / "handlers.py").open("a", encoding="utf-8") as handlers:
+        handlers.write(SCANNING)
+    file = bench.organism("echo")
+    work = f"listeners:\n  - {{name: scans, handler: 'handlers.py:scans', {options}}}\n"
+    file.write_text(file.read_text(encoding="utf-8").replace("listeners:\n", work, 1), encoding="utf-8")
+    payload = f'scans={{"text": "{bench.folder / "mark"}", "seconds": {seconds}}}'
+    process = bench.start("run", file, "--send", payload, "--jsonl")
+    wait_until((bench.folder / "mark").exists)
+    return process
+
+
+def status_of(pid: int, file: str) -> str:
+    return (Path("/proc") / str(pid) / file).read_text()
+
+
+def cpu_ticks(pid: int) -> int:
+    """What the process `pid` has used of the processor (proc(5), stat)."""
+    return int(status_of(pid, "stat").rpartition(")")[2].split()[11])
+
+
+def is_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether the process `pid` has yet to notice the signal `number` (proc(5), status)."""
+    masks = [int(line.split()[1], 16) for line in status_of(pid, "status").splitlines() if "Pnd:" in line]
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
+def test_the_second_signal_ends_a_run_whose_handler_holds_the_interpreters_lock(bench: Bench) -> None:
+    process = scanning(bench, 0)
+    began = cpu_ticks(process.pid)
+    wait_until(lambda: cpu_ticks(process.pid) > began + 20)  # Nobody else gets the lock by now.
+    process.send_signal(signal.SIGTERM)
+    wait_until(lambda: not is_pending(process.pid, signal.SIGTERM))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == -signal.SIGTERM
+
+
+@pytest.mark.slow
+def test_a_handler_that_holds_the_interpreters_lock_is_shown_and_its_time_out_reported(bench: Bench) -> None:
+    process = scanning(bench, 6.0, options="timeout: 1s")
+    stdout, stderr = process.communicate(timeout=120)
+    assert b" in scans\n" in stderr
+    assert b"a handler in the stacks above held the interpreter's lock; set cpu_bound: true for its listener" in stderr
+    assert b'"code":"timeout","text":"no answer within 1 s' in stdout
+    assert process.returncode == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_blames_no_handler(bench: Bench) -> None:
+    process = started(bench, "sleeper", 9)
+    process.send_signal(signal.SIGSTOP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(7)
+    process.send_signal(signal.SIGCONT)
+    _, stderr = process.communicate(timeout=30)
+    assert b"the process was stopped or had no processor; the stacks above blame nobody" in stderr
+    assert b"has blocked the event loop" not in stderr
+
+
+def test_a_run_that_is_stopped_from_the_terminal_goes_on(bench: Bench) -> None:
+    process = started(bench, "sleeper", 0.3)
+    process.send_signal(signal.SIGTSTP)
+    wait_until(lambda: "\nState:\tT" in status_of(process.pid, "status"))
+    process.send_signal(signal.SIGCONT)
+    stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (0, b"")
+    assert b"slept" in stdout

@@ -28,6 +28,7 @@ from xpipe.cli.progress import Progress
 from xpipe.cli.run import Plan
 from xpipe.cli.session import Bounds, End, Reason, Session, Valve
 from xpipe.cli.sources import Input, given
+from xpipe.cli.stalls import stalls_shown
 from xpipe.cli.talk import Talk
 from xpipe.cli.telling import Result, finish
 from xpipe.cli.text import counted
@@ -48,7 +49,7 @@ OWN = 20.0
 def execute(plan: Plan) -> int:
     """Run `plan` and tell what happened; the exit code."""
     stdout = claim_stdout() if plan.out and not plan.json else claim_open_stdout(", or pass --out FILE")
-    with Interrupts() as interrupts, taken_in():
+    with Interrupts() as interrupts, taken_in(), stalls_shown():
         definition = load(plan)
         if not (definition.messages or plan.sends or plan.inputs or plan.resume or plan.serve):
             tell(_nothing_to_do(definition), "warning")

@@ -148,7 +148,7 @@ class Dispatcher:
             self._stay_here(error)
             outcome = describe(error)
         self._stay_here()
-        return outcome
+        return _in_time(hop, outcome)
 
     def _stay_here(self, error: BaseException | None = None) -> None:
         """End the process if it is one that a handler has forked, which `error` or its end has brought back here."""
@@ -164,11 +164,11 @@ class Dispatcher:
             coroutine, future = context.run(self._begin, hop, listener.handler, payload, metadata)
         except StopIteration as stop:
             self._stay_here()
-            settle(hop, self._encode(stop.value))
+            settle(hop, _in_time(hop, self._encode(stop.value)))
             return None
         except BaseException as error:
             self._stay_here(error)
-            settle(hop, describe(error))
+            settle(hop, _in_time(hop, describe(error)))
             return None
         self._stay_here()
         return self._wait_for(hop, listener, coroutine, context, future, settle)
@@ -206,7 +206,7 @@ class Dispatcher:
                 hop.timer.cancel()
         if self._closing:
             return
-        _settle_once(hop, hop.failure or outcome, settle)
+        _settle_once(hop, hop.failure or _in_time(hop, outcome), settle)
 
     def _set_timer(self, hop: Hop, listener: Listener, settle: Settle) -> None:
         if listener.timeout is not None:
@@ -303,6 +303,14 @@ def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:
     if not hop.over:
         hop.over = True
         settle(hop, outcome)
+
+
+def _in_time(hop: Hop, outcome: Outcome) -> Outcome:
+    """`outcome`, unless its handler has taken longer than it may: the timer may have been kept from running, too."""
+    listener = hop.listener
+    assert listener is not None
+    late = listener.timeout is not None and time.monotonic() - hop.started > listener.timeout
+    return _timed_out(listener) if late else outcome
 
 
 def _no_thread(count: int) -> Failure:
