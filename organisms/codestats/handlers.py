@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xpipe import BufferComplete, BufferStart, HandlerMetadata, HandlerResponse
+from xpipe import BufferComplete, BufferStart, HandlerMetadata
 
 FORKS = (ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.match_case)
 NOT_OURS = {"site-packages", "dist-packages"}
@@ -81,14 +81,14 @@ class CodeReport:
     failures: list[Failure]
 
 
-def survey(payload: CodeFolder | BufferComplete, metadata: HandlerMetadata) -> HandlerResponse:
+def survey(payload: CodeFolder | BufferComplete, metadata: HandlerMetadata) -> BufferStart | CodeReport:
     """Called twice: with the question, which it fans out, and with the collected answers, which it adds up."""
     if isinstance(payload, CodeFolder):
-        return HandlerResponse(BufferStart(target="analyse", items=find_modules(root_of(payload))), to="system.buffer")
-    return HandlerResponse.respond(add_up(root_of(question_in(metadata)), payload))
+        return BufferStart(target="analyse", items=find_modules(root_of(payload)))
+    return add_up(root_of(question_in(metadata)), payload)
 
 
-def analyse(source: SourceFile, _metadata: HandlerMetadata) -> HandlerResponse:
+def analyse(source: SourceFile) -> FileStats:
     """Count what is in one module. An exception makes it a failed item; it does not stop the others."""
     try:
         code = read(Path(os.fsdecode(source.location)))
@@ -96,7 +96,7 @@ def analyse(source: SourceFile, _metadata: HandlerMetadata) -> HandlerResponse:
     except Exception as error:
         # The survey sees only this text of a failed item, so it has to name the file.
         raise ValueError(f"{source.path}: {type(error).__name__}: {error}") from None
-    return HandlerResponse.respond(measure(tree, source.path, lines=len(code.splitlines())))
+    return measure(tree, source.path, lines=len(code.splitlines()))
 
 
 def root_of(question: CodeFolder) -> Path:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xpipe import HandlerMetadata, HandlerResponse
-
 
 @dataclass
 class Greeting:
@@ -21,6 +19,6 @@ class Greeted:
     text: str
 
 
-async def greet(greeting: Greeting, _metadata: HandlerMetadata) -> HandlerResponse:
+async def greet(greeting: Greeting) -> Greeted:
     """Greet back."""
-    return HandlerResponse.respond(Greeted(f"Hello, {greeting.name}!"))
+    return Greeted(f"Hello, {greeting.name}!")

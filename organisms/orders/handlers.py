@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from xpipe import HandlerMetadata, HandlerResponse, SequenceComplete, SequenceStart
+from xpipe import SequenceComplete, SequenceStart
 
 TIME_TO_PAY = timedelta(days=14)
 
@@ -114,46 +114,44 @@ def read_prices(file: Path) -> dict[str, Article]:
 PRICES = read_prices(Path(__file__).with_name("prices.csv"))
 
 
-async def take_order(payload: Order | SequenceComplete, _metadata: HandlerMetadata) -> HandlerResponse:
+async def take_order(payload: Order | SequenceComplete) -> SequenceStart | Invoice:
     """Called twice: with the order, and with what came of it. A failed step ends the order without asking us."""
     if isinstance(payload, Order):
-        steps = SequenceStart(steps=["check", "price", "invoice"], payload=OpenOrder(payload))
-        return HandlerResponse(steps, to="system.sequence")
-    return HandlerResponse.respond(payload.result)
+        return SequenceStart(steps=["check", "price", "invoice"], payload=OpenOrder(payload))
+    invoice: Invoice = payload.result
+    return invoice
 
 
-async def check_order(candidate: OpenOrder, _metadata: HandlerMetadata) -> HandlerResponse:
+async def check_order(candidate: OpenOrder) -> CheckedOrder:
     """Pass the order on, or refuse it with everything that is wrong with it."""
     if problems := list(problems_of(candidate.order)):
         raise ValueError(f"order {candidate.order.number}: {'; '.join(problems)}")
-    return HandlerResponse.respond(CheckedOrder(candidate.order))
+    return CheckedOrder(candidate.order)
 
 
-async def price_order(checked: CheckedOrder, _metadata: HandlerMetadata) -> HandlerResponse:
+async def price_order(checked: CheckedOrder) -> PricedOrder:
     """Work out what each line costs. Shipping is one more line."""
     order = checked.order
     positions = [position(line.article, line.quantity, order.discount) for line in order.lines]
     positions.append(position(f"shipping-{order.shipping.value}", quantity=1, discount=Decimal(0)))
-    return HandlerResponse.respond(PricedOrder(order, positions))
+    return PricedOrder(order, positions)
 
 
-async def write_invoice(priced: PricedOrder, _metadata: HandlerMetadata) -> HandlerResponse:
+async def write_invoice(priced: PricedOrder) -> Invoice:
     """Add up."""
     order, positions = priced.order, priced.positions
     net = sum((one.net for one in positions), Decimal(0))
     vat = sum((one.vat for one in positions), Decimal(0))
-    return HandlerResponse.respond(
-        Invoice(
-            number=f"I-{order.number}",
-            customer=order.customer,
-            issued=order.ordered,
-            due=order.ordered + TIME_TO_PAY,
-            positions=positions,
-            net=net,
-            vat=vat,
-            total=net + vat,
-            note=order.note,
-        )
+    return Invoice(
+        number=f"I-{order.number}",
+        customer=order.customer,
+        issued=order.ordered,
+        due=order.ordered + TIME_TO_PAY,
+        positions=positions,
+        net=net,
+        vat=vat,
+        total=net + vat,
+        note=order.note,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from runtime.living import answer, ask, assert_nothing_left, fault, inject_many, live, payload, write
 from xpipe import HandlerResponse, Organism
+from xpipe.core.errors import UsageError
 
 KINDS = """
 async def at_once(ask: Ask, m: HandlerMetadata):
@@ -61,6 +62,55 @@ holder = Holder()
 
 def cpu(ask: Ask, m: HandlerMetadata):
     return respond(Answer(ask.n + 1, str(os.getpid())))
+
+async def alone(ask: Ask) -> Answer:
+    return Answer(ask.n + 1)
+
+def alone_in_thread(ask: Ask) -> Answer:
+    return Answer(ask.n + 1)
+
+def alone_in_worker(ask: Ask) -> Answer:
+    return Answer(ask.n + 1)
+
+class Simple:
+    def __call__(self, ask: Ask) -> Answer:
+        return Answer(ask.n + 1)
+    def method(self, ask: Ask) -> Answer:
+        return Answer(ask.n + 1)
+
+simple = Simple()
+
+def by_keyword(ask: Ask, *, metadata: HandlerMetadata) -> Answer:
+    return Answer(ask.n + metadata.attempt)
+
+async def with_default(ask: Ask, by: int = 1) -> Answer:
+    return Answer(ask.n + by)
+
+async def with_metadata(ask: Ask, metadata: HandlerMetadata | None = None) -> Answer:
+    return Answer(ask.n + (metadata.attempt if metadata else 100))
+
+def traced(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+    return wrapper
+
+def checked(function):
+    @functools.wraps(function)
+    async def wrapper(ask, metadata):
+        return await function(ask)
+    return wrapper
+
+@traced
+def decorated(ask: Ask) -> Answer:
+    return Answer(ask.n + 1)
+
+@checked
+async def decorated_with_two(ask: Ask) -> Answer:
+    return Answer(ask.n + 1)
+
+def any_arguments(*args: Any) -> Answer:
+    return Answer(args[0].n + len(args) - 1)
 """
 
 ALL_KINDS: dict[str, dict[str, Any]] = {
@@ -75,6 +125,17 @@ ALL_KINDS: dict[str, dict[str, Any]] = {
     "bound": {"handler": "handlers.py:holder.method"},
     "static": {"handler": "handlers.py:Holder.static"},
     "cpu": {"cpu_bound": True},
+    "alone": {},
+    "alone_in_thread": {},
+    "alone_in_worker": {"cpu_bound": True},
+    "simple": {},
+    "simple_method": {"handler": "handlers.py:simple.method"},
+    "by_keyword": {},
+    "with_default": {},
+    "with_metadata": {},
+    "decorated": {},
+    "decorated_with_two": {},
+    "any_arguments": {"payload_class": "handlers.py:Ask"},
 }
 
 
@@ -418,7 +479,7 @@ def end(how):
         def dive(n): return dive(n - 1) if n else end("bottom")
         return dive(500)
     if how == "number": return 42
-    if how == "payload": return Answer(1)
+    if how == "payload": return Answer
     if how == "text": return "garbage"
     if how == "mixed": return [respond(Answer(1)), Answer(2)]
     if how == "generator_object": return (respond(Answer(n)) for n in range(2))
@@ -486,10 +547,10 @@ EXPECTED = {
     "memory": ("exception", "MemoryError"),
     "recursion": ("exception", "RecursionError: "),
     "deep": ("exception", "LookupError: at the bottom"),
-    "number": ("bad_response", "the handler returned a int; "),
-    "payload": ("bad_response", "the handler returned a Answer; "),
+    "number": ("bad_response", "the handler returned an int; "),
+    "payload": ("bad_response", "the handler returned the class Answer and no instance of it; "),
     "text": ("bad_response", "the handler returned a str; "),
-    "mixed": ("bad_response", "the handler returned a list; "),
+    "mixed": ("bad_response", "the handler returned a list with several answers, "),
     "generator_object": ("bad_response", "the handler returned a generator; "),
     "unknown": ("unknown_type", "PosixPath is no payload type of this organism "),
     "no_text": ("bad_response", "`to` is a int; name a listener"),
@@ -608,20 +669,21 @@ def empty(ask: Ask, m: HandlerMetadata): return []
     assert live(path, scenario) == ([], [], 2)
 
 
-def test_a_handler_registered_with_a_wrong_signature_is_a_fault(tmp_path: Path) -> None:
+def test_a_handler_with_a_wrong_signature_cannot_be_registered(tmp_path: Path) -> None:
     path = write(tmp_path, KINDS, {"at_once": {}})
 
     async def no_arguments() -> None: ...
 
-    def none_either() -> None: ...
+    def three(ask: Any, metadata: Any, more: Any) -> None: ...
 
     async def scenario(organism: Organism) -> None:
-        for name, handler, inline in (("a", no_arguments, False), ("b", none_either, False), ("c", none_either, True)):
-            organism.register_generic_listener(name, handler, inline=inline)
-            found = await fault(organism, name)
-            assert found.code == "exception"
-            assert found.text.startswith("TypeError: ")
-        assert (await answer(organism, "at_once", n=1)).n == 2
+        for handler, shown in ((no_arguments, "no_arguments()"), (three, "three(ask, metadata, more)")):
+            with pytest.raises(UsageError) as raised:
+                organism.register_generic_listener("a", handler)
+            expected = f"must take a payload, and may take metadata, but is {shown}. "
+            assert str(raised.value).split(" ", 1)[1].startswith(expected)
+        organism.register_generic_listener("echo", lambda payload: payload)
+        assert await answer(organism, "echo", n=3) == payload(organism, n=3)
 
     live(path, scenario)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from router_kit import REQUEST, RESPONSE, Other, Ping, Pong, Rig, World, call, kinds, listener, respond
 
 from xpipe.core import chains
 from xpipe.core.messages import Answer, Step, decode_message
-from xpipe.core.payloads import BUFFER, BufferStart, Fault
+from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, Fault, SequenceStart
+from xpipe.runtime.responses import encode_responses
 
 
 @pytest.fixture
@@ -248,6 +251,27 @@ def test_R2_an_answer_of_a_request_ends_the_call_it_opened(rig: Rig) -> None:
 
     answer = Answer("c1", rig.encoded("m1", RESPONSE, "a", "boss", Pong("x"), "c1"))
     assert step == Step(claim.thread, 7, "", answer=answer)
+
+
+@pytest.mark.parametrize("result", [Pong("x"), [Pong("x")], (Pong("x"),)])
+def test_R2_a_payload_alone_is_an_answer(rig: Rig, result: Any) -> None:
+    assert encode_responses(rig.types, result) == encode_responses(rig.types, respond(Pong("x")))
+
+
+def test_R2_a_payload_in_a_list_is_an_answer_among_calls(rig: Rig) -> None:
+    mixed = encode_responses(rig.types, [call("b"), Pong("x"), call("c.d")])
+
+    assert mixed == encode_responses(rig.types, [call("b"), respond(Pong("x")), call("c.d")])
+
+
+@pytest.mark.parametrize(
+    ("start", "to"), [(BufferStart("b", [Ping()]), BUFFER), (SequenceStart(["b"], Ping()), SEQUENCE)]
+)
+def test_R14_what_starts_a_buffer_or_a_sequence_is_a_call_to_it(rig: Rig, start: Any, to: str) -> None:
+    assert encode_responses(rig.types, start) == encode_responses(rig.types, call(to, start))
+    assert encode_responses(rig.types, [start, Pong()]) == encode_responses(
+        rig.types, [call(to, start), respond(Pong())]
+    )
 
 
 @pytest.mark.parametrize("kind", ["response", "fault", "self"])

@@ -114,9 +114,11 @@ def test_R8_a_response_that_cannot_be_encoded_is_a_fault_that_names_the_field(wo
 @pytest.mark.parametrize(
     ("result", "what"),
     [
-        (Pong(), "the handler returned a Pong"),
+        (lambda *_: Pong, "the handler returned the class Pong and no instance of it; return a payload, "),
+        (7, "the handler returned an int"),
         ("text", "the handler returned a str"),
-        ([respond(Pong()), None], "the handler returned a list"),
+        ([respond(Pong()), None], "the handler returned a list with a NoneType"),
+        ([Pong(), {}], "the handler returned a list with a dict"),
         (HandlerResponse(Pong(), to=3), "`to` is a int; name a listener"),
         (False, "the handler returned a bool"),
     ],
@@ -128,6 +130,27 @@ def test_R9_anything_else_returned_is_a_fault_at_the_responder(world: World, res
     [fault] = world.outputs()
     assert (fault.code, fault.origin) == ("bad_response", "a")
     assert fault.text.startswith(what)
+
+
+def test_R8_a_bare_payload_of_an_unknown_class_is_that_fault_too(world: World) -> None:
+    world.inject("a")
+    world.commit(world.step(world.claim_one("a"), Stranger()))
+
+    [fault] = world.outputs()
+    assert (fault.code, fault.text.split(" (")[0]) == (
+        "unknown_type",
+        "Stranger is no payload type of this organism",
+    )
+
+
+@pytest.mark.parametrize("result", [[Pong(), Pong()], [respond(Pong()), Pong()], (Pong(), call("b"), Ping())])
+def test_R15_a_list_with_a_bare_payload_and_another_answer_is_a_fault(world: World, result: Any) -> None:
+    world.inject("a")
+    world.commit(world.step(world.claim_one("a"), result))
+
+    [fault] = world.outputs()
+    assert fault.code == "bad_response"
+    assert fault.text.startswith("the handler returned a list with several answers, and a call gets one; ")
 
 
 @pytest.mark.parametrize("nothing", [None, [], ()])

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from xpipe.assembly.building import backend_config, make_intake, make_pool, make_pump, slots_per_thread
+from xpipe.config.handlers import complain_about_handler
 from xpipe.config.loading import load_definition
 from xpipe.core.durations import is_duration
 from xpipe.core.errors import BackendError, UsageError, XpipeError
@@ -23,6 +24,7 @@ from xpipe.core.organism import Listener, OrganismDefinition
 from xpipe.ports import SharedBackend
 from xpipe.runtime.admission import Admission
 from xpipe.runtime.confirmation import Confirmation
+from xpipe.runtime.current import is_loading
 from xpipe.runtime.happenings import Happening, Output
 from xpipe.runtime.lease import Lease
 from xpipe.runtime.outcomes import Outcomes
@@ -124,6 +126,11 @@ class Organism:
         """Open the backend, start the pump and, if a listener is CPU-bound, the worker processes."""
         if self._pump is not None:
             raise UsageError("the organism is started already; stop it first")
+        if is_loading.is_set():
+            raise UsageError(
+                "a worker process imports this program for its handlers, and must not run it; "
+                'put what runs it below `if __name__ == "__main__":`'
+            )
         self._begin_anew()
         loop = asyncio.get_running_loop()
         limits = self.definition.limits
@@ -407,6 +414,9 @@ class Organism:
             raise UsageError(
                 f"the timeout of {name} is {timeout}; give seconds up to 36,500 days, 0 or None for no bound"
             )
+        complaint = complain_about_handler(handler, getattr(handler, "__name__", type(handler).__name__))
+        if complaint is not None:
+            raise UsageError(f"{complaint.message} {complaint.hint}".rstrip())
         try:
             self.topology.add(Listener(name, handler, accepts, timeout=timeout or None, inline=inline))
         except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from xpipe.cli.check import CheckPlan
@@ -13,6 +13,7 @@ from xpipe.cli.errors import code_of_findings, summed_up
 from xpipe.cli.folders import Found, search
 from xpipe.cli.text import counted, visible
 from xpipe.cli.voice import tell
+from xpipe.config.imports import forget
 from xpipe.config.loading import Examined, examine
 from xpipe.config.nodes import ScalarNode
 from xpipe.core.errors import EXIT_FAULT, EXIT_OK, XpipeError
@@ -54,12 +55,18 @@ def check_files(plan: CheckPlan) -> list[Checked]:
             tell(f"xpipe: {visible(path)}: {counted(len(files), 'organism file')} found")
     closed = [Checked(one.file, [one], None) for _, findings in found.values() for one in findings]
     named = dict.fromkeys(file for files, _ in found.values() for file in files)
-    return [*closed, *(_check(file, plan) for file in named)]
+    return [*closed, *(one for file in named for one in _check_alone(file, plan))]
 
 
 def worst_code(checked: Iterable[Checked], strict: bool) -> int:
     """The exit code of the worst of the files."""
     return max((one.code(strict) for one in checked), default=EXIT_OK)
+
+
+def _check_alone(file: str, plan: CheckPlan) -> Iterator[Checked]:
+    """Check `file` as if no other organism had been loaded in this process."""
+    yield _check(file, plan)
+    forget(os.path.dirname(os.path.abspath(file)))
 
 
 def _check(file: str, plan: CheckPlan) -> Checked:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from xpipe.config.handlers import answers_nothing
 from xpipe.config.primitives import answered
 from xpipe.config.replies import handled_answers
 from xpipe.core.organism import Listener, OrganismDefinition
@@ -76,7 +75,7 @@ class Graph:
 
 def graph_of(definition: OrganismDefinition, imported: bool = True) -> Graph:
     """The graph of `definition`; without `imported` its handlers are not loaded."""
-    answers = _answers(definition.listeners, imported)
+    answers = _answers(definition.listeners)
     nodes = [_node(listener, answers.get(listener.name), imported) for listener in definition.listeners]
     groups = _groups(definition.listeners)
     nodes += [Node(group, group, "group") for group in groups]
@@ -158,10 +157,9 @@ def _named_system(
     ]
 
 
-def _answers(listeners: tuple[Listener, ...], imported: bool) -> dict[str, tuple[str, ...]]:
+def _answers(listeners: tuple[Listener, ...]) -> dict[str, tuple[str, ...]]:
     """What each listener, and each of xpipe, may answer, where that is known."""
     classes = answered(listeners, handled_answers(listeners))
     answers = {name: tuple(cls.__name__ for cls in given) for name, given in classes.items()}
-    handled = [one for one in listeners if imported and not one.buffer and not one.sequence]
-    answers.update((one.name, ()) for one in handled if answers_nothing(one.handler))
+    answers.update((one.name, ()) for one in listeners if one.answers == ())
     return answers

@@ -1,11 +1,10 @@
-"""What a handler must be: a function of two arguments, and for worker processes a plain one at module level."""
+"""What a handler must be: a function of a payload and perhaps metadata, and in worker processes one at module level."""
 
 from __future__ import annotations
 
 import collections.abc
 import functools
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any
 
 from xpipe.config.wording import one_line, printable
 from xpipe.core.codec import is_payload_class
+from xpipe.core.handlers import bind, is_async, signature_of
 from xpipe.core.payloads import HandlerResponse
 
 
@@ -27,7 +27,7 @@ class Complaint:
 
 
 _LISTS = (list, tuple, collections.abc.Sequence)
-_SHAPE = "Write it as: async def handler(payload, metadata)."
+_SHAPE = "Write it as: async def handler(payload)."
 
 
 def complain_about_handler(handler: object, name: str) -> Complaint | None:
@@ -40,10 +40,16 @@ def complain_about_handler(handler: object, name: str) -> Complaint | None:
     if _is(inspect.isasyncgenfunction, handler) or _is(inspect.isgeneratorfunction, handler):
         hint = "Return a response or a list of them instead of using yield."
         return Complaint("handler-generator", f"{name} is a generator, not a handler.", hint)
-    signature = signature_of(handler)
-    if signature is not None and not _takes_two(signature):
-        message = f"{name} must take two arguments, payload and metadata, but is {_last_name(name)}{_bare(signature)}."
-        return Complaint("handler-signature", message)
+    if _lacks_its_instance(handler):
+        message = f"{name} is a method, and its first argument would be the payload."
+        return Complaint("handler-method", message, "Name the method of an instance, or put @staticmethod above it.")
+    try:
+        bind(handler)
+    except TypeError:
+        signature = signature_of(handler)
+        shown = "" if signature is None else f", but is {_last_name(name)}{_bare(signature)}"
+        message = f"{name} must take a payload, and may take metadata{shown}."
+        return Complaint("handler-signature", message, _SHAPE)
     return None
 
 
@@ -63,23 +69,6 @@ def complain_about_worker(handler: Callable[..., Any], name: str, again: object)
     return None
 
 
-def is_async(handler: object) -> bool:
-    """Whether calling `handler` gives a coroutine, as far as can be told without calling it."""
-    return _is(inspect.iscoroutinefunction, handler)
-
-
-def signature_of(handler: Callable[..., Any]) -> inspect.Signature | None:
-    """The signature of `handler`, annotations unresolved, or None if it has none."""
-    try:
-        if sys.version_info >= (3, 14):
-            import annotationlib
-
-            return inspect.signature(handler, annotation_format=annotationlib.Format.FORWARDREF)
-        return inspect.signature(handler)
-    except (ValueError, TypeError):
-        return None
-
-
 def annotated_classes(handler: Callable[..., Any]) -> tuple[type, ...] | Complaint:
     """The payload classes in the annotation of the handler's first parameter, or why there are none."""
     signature = signature_of(handler)
@@ -97,11 +86,6 @@ def annotated_classes(handler: Callable[..., Any]) -> tuple[type, ...] | Complai
             message = f"The annotation of {first.name} contains {_named(member)}, which is no dataclass or Struct."
             return Complaint("payload-annotation", message, "Annotate it with payload classes, joined by | if several.")
     return tuple(dict.fromkeys(members))
-
-
-def answers_nothing(handler: Callable[..., Any]) -> bool:
-    """Whether the annotation of `handler` says that it returns None always, and so never answers."""
-    return annotated_responses(handler) == ()
 
 
 def annotated_responses(handler: Callable[..., Any]) -> tuple[type, ...] | None:
@@ -136,6 +120,8 @@ def _payloads(hint: Any) -> list[type]:
             found += [cls for argument in arguments if argument is not Ellipsis for cls in _payloads(argument)]
         elif origin is HandlerResponse:
             found += _members(arguments[0])
+        elif is_payload_class(member) and member is not HandlerResponse:
+            found.append(member)
         elif member is not type(None):
             raise ValueError(f"{member} does not tell what is answered")
     if not all(is_payload_class(cls) for cls in found):
@@ -162,12 +148,11 @@ def _named(member: Any) -> str:
     return "None" if member is type(None) else getattr(member, "__name__", None) or str(member)
 
 
-def _takes_two(signature: inspect.Signature) -> bool:
-    try:
-        signature.bind(None, None)
-    except TypeError:
+def _lacks_its_instance(handler: object) -> bool:
+    if not isinstance(handler, types.FunctionType) or handler.__code__.co_varnames[:1] != ("self",):
         return False
-    return True
+    owner = handler.__qualname__.rpartition(".")[0]
+    return bool(owner) and not owner.endswith("<locals>")
 
 
 def _last_name(reference: str) -> str:

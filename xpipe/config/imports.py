@@ -61,7 +61,8 @@ class CodeFolder:
     def _finds(self, head: str) -> bool:
         spec = PathFinder.find_spec(head, [self.folder])
         # A folder without __init__.py may hold anything, so an installed package of its name comes first, as ever.
-        return spec is not None and (spec.has_location or _meaning(head)[0] is None)
+        other = _meaning(head)[0]
+        return spec is not None and (spec.has_location or other is None or _root_of(other) in _joined)
 
     def refresh(self) -> None:
         """Look at the folder anew: files may have come since."""
@@ -231,6 +232,18 @@ def private_package(folder: str) -> str:
     return PRIVATE + blake2b(os.fsencode(folder), digest_size=8).hexdigest()
 
 
+def forget(folder: str) -> None:
+    """Undo what loading code of the absolute `folder` has changed, so that another organism is loaded as if alone."""
+    for root in _joined & set(sys.path):
+        sys.path.remove(root)
+    _joined.clear()
+    _folders.pop(private_package(folder), None)
+    for name, module in list(sys.modules.items()):
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        if name != "__main__" and any(str(place).startswith(folder + os.sep) for place in places):
+            del sys.modules[name]
+
+
 def hidden_modules(folder: str) -> Iterator[tuple[str, str]]:
     """The modules in `folder` by whose name `import` finds another one, and where: a file, or "" if it is Python's."""
     others = [one for one in sys.path if one not in _joined]
@@ -381,6 +394,12 @@ def _is_same(one: str, other: str) -> bool:
         return True
     names = os.path.basename(one), os.path.basename(other)
     return names[0] == names[1] and os.path.realpath(os.path.dirname(one)) == os.path.realpath(os.path.dirname(other))
+
+
+def _root_of(file: str) -> str:
+    """The folder that the top-level module in `file` was imported from."""
+    folder, name = os.path.split(file)
+    return os.path.dirname(folder) if name.startswith("__init__.") else folder
 
 
 def _leads_to(name: str, file: str) -> bool:

@@ -76,7 +76,8 @@ def examine(
 ) -> Examined:
     """As `check_definition`, with the entries of the file.
 
-    With `messages` those that cannot be decoded are reported, too; they do not keep the file from being loaded.
+    With `messages` those that cannot be decoded are reported, too, and modules that `import` does not find; neither
+    keeps the file from being loaded.
     """
     report = Report(str(path))
     try:
@@ -94,6 +95,10 @@ def examine(
         from xpipe.config.messages import check_messages  # A run tells of them itself.
 
         check_messages(shape["messages"], shape.get("listeners", []), definition, imports, report)
+    if messages:
+        from xpipe.config.hidden_modules import check_hidden_modules
+
+        check_hidden_modules(os.path.dirname(os.path.abspath(path)), shape, report)
     return Examined(usable, shape, report)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from xpipe.config.circles import inner_calls
-from xpipe.config.handlers import answers_nothing
 from xpipe.config.replies import Classes, check_replies, handled_answers
 from xpipe.config.reporting import Report
 from xpipe.config.retrying import retry_policy
@@ -107,10 +106,8 @@ def check_ways(entries: list[Entry], listeners: Mapping[int, Listener], report: 
     known = {listener.name: listener for listener in listeners.values()}
     usable = [entry for entry in entries if id(entry) in listeners and is_primitive(entry)]
     calls = [call for entry in usable for call in inner_calls(entry)]
-    called = [listener for name in {name for name, _, _ in calls} if (listener := known.get(name)) and listener.ref]
-    silent = {listener.name for listener in called if answers_nothing(listener.handler)}
     for name, inner, key in calls:
-        if name in silent:
+        if name in known and known[name].answers == ():
             message = f"The handler of {quote(name)} is annotated to return None, and so never answers."
             hint = "Let it return a response, or correct the annotation."
             report.add(inner.place(key), "no-answer", message, hint, "warning")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from xpipe.config.handlers import annotated_responses
 from xpipe.config.names import broadcasts, peers_of
 from xpipe.config.reporting import Report
 from xpipe.config.shape import Entry
@@ -23,10 +22,11 @@ def handled_answers(listeners: Iterable[Listener]) -> Classes:
 
     Faults are left out, which anyone may get, and what is sent to Buffers and Sequences.
     """
-    answers: Classes = {}
-    for listener in listeners:
-        classes = annotated_responses(listener.handler) if listener.ref is not None else None
-        answers[listener.name] = tuple(cls for cls in classes or () if not issubclass(cls, _NO_ANSWERS))
+    answers = {
+        listener.name: tuple(cls for cls in listener.answers if not issubclass(cls, _NO_ANSWERS))
+        for listener in listeners
+        if listener.answers
+    }
     return {name: classes for name, classes in answers.items() if classes}
 
 

@@ -12,7 +12,6 @@ from xpipe.config.handlers import (
     annotated_responses,
     complain_about_handler,
     complain_about_worker,
-    is_async,
     names_used,
 )
 from xpipe.config.kinds import texts_in
@@ -22,6 +21,7 @@ from xpipe.config.reporting import Report
 from xpipe.config.retrying import retry_policy
 from xpipe.config.shape import Entry
 from xpipe.config.wording import one_line
+from xpipe.core.handlers import is_async
 from xpipe.core.organism import DEFAULT_TIMEOUT, CodeRef, Listener
 from xpipe.core.payloads import SYSTEM_PAYLOADS
 
@@ -43,7 +43,7 @@ class Resolver:
         self._check_options(entry)
         if not self._imports:
             self._check_references(entry)
-            return _listener(entry, _not_loaded, (), None)
+            return _listener(entry, _not_loaded, ())
         given = self._given_classes(entry)
         loaded = self._find(entry.place("handler"), entry.values.get("handler"))
         if loaded is None:
@@ -60,9 +60,12 @@ class Resolver:
             return None
         self._add_visible(ref)
         accepts = self._accepted(entry, handler, given)
-        if accepts and not self._check_answers(entry, ref, handler):
+        answers = annotated_responses(handler)
+        for cls in answers or ():
+            self._add_type(cls)
+        if accepts and not self._check_answers(entry, ref, handler, answers):
             return None
-        return _listener(entry, handler, accepts, ref) if accepts else None
+        return _listener(entry, handler, accepts, ref, answers) if accepts else None
 
     def _check_options(self, entry: Entry) -> None:
         if entry.values.get("cpu_bound") and entry.values.get("inline"):
@@ -136,9 +139,11 @@ class Resolver:
             self._add_type(cls)
         return tuple(dict.fromkeys([*given, *fresh]))
 
-    def _check_answers(self, entry: Entry, ref: CodeRef, handler: Callable[..., Any]) -> bool:
+    def _check_answers(
+        self, entry: Entry, ref: CodeRef, handler: Callable[..., Any], answers: tuple[type, ...] | None
+    ) -> bool:
         """Whether what the handler answers can be sent, as far as its annotation, or else its code, tells."""
-        place, answers = entry.place("handler"), annotated_responses(handler)
+        place = entry.place("handler")
         if answers is not None:
             usable = [self._check_class(place, cls, cls.__name__) for cls in answers]
             return all(usable)
@@ -177,7 +182,11 @@ def _class_texts(entry: Entry) -> list[tuple[Node, str]]:
 
 
 def _listener(
-    entry: Entry, handler: Callable[..., Any], accepts: tuple[type, ...], ref: CodeRef | None
+    entry: Entry,
+    handler: Callable[..., Any],
+    accepts: tuple[type, ...],
+    ref: CodeRef | None = None,
+    answers: tuple[type, ...] | None = None,
 ) -> Listener | None:
     values = entry.values
     if "name" not in values:
@@ -197,6 +206,7 @@ def _listener(
         concurrency=values.get("concurrency"),
         ref=ref,
         retry=retry_policy(values.get("retry")),
+        answers=answers,
     )
 
 

@@ -119,7 +119,8 @@ class PayloadTypes:
         try:
             return self._names[cls]
         except KeyError:
-            raise _unknown(cls.__name__, self._classes) from None
+            twin = self._classes.get(cls.__name__)
+            raise (_another(cls, twin) if twin else _unknown(cls.__name__, self._classes)) from None
 
     def class_of(self, name: str) -> type:
         """The class called `name`. Raises PayloadError (unknown_type)."""
@@ -321,6 +322,14 @@ def _unique_names(classes: Iterable[type]) -> Iterator[tuple[type, str]]:
         name = next(name for name in options if name not in taken)
         taken.add(name)
         yield cls, name
+
+
+def _another(cls: type, twin: type) -> PayloadError:
+    return PayloadError(
+        f"this {cls.__name__} is of the module {cls.__module__}, and the organism knows another one, of "
+        f"{plain_names(twin.__module__)}; import it by that name, or before the organism is loaded",
+        code="unknown_type",
+    )
 
 
 def _unknown(name: str, known: Iterable[str]) -> PayloadError:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from xpipe.core.durations import DAY
+from xpipe.core.handlers import bind, is_async
 from xpipe.core.limits import Limits
 from xpipe.core.payloads import SequenceStep
 from xpipe.core.retry import RetryPolicy
@@ -57,7 +56,9 @@ class Listener:
     timeout: seconds from the handler's start, or None; concurrency: handlers of it at once in a process, or None.
     retry: when a message whose handler failed is tried again, or None for the defaults. `ref` is where the handler was
     loaded from, None for one registered by code. With `buffer` or `sequence` it is a
-    Buffer or a Sequence and its handler `no_handler`. `asynchronous`: calling the handler gives a coroutine.
+    Buffer or a Sequence and its handler `no_handler`. answers: the payload classes that the handler's annotation says
+    it sends or answers, None where it does not say. `asynchronous`: calling the handler gives a coroutine;
+    `call(payload, metadata)` runs it, or `call(payload)` if it does not take metadata.
     """
 
     name: str
@@ -75,22 +76,21 @@ class Listener:
     retry: RetryPolicy | None = None
     buffer: BufferOptions | None = None
     sequence: tuple[SequenceStep, ...] = ()
+    answers: tuple[type, ...] | None = None
     asynchronous: bool = field(init=False, repr=False, compare=False)
+    call: Callable[..., Any] = field(init=False, repr=False, compare=False)
+    takes_metadata: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "asynchronous", _is_coroutine_function(self.handler))
+        call, takes_metadata = bind(self.handler)
+        object.__setattr__(self, "asynchronous", is_async(self.handler))
+        object.__setattr__(self, "call", call)
+        object.__setattr__(self, "takes_metadata", takes_metadata)
 
 
 def no_handler(payload: Any, metadata: Any) -> None:
     """The handler of listeners whose messages the pump itself takes. Never called."""
     del payload, metadata
-
-
-def _is_coroutine_function(handler: Any) -> bool:
-    while isinstance(handler, partial):
-        handler = handler.func
-    call = getattr(handler, "__call__", None)  # noqa: B004  # asks whether an instance's call is async
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
 
 
 @dataclass(frozen=True, slots=True)

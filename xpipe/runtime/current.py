@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from threading import Event
 from typing import Protocol
 
 import msgspec
@@ -27,6 +28,10 @@ class UnderWay(Protocol):
 
 current: ContextVar[UnderWay | None] = ContextVar("xpipe_hop", default=None)
 """None outside of handlers."""
+
+
+is_loading = Event()
+"""Set in a worker process while it imports the user's code, which must not run organisms then."""
 
 
 def where() -> Where | None:

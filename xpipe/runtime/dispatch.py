@@ -106,11 +106,11 @@ class Dispatcher:
             self._run_in_pool(self._pool, hop, listener, settle)
             return None
         payload = self._types.decode(hop.message.type, hop.message.payload)
-        metadata = self._metadata(hop)
+        metadata = self._metadata(hop) if listener.takes_metadata else None
         if listener.asynchronous:
             return self._run_on_loop(hop, listener, payload, metadata, settle)
         context = self._contexts.fresh()
-        call = partial(context.run, partial(self._call, hop, listener.handler, payload, metadata))
+        call = partial(context.run, partial(self._call, hop, listener.call, payload, metadata))
         if listener.inline:
             settle(hop, call())
         elif self._threads.exhausted:
@@ -138,12 +138,13 @@ class Dispatcher:
             raise RuntimeError(forks.NO_HISTORY)
         return read_slots(up_to(self._backend.buffer_get_thread(thread), message), self._types)
 
-    def _call(self, hop: Hop, handler: Callable[..., Any], payload: Any, metadata: HandlerMetadata) -> Outcome:
+    def _call(self, hop: Hop, call: Callable[..., Any], payload: Any, metadata: HandlerMetadata | None) -> Outcome:
         current.set(hop)
         self._contexts.enter()
         hop.started = time.monotonic()
         try:
-            outcome: Outcome = encode_responses(self._types, handler(payload, metadata))
+            result = call(payload) if metadata is None else call(payload, metadata)
+            outcome: Outcome = encode_responses(self._types, result)
         except BaseException as error:
             self._stay_here(error)
             outcome = describe(error)
@@ -156,12 +157,12 @@ class Dispatcher:
             forks.end(error)
 
     def _run_on_loop(
-        self, hop: Hop, listener: Listener, payload: Any, metadata: HandlerMetadata, settle: Settle
+        self, hop: Hop, listener: Listener, payload: Any, metadata: HandlerMetadata | None, settle: Settle
     ) -> Awaitable[None] | None:
         context = self._contexts.fresh()
         hop.started = time.monotonic()
         try:
-            coroutine, future = context.run(self._begin, hop, listener.handler, payload, metadata)
+            coroutine, future = context.run(self._begin, hop, listener.call, payload, metadata)
         except StopIteration as stop:
             self._stay_here()
             settle(hop, _in_time(hop, self._encode(stop.value)))
@@ -174,12 +175,12 @@ class Dispatcher:
         return self._wait_for(hop, listener, coroutine, context, future, settle)
 
     def _begin(
-        self, hop: Hop, handler: Callable[..., Coroutine[Any, Any, Any]], payload: Any, metadata: HandlerMetadata
+        self, hop: Hop, call: Callable[..., Coroutine[Any, Any, Any]], payload: Any, metadata: HandlerMetadata | None
     ) -> tuple[Coroutine[Any, Any, Any], Any]:
-        """Run `handler` up to where it waits: its coroutine and what it waits for. Raises StopIteration at its end."""
+        """Run a handler up to where it waits: its coroutine and what it waits for. Raises StopIteration at its end."""
         current.set(hop)
         self._contexts.enter()
-        coroutine = handler(payload, metadata)
+        coroutine = call(payload) if metadata is None else call(payload, metadata)
         return coroutine, coroutine.send(None)
 
     async def _wait_for(

@@ -11,14 +11,16 @@ from typing import Any
 
 import msgspec
 
-from xpipe.core.codec import PayloadTypes
+from xpipe.core.codec import PayloadTypes, is_payload_class
 from xpipe.core.errors import PayloadError
 from xpipe.core.module_names import plain_names
-from xpipe.core.payloads import HandlerResponse
+from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, HandlerResponse, SequenceStart
 from xpipe.core.retry import ASKED_AGAIN, REJECTED, Reject, Retry, pause_of
 
 _NOT_THEIRS = (str(Path(__file__).parent.parent), str(Path(importlib.__file__).parent), "<frozen importlib")
 """Where the frames come from that tell a user nothing: xpipe, and Python's import system."""
+_STARTED_BY = {BufferStart: BUFFER, SequenceStart: SEQUENCE}
+"""What starts a Buffer or a Sequence, and where it goes: nobody is answered with one."""
 MAX_TEXT = 10_000
 MAX_TRACEBACK = 20_000
 MAX_CAUSES = 40
@@ -47,18 +49,33 @@ class Failure(msgspec.Struct, array_like=True, gc=False):
 
 
 def encode_responses(types: PayloadTypes, result: Any) -> list[Outgoing]:
-    """The responses in `result`, what a handler returned. Raises PayloadError (R8, R9)."""
+    """The responses in `result`, what a handler returned. Raises PayloadError (R8, R9, R15)."""
     if result is None:
         return []
     if type(result) is HandlerResponse:
         return [_encode(types, result)]
-    if isinstance(result, list | tuple) and all(isinstance(one, HandlerResponse) for one in result):
-        return [_encode(types, response) for response in result]
+    if not isinstance(result, list | tuple) or type(result) in types:
+        return [_encode_one(types, result, "")]
+    responses = [_encode_one(types, one, "a list with ") for one in result]
+    if sum(one.to is None for one in responses) > 1 and not all(isinstance(one, HandlerResponse) for one in result):
+        raise _bad_response("a list with several answers, and a call gets one")
+    return responses
+
+
+def _encode_one(types: PayloadTypes, result: Any, lead: str) -> Outgoing:
     if isinstance(result, HandlerResponse):
-        return [_encode(types, result)]
-    what = type(result).__name__
-    hint = "return HandlerResponse.respond(...), HandlerResponse(..., to=NAME), a list of them, or None"
-    raise PayloadError(f"the handler returned a {what}; {hint}", code="bad_response")
+        return _encode(types, result)
+    cls = type(result)
+    if isinstance(result, type):
+        raise _bad_response(f"{lead}the class {result.__name__} and no instance of it")
+    if cls not in types and not is_payload_class(cls):
+        raise _bad_response(f"{lead}{'an' if cls.__name__[:1].lower() in 'aeiou' else 'a'} {cls.__name__}")
+    return Outgoing(_STARTED_BY.get(cls), *types.encode(result))
+
+
+def _bad_response(what: str) -> PayloadError:
+    hint = "return a payload, HandlerResponse(payload, to=NAME), a list of them, or None"
+    return PayloadError(f"the handler returned {what}; {hint}", code="bad_response")
 
 
 def _encode(types: PayloadTypes, response: HandlerResponse) -> Outgoing:

@@ -28,10 +28,11 @@ from typing import Any, NoReturn
 
 from xpipe.config.code import load_object
 from xpipe.core.codec import PayloadTypes
+from xpipe.core.handlers import bind
 from xpipe.core.payloads import HandlerMetadata, Slot
 from xpipe.runtime import forks, speech
 from xpipe.runtime.contexts import Contexts
-from xpipe.runtime.current import current
+from xpipe.runtime.current import current, is_loading
 from xpipe.runtime.frames import (
     MARK_SIZE,
     Broken,
@@ -71,7 +72,7 @@ class Worker:
         self._news: SimpleQueue[None] = SimpleQueue()
         self._setup: SimpleQueue[Setup] = SimpleQueue()
         self._histories: SimpleQueue[list[bytes]] = SimpleQueue()
-        self._handlers: dict[str, tuple[Callable[..., Any], str]] = {}
+        self._handlers: dict[str, tuple[Callable[..., Any], bool, str]] = {}
         self._over = False
         self._generation = forks.generation
         forks.watch(self)
@@ -88,7 +89,9 @@ class Worker:
         speech.relay(self._send, setup.prints, setup.level)
         atexit.register(speech.give_back)  # The first one runs last: until then what is printed goes to the pump.
         try:
+            is_loading.set()
             self._load(setup)
+            is_loading.clear()
         except BaseException as error:
             failure = describe(error)
             self._send(Broken(f"{failure.text}\n{failure.traceback}".strip()))
@@ -107,7 +110,7 @@ class Worker:
         self._types = PayloadTypes.named({name: self._class(load_object(ref)) for name, ref in setup.types.items()})
         for listener in setup.listeners:
             handler: Any = load_object(listener.handler)
-            self._handlers[listener.name] = handler, listener.usage_instructions
+            self._handlers[listener.name] = *bind(handler), listener.usage_instructions
         self._contexts = Contexts()
         # What is loaded now stays: the collector need not look at it again.
         gc.collect()
@@ -138,9 +141,10 @@ class Worker:
         current.set(task)
         self._contexts.enter()
         try:
-            handler, usage = self._handlers[task.listener]
+            call, takes_metadata, usage = self._handlers[task.listener]
             payload = self._decode(task)
-            responses = encode_responses(self._types, handler(payload, self._metadata(task, usage)))
+            result = call(payload, self._metadata(task, usage)) if takes_metadata else call(payload)
+            responses = encode_responses(self._types, result)
         except BaseException as error:
             self._stay_here(error)
             return [], describe(error)

@@ -18,6 +18,7 @@ class A:
 
 class S(msgspec.Struct):
     z: int = 0
+    def method(self, payload: A): ...
 
 class Plain: pass
 
@@ -34,6 +35,8 @@ class Unresolved:
     field: Nowhere
 
 def one(payload: A): ...
+def none(): ...
+def limited(a: A, *, limit): ...
 def three(a: A, b, c: int): ...
 def keyword(a: A, *, metadata): ...
 def unannotated(payload, metadata): ...
@@ -65,19 +68,23 @@ async def good(payload: A, metadata): ...
 def plain(payload: A | S, metadata): ...
 """
 
-HINT = "Write it as: async def handler(payload, metadata)."
+HINT = "Write it as: async def handler(payload)."
 FORMS = "Write package.module.name or file.py:name."
 TOP = "Define it with def at the top level."
 
 UNKNOWN_NAME = foreign.words_of(lambda: eval("Nowhere"))
 CASES = {
-    "m.one": "error[handler-signature]: m.one must take two arguments, payload and metadata, but is one(payload).",
-    "m.py:one": "error[handler-signature]: m.py:one must take two arguments, payload and metadata, "
-    "but is one(payload).",
-    "m.three": "error[handler-signature]: m.three must take two arguments, "
-    "payload and metadata, but is three(a, b, c).",
-    "m.keyword": "error[handler-signature]: m.keyword must take two arguments, payload and metadata, "
-    "but is keyword(a, *, metadata).",
+    "m.one": None,
+    "m.keyword": None,
+    "m.none": f"error[handler-signature]: m.none must take a payload, and may take metadata, but is none(). {HINT}",
+    "m.three": "error[handler-signature]: m.three must take a payload, and may take metadata, "
+    f"but is three(a, b, c). {HINT}",
+    "m.py:three": "error[handler-signature]: m.py:three must take a payload, and may take metadata, "
+    f"but is three(a, b, c). {HINT}",
+    "m.limited": "error[handler-signature]: m.limited must take a payload, and may take metadata, "
+    f"but is limited(a, *, limit). {HINT}",
+    "m.S.method": "error[handler-method]: m.S.method is a method, and its first argument would be the payload. "
+    "Name the method of an instance, or put @staticmethod above it.",
     "m.agen": "error[handler-generator]: m.agen is a generator, not a handler. "
     "Return a response or a list of them instead of using yield.",
     "m.gen": "error[handler-generator]: m.gen is a generator, not a handler. "

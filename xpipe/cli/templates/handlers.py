@@ -39,18 +39,18 @@ class Description:
     longest: str
 
 
-async def describe(payload: Note | Counted, metadata: HandlerMetadata) -> HandlerResponse[Text | Description]:
+async def describe(payload: Note | Counted, metadata: HandlerMetadata) -> HandlerResponse[Text] | Description:
     """Called twice: with the note, whose text goes on to `count`, and with what `count` has answered."""
     if isinstance(payload, Note):
         return HandlerResponse(Text(payload.text), to="count")
     # What this thread has received before is in its history.
     note = next(slot.payload for slot in metadata.history if isinstance(slot.payload, Note))
-    return HandlerResponse.respond(Description(note.title, payload.words, payload.longest))
+    return Description(note.title, payload.words, payload.longest)
 
 
-def count(text: Text, _metadata: HandlerMetadata) -> HandlerResponse[Counted]:
+def count(text: Text) -> Counted:
     """A plain function runs in a thread. What it raises is a fault, which goes to the caller instead of an answer."""
     words = text.text.split()
     if not words:
         raise ValueError("a text without words cannot be counted")
-    return HandlerResponse.respond(Counted(len(words), max(words, key=len)))
+    return Counted(len(words), max(words, key=len))

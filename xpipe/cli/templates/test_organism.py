@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from handlers import Description, Note
 
 from xpipe import Organism, Output
 
@@ -25,14 +26,14 @@ async def outputs_of(payload: object) -> list[Output]:
 
 
 def test_a_note_is_described() -> None:
-    [output] = asyncio.run(outputs_of({"title": "Monday", "text": "rain and sunshine"}))
+    [output] = asyncio.run(outputs_of(Note("Monday", "rain and sunshine")))
 
     assert (output.kind, output.sender) == ("response", "describe")
-    assert (output.payload.title, output.payload.words, output.payload.longest) == ("Monday", 3, "sunshine")
+    assert output.payload == Description("Monday", 3, "sunshine")
 
 
 def test_a_note_without_words_is_a_fault() -> None:
-    [output] = asyncio.run(outputs_of({"title": "Monday", "text": ""}))
+    [output] = asyncio.run(outputs_of(Note("Monday", "")))
 
     assert (output.kind, output.payload.code, output.payload.origin) == ("fault", "exception", "count")
 
