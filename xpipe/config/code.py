@@ -11,6 +11,7 @@ from types import ModuleType
 from xpipe.config.code_errors import CodeError, import_failed, no_attribute, no_file, no_module
 from xpipe.config.imports import CodeFolder, code_folder
 from xpipe.config.wording import quote
+from xpipe.core.module_names import plain_names
 from xpipe.core.organism import CodeRef
 
 __all__ = ["CodeError", "candidates", "find_object", "load_module", "load_object", "reference_to", "refresh"]
@@ -47,7 +48,7 @@ def load_module(ref: CodeRef) -> ModuleType:
         except (CodeError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            if _is_absent(folder, ref, error):
+            if _is_absent(ref, error):
                 raise no_module(ref, error) from None
             raise import_failed(ref, error) from error
 
@@ -119,9 +120,9 @@ def _no_reference(text: str) -> CodeError:
     return CodeError("code-reference", message, "Write package.module.name or file.py:name.")
 
 
-def _is_absent(folder: CodeFolder, ref: CodeRef, error: BaseException) -> bool:
+def _is_absent(ref: CodeRef, error: BaseException) -> bool:
     """Whether `error` says that the module itself is missing, not one that it imports."""
     if not isinstance(error, ModuleNotFoundError) or error.name is None:
         return False
-    name = error.name.removeprefix(f"{folder.package}.")
+    name = plain_names(error.name)
     return name == ref.module or ref.module.startswith(f"{name}.")

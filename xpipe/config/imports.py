@@ -15,6 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 _folders: dict[str, CodeFolder] = {}
+_private: dict[str, CodeFolder] = {}
+"""The folders of which modules have private names, by the package of these."""
 _joined: set[str] = set()
 """What has been appended to sys.path."""
 
@@ -43,13 +46,19 @@ class CodeFolder:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.package = private_package(folder)
         self._root = folder
         self._is_private = False
         self._siblings: dict[str, bool] = {}
         self._examined: set[str] = set()
         self._modules: dict[str, tuple[str, ModuleType]] = {}
         self._builtins = {**vars(builtins), "__import__": self._import_statement}
+
+    @cached_property
+    def package(self) -> str:
+        """The package of the privately named modules: the same in every process."""
+        from hashlib import blake2b
+
+        return PRIVATE + blake2b(os.fsencode(self.folder), digest_size=8).hexdigest()
 
     def has(self, head: str) -> bool:
         """Whether code of this folder means a sibling by the top-level name `head`."""
@@ -164,6 +173,7 @@ class CodeFolder:
         return None
 
     def _import_privately(self, file: str) -> str:
+        _private[self.package] = self
         if self.package not in sys.modules:
             root = ModuleType(self.package, f"The modules of {self.folder}.")
             root.__path__ = [self.folder]
@@ -216,20 +226,12 @@ class CodeFolder:
 
 def code_folder(folder: str) -> CodeFolder:
     """The modules of `folder`, an absolute path: the same object in every call."""
-    package = private_package(folder)
-    if package not in _folders:
-        _folders[package] = CodeFolder(folder)
+    if folder not in _folders:
+        _folders[folder] = CodeFolder(folder)
         if _finder not in sys.meta_path:
             sys.meta_path.insert(0, _finder)
         importlib.invalidate_caches()
-    return _folders[package]
-
-
-def private_package(folder: str) -> str:
-    """The package of the privately named modules of `folder`: the same in every process."""
-    from hashlib import blake2b
-
-    return PRIVATE + blake2b(os.fsencode(folder), digest_size=8).hexdigest()
+    return _folders[folder]
 
 
 def forget(folder: str) -> None:
@@ -237,7 +239,7 @@ def forget(folder: str) -> None:
     for root in _joined & set(sys.path):
         sys.path.remove(root)
     _joined.clear()
-    _folders.pop(private_package(folder), None)
+    _folders.pop(folder, None)
     for name, module in list(sys.modules.items()):
         places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
         if name != "__main__" and any(str(place).startswith(folder + os.sep) for place in places):
@@ -321,7 +323,7 @@ class _Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        folder = _folders.get(_head(fullname)) if fullname.startswith(PRIVATE) else None
+        folder = _private.get(_head(fullname)) if fullname.startswith(PRIVATE) else None
         return folder.adopt(PathFinder.find_spec(fullname, path)) if folder else None
 
 
