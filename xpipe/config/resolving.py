@@ -151,7 +151,7 @@ class Resolver:
         for name, cls in visible_classes(load_module(ref)):
             complaint = complain_about_class(cls, name) if name in used else None
             if complaint is not None:
-                hint = "If the handler never sends it, annotate what it returns: -> HandlerResponse[...] or -> None."
+                hint = "If the handler never sends it, annotate what it returns, or -> None for nothing."
                 self._report.add(place, complaint.code, complaint.message, hint, "warning")
         return True
 
