@@ -125,6 +125,14 @@ class JoinRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """What a registry of xpipe.state keeps: `head` describes it, `parts` are what has been added, by index."""
+
+    head: bytes
+    parts: dict[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class BackendTotals:
     """Counts over a backend's whole content."""
 
@@ -139,22 +147,29 @@ class BackendTotals:
 
 @runtime_checkable
 class SharedBackend(Protocol):
-    """State of one organism. Every method is atomic; all data that goes in or out is bytes, str and int in Structs.
+    """State of one organism, or of none yet. Every method is atomic; data is bytes, str and int in Structs.
 
-    Raises BackendError when the backend cannot be reached.
+    It is ready as it comes: slots, registry and collections need no organism, everything else needs one that has
+    claimed it. Raises BackendError when the backend cannot be reached or is closed, TypeError and ValueError for
+    an id or a slot that cannot be stored. Safe to use from several threads.
     """
 
     @property
     def capabilities(self) -> Capabilities: ...
 
-    def open(self, organism: str | None, slots_per_thread: int) -> None:
-        """Be the state of the organism named `organism`: bind its root chain, make its secret. Idempotent.
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
 
-        With None, of whatever organism it holds. Raises BackendError when it holds another one, or none.
+    def open(self, organism: str | None, slots_per_thread: int | None = None) -> None:
+        """Claim the backend for the organism named `organism`: bind its root chain, make its secret. Idempotent.
+
+        With None, take part in whatever organism has claimed it. Raises BackendError when that is another one, or
+        none. `slots_per_thread` replaces the limit that the backend was made with. What was closed is open again.
         """
 
     def root(self) -> str:
-        """The chain above all conversations: `system.<organism>`."""
+        """The chain above all conversations, `system.<organism>`; "" while no organism has claimed the backend."""
 
     def secret(self) -> bytes:
         """The key of the organism's thread ids; never shown to a handler."""
@@ -217,8 +232,11 @@ class SharedBackend(Protocol):
         Outputs that go with them count as delivered: nothing is left to deliver.
         """
 
-    def buffer_list_threads(self) -> Iterator[str]:
+    def buffer_list_threads(self) -> list[str]:
         """The threads that have a slot."""
+
+    def buffer_iter_threads(self) -> Iterator[str]:
+        """As `buffer_list_threads`, page by page."""
 
     def buffer_clear(self) -> None:
         """`buffer_delete_thread` for all threads."""
@@ -247,20 +265,26 @@ class SharedBackend(Protocol):
     def joins(self) -> Iterator[tuple[str, int, int]]:
         """The Buffers that still wait for items: id, items accounted for, items in all."""
 
-    def join_create(self, id: str, total: int) -> bool:
-        """Open a join that no thread waits for; False if there is one called `id`."""
-
     def join_get(self, id: str) -> JoinRecord | None:
         """The join called `id`, if it is open."""
 
-    def join_record(self, id: str, index: int, result: bytes) -> bool:
-        """Record a result of a join made by `join_create`.
+    def collection_create(self, kind: str, id: str, head: bytes, size: int) -> bool:
+        """Begin the collection `id` of a kind: a head and `size` numbered parts to come. False if there is one.
 
-        False if it has one at `index`, or no such index, or there is no such join.
+        No pump looks at it; it is in no listing of an organism, in no total, and not collected by `xpipe gc`.
         """
 
-    def join_remove(self, id: str) -> bool:
-        """Forget a join made by `join_create`; whether there was one."""
+    def collection_get(self, kind: str, id: str) -> Collection | None:
+        """The collection `id` of a kind, if there is one."""
+
+    def collection_add(self, kind: str, id: str, index: int, part: bytes) -> bool:
+        """Add the part `index`. False if it is there already, there is no such index, or no such collection."""
+
+    def collection_remove(self, kind: str, id: str) -> bool:
+        """Forget a collection; whether there was one."""
+
+    def collection_ids(self, kind: str) -> Iterator[str]:
+        """The ids of the collections of a kind, page by page."""
 
     def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
         """The threads of one conversation or of all, without the root pair, oldest first or `newest` first."""
@@ -272,11 +296,11 @@ class SharedBackend(Protocol):
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         """Up to `most` threads whose id begins with `prefix`."""
 
-    def registry_list_all(self) -> Iterator[tuple[str, str]]:
-        """(uuid, chain) of every registered thread and the root."""
+    def registry_list_all(self) -> dict[str, str]:
+        """The chains of every registered thread and the root, by uuid."""
 
     def registry_entries(self) -> Iterator[RegistryRecord]:
-        """As `registry_list_all`, with the kind of each pair; the missing half of an orphan is ""."""
+        """As `registry_list_all`, page by page and with the kind of each pair; the missing half of an orphan is ""."""
 
     def totals(self) -> BackendTotals:
         """Counts over everything."""

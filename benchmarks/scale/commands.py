@@ -74,13 +74,12 @@ def _row(name: str, served: list[Served], longest: float, command: str) -> Seque
 
 def _verbs(backend: SharedBackend) -> dict[str, Callable[[], Iterable[object]]]:
     return {
-        "registry_list_all()": backend.registry_list_all,
         "registry_entries()": backend.registry_entries,
         "threads()": backend.threads,
         "threads(newest=True)": lambda: backend.threads(newest=True),
         "find_threads('a', 50)": lambda: backend.find_threads("a", 50),
         "conversations()": backend.conversations,
-        "buffer_list_threads()": backend.buffer_list_threads,
+        "buffer_iter_threads()": backend.buffer_iter_threads,
         "orphans()": backend.orphans,
         "damages()": backend.damages,
         "totals()": lambda: [backend.totals()],

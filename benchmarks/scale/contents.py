@@ -27,7 +27,8 @@ from xpipe.core.messages import (
     encode_message,
 )
 from xpipe.ports import SharedBackend
-from xpipe.state import BackendConfig, get_shared_backend
+from xpipe.state import BackendConfig
+from xpipe.state.factory import make_backend
 
 ORGANISM = "crowd"
 LISTENER = "work"
@@ -59,7 +60,7 @@ def sizes(size: Size) -> Sizes:
 
 def open_backend(config: BackendConfig) -> SharedBackend:
     """The backend of `config` with the organism in it that everything here belongs to."""
-    backend = get_shared_backend(config)
+    backend = make_backend(config)
     backend.open(ORGANISM, SLOTS_PER_THREAD)
     return backend
 

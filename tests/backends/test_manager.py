@@ -134,7 +134,7 @@ def test_listings_come_in_bounded_pages(owner: ManagerBackend, monkeypatch: pyte
 
     monkeypatch.setattr(Channel, "recv", recv)
 
-    assert len(list(owner.registry_list_all())) == 2 * PAGE_ITEMS + 6
+    assert len(owner.registry_list_all()) == 2 * PAGE_ITEMS + 6
     assert len(sizes) == 3
     assert [len(slot) for slot in owner.buffer_get_thread("big")] == [PAGE_BYTES // 2 + 1] * 5
     assert max(sizes) < 2 * PAGE_BYTES
@@ -143,9 +143,9 @@ def test_listings_come_in_bounded_pages(owner: ManagerBackend, monkeypatch: pyte
 def test_listings_that_are_not_read_to_their_end_do_not_add_up(owner: ManagerBackend) -> None:
     for index in range(PAGE_ITEMS + 5):
         owner.registry_set(f"system.org.{index}", f"id-{index}")
-    first = owner.registry_list_all()
+    first = owner.registry_entries()
     next(first)
-    others = [owner.registry_list_all() for _ in range(MOST_CURSORS)]
+    others = [owner.registry_entries() for _ in range(MOST_CURSORS)]
     for other in others:
         next(other)
 
@@ -159,7 +159,7 @@ def test_after_the_death_of_the_manager_every_call_is_one_clear_error(owner: Man
     client.ping()
     os.kill(owner.pid, signal.SIGKILL)
 
-    for call in (client.ping, client.totals, lambda: list(client.threads()), owner.load, client.pumps):
+    for call in (client.root, client.totals, lambda: list(client.threads()), owner.load, client.pumps):
         with pytest.raises(BackendError, match=r"there is no manager at .* any more") as caught:
             call()
         assert caught.value.exit_code == EXIT_BACKEND
@@ -184,7 +184,7 @@ def test_a_manager_that_does_not_answer_is_an_error_and_not_a_hang(owner: Manage
     assert until(lambda: "State:\tT" in Path(f"/proc/{owner.pid}/status").read_text())
     try:
         with pytest.raises(BackendError, match=r"does not answer within 0\.5 s"):
-            client.ping()
+            client.load()
         with pytest.raises(BackendError, match=r"no manager greets at"):
             client_of(owner, timeout=0.3)
     finally:
@@ -273,11 +273,11 @@ def test_a_client_notices_that_another_manager_has_taken_the_place(tmp_path: Pat
     client.ping()
     first.close()
     with pytest.raises(BackendError, match="there is no manager"):
-        client.ping()
+        client.load()
     second = ManagerBackend(bind=place, authkey="key")
 
     with pytest.raises(BackendError, match="is not the one this run began with"):
-        client.ping()
+        client.load()
     client.close()
     second.close()
 
@@ -307,4 +307,4 @@ def test_a_client_that_closes_leaves_the_manager_to_the_others(owner: ManagerBac
 
     assert owner.ping() is True
     with pytest.raises(BackendError, match="is closed"):
-        client.ping()
+        client.load()

@@ -107,7 +107,7 @@ def test_the_runtime_file_leads_another_process_to_the_manager(tmp_path: Path) -
     assert (found.address, found.pid, len(found.key)) == (address, pid, 32)
     client = ManagerBackend.attach(organism)
     client.open(None, 10)
-    assert [chain for _, chain in client.registry_list_all()] == ["system.org"]
+    assert [*client.registry_list_all().values()] == ["system.org"]
     client.close()
     end(owner)
 

@@ -80,8 +80,8 @@ def test_with_a_ttl_every_key_but_the_documented_ones_has_it(make_redis: Make, r
     drive.commit(done(claim, own=[drive.own(claim)] * 3, sends=[drive.send(claim, "c")], join=drive.join(claim, 2)))
     backend.registry_set("some.chain", "some-id")
     backend.buffer_append("loose", b"slot")
-    backend.join_create("mine", 2)
-    backend.join_record("mine", 0, b"x")
+    backend.collection_create("buffer", "mine", b"head", 2)
+    backend.collection_add("buffer", "mine", 0, b"x")
 
     without = {key for key in keys(raw_redis, "ttl:") if raw_redis.ttl(f"ttl:{key}") == -1}
 
@@ -145,14 +145,14 @@ def test_upkeep_renews_running_conversations_and_clears_up_after_expired_ones(
     ended, running, expired = play(Driver(backend, "other")), drive.inject("a"), drive.inject("b")
     backend.buffer_append("loose", b"slot")
     backend.registry_set("some.chain", "some-id")
-    backend.join_create("mine", 2)
+    backend.collection_create("buffer", "mine", b"head", 2)
     for key in keys(raw_redis, "keep:"):
         raw_redis.expire(f"keep:{key}", 5) if raw_redis.ttl(f"keep:{key}") > 0 else None
     for id in (expired, ended):
         gone = [one.thread for one in backend.threads(id)]
         raw_redis.delete(f"keep:conversation:{id}", f"keep:members:{id}")
         raw_redis.delete(*(f"keep:{kind}:{one}" for one in gone for kind in ("thread", "buffer", "uuid")))
-    raw_redis.delete("keep:buffer:loose", "keep:uuid:some-id", "keep:handmade:mine")
+    raw_redis.delete("keep:buffer:loose", "keep:uuid:some-id", "keep:collection:buffer:mine")
 
     list(backend._upkeep.make_pass())
 
@@ -161,7 +161,7 @@ def test_upkeep_renews_running_conversations_and_clears_up_after_expired_ones(
     totals = backend.totals()
     assert (totals.threads, totals.conversations, totals.conversations_active) == (2, 1, 1)
     assert (totals.in_flight, totals.slots, totals.joins) == (1, 1, 0)
-    assert [chain for _, chain in backend.registry_list_all()][1:] == [one.chain for one in backend.threads()]
+    assert [*backend.registry_list_all().values()][1:] == [one.chain for one in backend.threads()]
     assert len(drive.advance().claims) == 1
 
 

@@ -319,22 +319,6 @@ def test_a_thread_of_which_nothing_tells_the_conversation_goes_alone(
     assert_whole(backend, raw_redis)
 
 
-def test_a_damaged_join_made_by_hand_is_set_aside(backend: RedisBackend, raw_redis: client.Redis) -> None:
-    for id in ("one", "two"):
-        backend.join_create(id, 2)
-        backend.join_record(id, 0, b"x")
-    damage(raw_redis, f"{backend._prefix}handmade:one")
-
-    assert [one.key for one in backend.damages()] == [f"{backend._prefix}handmade:one"]
-    assert [one.set_aside for one in backend.damages(set_aside=True)] == [True]
-
-    assert list(backend.joins()) == [("two", 1, 2)]
-    assert [letter.message for letter in backend.dead_letters()] == [b"garbage"]
-    assert not raw_redis.exists(f"{backend._prefix}handmade-results:one")
-    assert backend.join_create("one", 3)
-    assert_whole(backend, raw_redis)
-
-
 def test_damaged_entries_are_set_aside(drive: Driver, backend: RedisBackend, raw_redis: client.Redis) -> None:
     backend.enroll(PumpRecord("zombie", "here", 1, 1, 1.0))
     backend.inject("", [], 1.0, Cursor("in", "f", 1))

@@ -63,17 +63,14 @@ def test_the_pair_of_a_thread_is_made_whole(backend: RedisBackend, raw_redis: cl
 def test_index_entries_without_data_are_orphans(backend: RedisBackend, raw_redis: client.Redis) -> None:
     backend.registry_set("some.chain", "some-id")
     backend.buffer_append("loose", b"slot")
-    backend.join_create("mine", 2)
     prefix = backend._prefix
-    raw_redis.delete(
-        *(f"{prefix}{key}" for key in ("uuid:some-id", "chain:some.chain", "buffer:loose", "handmade:mine"))
-    )
+    raw_redis.delete(*(f"{prefix}{key}" for key in ("uuid:some-id", "chain:some.chain", "buffer:loose")))
     for index in ("running", "finished", "settled", "threads", "expiries", "delayed"):
         raw_redis.zadd(f"{prefix}{index}", {f"no-{index}": 1})
     for index in ("sizes", "flights"):
         raw_redis.hset(f"{prefix}{index}", f"no-{index}", 0)
 
-    ids = {"some-id", "loose", "mine", *(f"no-{name}" for name in ("running", "finished", "settled", "threads"))}
+    ids = {"some-id", "loose", *(f"no-{name}" for name in ("running", "finished", "settled", "threads"))}
     ids |= {"no-expiries", "no-delayed", "no-sizes", "no-flights"}
     assert_removed(backend, raw_redis, {Orphan("index entry", id, "its data") for id in ids})
     assert (backend.totals().slots, backend.totals().joins, backend.totals().threads) == (0, 0, 0)
@@ -123,7 +120,7 @@ def test_a_backend_at_work_has_no_orphans(backend: RedisBackend) -> None:
     drive = Driver(backend)
     backend.registry_set("some.chain", "some-id")
     backend.buffer_append("loose", b"slot")
-    backend.join_create("mine", 2)
+    backend.collection_create("buffer", "mine", b"head", 2)
     for _ in range(3):
         play(drive)
         drive.inject("a", "b")

@@ -50,9 +50,7 @@ def test_processes_that_bind_the_same_chains_at_once_agree(backend: RedisBackend
 
     assert all(answer == answers[0] for answer in answers)
     assert len(set(answers[0])) == len(CHAINS)
-    assert dict(backend.registry_list_all()) | dict(zip(answers[0], CHAINS, strict=True)) == dict(
-        backend.registry_list_all()
-    )
+    assert dict(zip(answers[0], CHAINS, strict=True)).items() <= backend.registry_list_all().items()
 
 
 PUMP = """

@@ -109,7 +109,7 @@ def test_a_run_ends_with_one_error_after_a_restart_that_has_lost_the_latest_chan
     # given: a snapshot, after which the run went on
     with client.Redis.from_url(server.tcp) as raw:
         process = start_run(bench, server, seconds=seconds)
-        wait_until(lambda: raw.hlen("xpipe:pumps"))
+        wait_until(lambda: raw.hlen("xp:pumps"))
         raw.save()
     wait_for_item(bench, 7)
 

@@ -242,7 +242,7 @@ class Life:
     def content(self) -> None:
         random = self.random
         ids = [*self.both.buffer_list_threads(), *(one.thread for one in self.both.threads()), "loose-1", "loose-2"]
-        known = [chain for _, chain in self.both.registry_list_all()]
+        known = [*self.both.registry_list_all().values()]
         chain = random.choice([*known, "system.org.cli-1.a.b~0", "some.chain"])
         id = random.choice(ids)
         self.both.both(
@@ -256,12 +256,12 @@ class Life:
                     ("registry_set", chain, random.choice([id, f"bound-{self.number()}"])),
                     ("registry_get_uuid", chain),
                     ("registry_get_chain", id),
-                    ("registry_delete", random.choice([*ids, *(one for one, _ in self.both.registry_list_all())])),
+                    ("registry_delete", random.choice([*ids, *self.both.registry_list_all()])),
                     ("registry_clear",),
-                    ("join_create", f"mine-{random.randint(1, 2)}", 2),
-                    ("join_record", f"mine-{random.randint(1, 2)}", random.randint(-1, 2), b"result"),
-                    ("join_get", f"mine-{random.randint(1, 2)}"),
-                    ("join_remove", f"mine-{random.randint(1, 2)}"),
+                    ("collection_create", "buffer", f"mine-{random.randint(1, 2)}", b"head", 2),
+                    ("collection_add", "buffer", f"mine-{random.randint(1, 2)}", random.randint(-1, 2), b"result"),
+                    ("collection_get", "buffer", f"mine-{random.randint(1, 2)}"),
+                    ("collection_remove", "buffer", f"mine-{random.randint(1, 2)}"),
                 ]
             )
         )

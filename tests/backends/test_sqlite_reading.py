@@ -35,12 +35,11 @@ def test_the_beginning_of_a_listing_reads_no_more_than_a_page(backend: SQLiteBac
 
     backend._file.reading.read = counted  # type: ignore[method-assign]
     for listing in (
-        backend.registry_list_all(),
         backend.conversations(),
         backend.conversations(running=True),
         backend.conversations(owner=PUMP),
         backend.registry_entries(),
-        backend.buffer_list_threads(),
+        backend.buffer_iter_threads(),
     ):
         reads.clear()
         assert len(list(islice(listing, 50))) == 50
@@ -59,13 +58,14 @@ def test_no_listing_sorts_or_scans(backend: SQLiteBackend) -> None:
         backend.threads(id),
         backend.threads(id, newest=True),
         backend.find_threads(id[:4], 9),
-        backend.registry_list_all(),
+        backend.registry_entries(),
         backend.conversations(),
         backend.conversations(running=True),
         backend.conversations(owner=PUMP),
         backend.conversations(running=True, owner=PUMP),
         backend.joins(),
-        backend.buffer_list_threads(),
+        backend.buffer_iter_threads(),
+        backend.collection_ids("buffer"),
         backend.dead_letters(),
     ):
         list(listing)

@@ -12,6 +12,7 @@ from sqlite_kit import change, finish, opened
 from xpipe.backends.sqlite import SQLiteBackend
 from xpipe.backends.sqlite_reading import PAGE
 from xpipe.core.messages import readable
+from xpipe.ports import Collection
 
 OTHER_VERSION = "9bA1 78A1 72A1 63A1 61A1 62A1 54C4 00A1 63 01 01 02".replace(" ", "")
 JOIN = "INSERT INTO joins VALUES (77, 'j', 99, 2, 1, X'00', 1, 0, {open}, X'', 0, 0, -1, 0, 0, -1)"
@@ -91,11 +92,11 @@ def test_more_than_a_page_of_what_belongs_to_nothing_is_removed(backend: SQLiteB
 def test_what_was_made_from_outside_belongs_to_itself(backend: SQLiteBackend) -> None:
     backend.registry_set("system.org.outside", "outside")
     backend.buffer_append("loose", b"slot")
-    backend.join_create("join", 2)
-    backend.join_record("join", 0, b"result")
+    backend.collection_create("buffer", "mine", b"head", 2)
+    backend.collection_add("buffer", "mine", 0, b"result")
 
     assert list(backend.orphans(remove=True)) == []
-    assert backend.join_get("join") is not None
+    assert backend.collection_get("buffer", "mine") == Collection(b"head", {0: b"result"})
     assert backend.buffer_get_thread("loose") == [b"slot"]
 
 

@@ -259,13 +259,13 @@ class Errands:
 
     def collect(self) -> None:
         id, index = self.random.choice(["j1", "j2"]), self.random.randint(0, 2)
-        verb = self.random.choice(["create", "record", "record", "get", "remove"])
+        verb = self.random.choice(["create", "add", "add", "get", "remove"])
         if verb == "create":
-            self.pair.call("join_create", id, 3)
-        elif verb == "record":
-            self.pair.call("join_record", id, index, b"result")
+            self.pair.call("collection_create", "buffer", id, b"head", 3)
+        elif verb == "add":
+            self.pair.call("collection_add", "buffer", id, index, b"result")
         else:
-            self.pair.call(f"join_{verb}", id)
+            self.pair.call(f"collection_{verb}", "buffer", id)
 
 
 @pytest.fixture

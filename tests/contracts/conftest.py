@@ -14,16 +14,17 @@ from xpipe.ports import SharedBackend
 
 @pytest.fixture(params=[pytest.param(name, id=name) for name in BACKENDS])
 def make_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., SharedBackend]]:
-    """Makes and opens backends of one kind; they are closed at the end."""
+    """Makes backends of one kind, by default claimed by the organism `org`; they are closed at the end."""
     made: list[SharedBackend] = []
     _, factory = BACKENDS[request.param]
 
-    def make(max_threads: int = 100_000, slots: int = SLOTS) -> SharedBackend:
+    def make(max_threads: int = 100_000, slots: int = SLOTS, organism: str | None = "org") -> SharedBackend:
         folder = tmp_path / str(len(made))
         folder.mkdir()
         backend = factory(folder, max_threads)
         made.append(backend)
-        backend.open("org", slots)
+        if organism is not None:
+            backend.open(organism, slots)
         return backend
 
     yield make
@@ -34,6 +35,12 @@ def make_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
 @pytest.fixture
 def backend(make_backend: Callable[..., SharedBackend]) -> SharedBackend:
     return make_backend()
+
+
+@pytest.fixture
+def unclaimed(make_backend: Callable[..., SharedBackend]) -> SharedBackend:
+    """A backend as it comes."""
+    return make_backend(organism=None)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from xpipe.core.messages import Cursor
+from xpipe.ports import Collection
 
 ANSWER, FAULT, NOTHING = "answer", "fault", "nothing"
 
@@ -86,7 +87,7 @@ class Model:
         self.dead: list[float] = []
         self.loose: dict[str, list[bytes]] = {}
         self.uuids: dict[str, str] = {}
-        self.joins: dict[str, list[bytes | None]] = {}
+        self.collections: dict[str, tuple[int, Collection]] = {}
 
     # -- conversations
 

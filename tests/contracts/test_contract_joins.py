@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from contract_kit import NOW, Driver, answered, done, failed, kind, payload
 from msgspec.structs import replace
 
 from xpipe.core.messages import Claim, Join
-from xpipe.ports import JoinRecord, SharedBackend
+from xpipe.ports import SharedBackend
 
 
 def start(drive: Driver, total: int, **options: Any) -> tuple[Claim, Join]:
@@ -235,43 +234,3 @@ def test_a_delegated_call_of_an_item_answers_at_the_index_of_the_item(drive: Dri
     drive.commit(answered(drive.claim("c"), b"delegated"))
 
     assert results(drive, claim) == [b"zero", b"delegated"]
-
-
-def test_a_join_made_by_hand_is_kept_until_it_is_removed(backend: SharedBackend) -> None:
-    assert backend.join_create("mine", 2)
-    assert not backend.join_create("mine", 5)
-    assert backend.join_get("mine") == JoinRecord("mine", 2, [None, None])
-    assert backend.join_get("other") is None
-
-    assert backend.join_record("mine", 1, b"one")
-    assert not backend.join_record("mine", 1, b"again")
-    assert not backend.join_record("other", 0, b"x")
-    assert list(backend.joins()) == [("mine", 1, 2)]
-    assert backend.join_record("mine", 0, b"zero")
-    record = backend.join_get("mine")
-    assert (record.results, record.present) == ([b"zero", b"one"], 2)
-
-    assert backend.join_remove("mine")
-    assert not backend.join_remove("mine")
-    assert list(backend.joins()) == []
-
-
-@pytest.mark.parametrize("index", [-1, -2, 2, 3, 10**6])
-def test_a_result_without_a_place_in_its_join_is_not_recorded(backend: SharedBackend, index: int) -> None:
-    backend.join_create("mine", 2)
-
-    assert not backend.join_record("mine", index, b"x")
-
-    assert backend.join_get("mine") == JoinRecord("mine", 2, [None, None])
-    assert list(backend.joins()) == [("mine", 0, 2)]
-    assert backend.join_record("mine", 1, b"one")
-    assert not backend.join_record("mine", index, b"x")
-    assert backend.join_record("mine", 0, b"zero")
-
-
-def test_a_join_of_a_thread_cannot_be_changed_by_hand(drive: Driver) -> None:
-    _, join = start(drive, 1)
-
-    assert not drive.backend.join_record(join.id, 0, b"x")
-    assert not drive.backend.join_remove(join.id)
-    assert drive.backend.join_get(join.id) == JoinRecord(join.id, 1, [None])

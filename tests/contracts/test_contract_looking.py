@@ -184,13 +184,13 @@ def test_every_pair_of_the_registry_is_of_a_kind(drive: Driver) -> None:
         RegistryRecord("mine", "system.org.cli-1.a", "thread"),
         RegistryRecord("later", "system.org.later", "bound"),
     ]
-    assert {(one.uuid, one.chain) for one in found} == set(drive.backend.registry_list_all())
+    assert {(one.uuid, one.chain) for one in found} == set(drive.backend.registry_list_all().items())
 
 
 def test_a_sound_backend_has_no_orphans_and_no_damage(drive: Driver) -> None:
     drive.backend.registry_set("system.org.later", "later")
     drive.backend.buffer_append("later", drive.note())
-    drive.backend.join_create("by hand", 2)
+    drive.backend.collection_create("buffer", "by hand", b"", 2)
     drive.inject("a", "buffer")
     claim = drive.claim("buffer")
     drive.commit(done(claim, join=drive.join(claim, 2), sends=[drive.send(claim, "b", f"{n}.b", n) for n in range(2)]))
@@ -203,6 +203,6 @@ def test_a_sound_backend_has_no_orphans_and_no_damage(drive: Driver) -> None:
         assert list(drive.backend.damages(remove)) == []
 
     assert drive.backend.totals() == before
-    assert drive.backend.join_get("by hand") is not None
+    assert list(drive.backend.collection_ids("buffer")) == ["by hand"]
     drive.finish()
     assert drive.backend.totals().in_flight == 0

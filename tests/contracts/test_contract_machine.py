@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from xpipe.core.errors import LimitError
 from xpipe.core.messages import Claim, Cursor, HopRecord, Injection, PumpRecord, Step, decode_message, encode_hop
-from xpipe.ports import JoinRecord, Load, SharedBackend
+from xpipe.ports import Collection, Load, SharedBackend
 
 MAX_THREADS = 6
 MAX_SLOTS = 3
@@ -293,11 +293,11 @@ class Conversations(Machine):
         assert totals.conversations_active == len(model.talks) - len(model.ended)
         assert totals.dead_letters == len(model.dead)
         assert sum(1 for _ in self.backend.threads()) == model.threads
-        assert sum(1 for _ in self.backend.registry_list_all()) == 1 + model.threads
+        assert len(self.backend.registry_list_all()) == 1 + model.threads
 
 
 class Contents(Machine):
-    """Slots, bindings and joins that no pump has made."""
+    """Slots, bindings and collections: what no pump has made."""
 
     @rule(thread=names, slot=slots)
     def append(self, thread: str, slot: bytes) -> None:
@@ -347,38 +347,37 @@ class Contents(Machine):
         self.backend.registry_clear()
         self.model.uuids.clear()
 
-    @rule(id=names, total=st.integers(1, 3))
-    def create_join(self, id: str, total: int) -> None:
-        assert self.backend.join_create(id, total) == (id not in self.model.joins)
-        self.model.joins.setdefault(id, [None] * total)
+    @rule(id=names, head=slots, size=st.integers(1, 3))
+    def create_collection(self, id: str, head: bytes, size: int) -> None:
+        assert self.backend.collection_create("buffer", id, head, size) == (id not in self.model.collections)
+        self.model.collections.setdefault(id, (size, Collection(head, {})))
 
-    @rule(id=names, index=st.integers(-1, 3), result=slots)
-    def record_result(self, id: str, index: int, result: bytes) -> None:
-        results = self.model.joins.get(id)
-        is_first = results is not None and 0 <= index < len(results) and results[index] is None
-        assert self.backend.join_record(id, index, result) == is_first
-        if results is not None and is_first:
-            results[index] = result
+    @rule(id=names, index=st.integers(-1, 3), part=slots)
+    def add_to_collection(self, id: str, index: int, part: bytes) -> None:
+        size, known = self.model.collections.get(id, (0, Collection(b"", {})))
+        is_first = 0 <= index < size and index not in known.parts
+        assert self.backend.collection_add("buffer", id, index, part) == is_first
+        if is_first:
+            known.parts[index] = part
 
     @rule(id=names)
-    def remove_join(self, id: str) -> None:
-        assert self.backend.join_remove(id) == (self.model.joins.pop(id, None) is not None)
+    def remove_collection(self, id: str) -> None:
+        assert self.backend.collection_remove("buffer", id) == (self.model.collections.pop(id, None) is not None)
 
     @invariant()
     def looks_like_the_model(self) -> None:
         backend, model = self.backend, self.model
         recorded = {name: slots for name, slots in model.loose.items() if slots}
         assert {name: backend.buffer_get_thread(name) for name in backend.buffer_list_threads()} == recorded
-        assert (backend.totals().slots, backend.totals().joins) == (model.slots, len(model.joins))
+        assert (backend.totals().slots, backend.totals().joins) == (model.slots, 0)
         root = {"system.org": backend.registry_get_uuid("system.org")}
-        assert {chain: uuid for uuid, chain in backend.registry_list_all()} == root | model.uuids
+        assert {chain: uuid for uuid, chain in backend.registry_list_all().items()} == root | model.uuids
         for chain in CHAINS:
             assert backend.registry_get_uuid(chain) == model.uuids.get(chain)
         for id in NAMES:
-            results = model.joins.get(id)
-            assert backend.join_get(id) == (None if results is None else JoinRecord(id, len(results), results))
-        counts = {(id, sum(one is not None for one in results), len(results)) for id, results in model.joins.items()}
-        assert set(backend.joins()) == counts
+            assert backend.collection_get("buffer", id) == model.collections.get(id, (0, None))[1]
+        assert sorted(backend.collection_ids("buffer")) == sorted(model.collections)
+        assert list(backend.collection_ids("sequence")) == list(backend.joins()) == []
 
 
 @pytest.mark.parametrize("machine", [Conversations, Contents])

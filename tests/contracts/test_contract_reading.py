@@ -20,7 +20,7 @@ def test_a_backend_is_one_by_the_port(backend: SharedBackend) -> None:
 
 def test_a_fresh_backend_is_empty_but_for_the_root(backend: SharedBackend) -> None:
     assert list(backend.threads()) == []
-    assert list(backend.registry_list_all()) == [(chains.thread_id(backend.secret(), "system.org"), "system.org")]
+    assert backend.registry_list_all() == {chains.thread_id(backend.secret(), "system.org"): "system.org"}
     assert backend.totals() == BackendTotals(0, 0, 0, 0, 0, 0, 0)
     assert (backend.load().in_flight, list(backend.joins())) == (0, [])
 
@@ -45,7 +45,7 @@ def test_every_organism_has_a_secret_of_its_own(make_backend: Callable[..., Shar
 def test_the_name_of_the_organism_is_one_segment(make_backend: Callable[..., SharedBackend]) -> None:
     backend = make_backend()
 
-    assert dict(backend.registry_list_all()) == {chains.thread_id(backend.secret(), "system.org"): "system.org"}
+    assert backend.registry_list_all() == {chains.thread_id(backend.secret(), "system.org"): "system.org"}
 
 
 def test_the_registry_is_one_to_one(drive: Driver) -> None:
@@ -54,7 +54,7 @@ def test_the_registry_is_one_to_one(drive: Driver) -> None:
     claim = drive.claim()
     drive.commit(done(claim, sends=[drive.send(claim, "b"), drive.send(claim, "b", "b~2")]))
 
-    pairs = list(drive.backend.registry_list_all())
+    pairs = list(drive.backend.registry_list_all().items())
 
     assert len({uuid for uuid, _ in pairs}) == len({chain for _, chain in pairs}) == len(pairs) == 7
     assert all(uuid == chains.thread_id(drive.backend.secret(), chain) for uuid, chain in pairs)

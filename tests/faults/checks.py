@@ -103,7 +103,7 @@ def _belonging_to_nothing(backend: SharedBackend) -> Iterator[str]:
     threads = {one.thread: one.chain for one in backend.threads()}
     if sorted(of_conversations) != sorted(threads):
         yield f"threads of no conversation, or of two: {set(threads) ^ set(of_conversations)}"
-    pairs = dict(backend.registry_list_all())
+    pairs = backend.registry_list_all()
     roots = [uuid for uuid, chain in pairs.items() if chain == ROOT]
     if len(roots) != 1 or pairs.items() - threads.items() != {(roots[0], ROOT)} or threads.items() - pairs.items():
         yield f"the registry differs from the threads: {set(pairs.items()) ^ set(threads.items())}"
@@ -125,7 +125,7 @@ def left_behind(world: World) -> list[str]:
     with world.look() as backend:
         left = unsound(backend)
         left += [str(one) for one in backend.threads()]
-        left += [f"pair: {one}" for one in backend.registry_list_all() if one[1] != ROOT]
+        left += [f"pair: {one}" for one in backend.registry_list_all().items() if one[1] != ROOT]
     return left + (_rows(world) if world.backend == "sqlite" else _keys(world))
 
 

@@ -90,7 +90,7 @@ def test_thousands_of_calls_of_one_handler_get_a_thread_each(tmp_path: Path) -> 
 
     async def scenario(organism: Organism) -> None:
         await ask(organism, "calls_many", n=9_000)
-        chains = {chain.rpartition(".")[2] for _, chain in organism.backend.registry_list_all()}
+        chains = {chain.rpartition(".")[2] for chain in organism.backend.registry_list_all().values()}
         assert {"echo", "echo~2", "echo~9000"} <= chains
         assert_nothing_left(organism)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from xpipe.backends.memory import InMemoryBackend
 from xpipe.core.errors import EXIT_BACKEND, LimitError, PayloadError
 from xpipe.core.messages import Injection, Message, encode_message
-from xpipe.state import ContextBuffer, SlotError, deserialize_slot, serialize_slot
+from xpipe.state import BufferSlot, ContextBuffer, SlotError, deserialize_slot, serialize_slot
 
 
 @dataclass
@@ -156,37 +157,75 @@ def test_deleted_threads_are_gone_and_running_ones_stay(backend: InMemoryBackend
     assert context.delete(running) is False
     context.append("t", "a", "N", 1)
     context.clear()
-    assert list(context.list_threads()) == [running]
+    assert context.list_threads() == list(context.iter_threads()) == [running]
 
 
-def message() -> Message:
-    return Message("id", "request", "c", "a", "b", "Ping", b"\x01", "id", 1, 2)
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"sender": None}, "sender must be a string, got None"),
+        ({"type": 7}, "type must be a string, got 7"),
+        ({"to": b"x"}, "to must be a string, got b'x'"),
+        ({"thread": 7}, "thread must be a string, got 7"),
+    ],
+)
+def test_a_name_that_is_no_text_is_refused(context: ContextBuffer, arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        context.append(**({"thread": "t", "sender": "a", "type": "N", "payload": 1} | arguments))
+
+    assert context.list_threads() == []
+
+
+def test_without_a_backend_it_is_private() -> None:
+    private = ContextBuffer()
+
+    assert (private.append("t", "a", "N", 1), private.is_shared) == (0, False)
+    assert ContextBuffer().list_threads() == []
+
+
+SLOT = BufferSlot("t", 3, "id", "request", "a", "b", "Ping", b"\x01", "c", 1, 12.5)
+
+
+def message(version: int = 1) -> Message:
+    return Message("id", "request", "c", "a", "b", "Ping", b"\x01", "id", 1, 2, version, 12.5)
 
 
 def test_a_slot_survives_its_bytes() -> None:
-    assert deserialize_slot(serialize_slot(message())) == message()
+    assert deserialize_slot(serialize_slot(SLOT)) == SLOT
+
+
+def test_a_stored_message_is_a_slot_at_the_place_it_was_found(backend: InMemoryBackend) -> None:
+    backend.buffer_append("t", encode_message(message()))
+
+    assert deserialize_slot(backend.buffer_get_thread("t")[0], "t", 3) == SLOT
+    assert deserialize_slot(serialize_slot(SLOT), "other", 0) == dataclasses.replace(SLOT, thread="other", index=0)
+    assert ContextBuffer(backend).get_slot("t", 0) == dataclasses.replace(SLOT, index=0)
+
+
+def test_only_a_slot_can_be_made_bytes() -> None:
+    with pytest.raises(TypeError, match="takes a BufferSlot, got Message"):
+        serialize_slot(message())  # type: ignore[arg-type]  # what is tested
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xff", b"junk", serialize_slot(message())[:-3], serialize_slot(message()) + b"x", b"\x93\x01\x02\x03",
+    [b"", b"\xff", b"junk", serialize_slot(SLOT)[:-3], serialize_slot(SLOT) + b"x", b"\x93\x01\x02\x03",
      b"\x91" * 3000, b"cos\nsystem\n(S'true'\ntR."],
 )  # fmt: skip
 def test_damaged_bytes_are_one_clear_error(data: bytes) -> None:
-    with pytest.raises(SlotError, match=r"buffer:t is damaged .*set it aside") as caught:
-        deserialize_slot(data, "buffer:t")
+    with pytest.raises(SlotError, match=r"slot 7 of the thread t is damaged .*set it aside") as caught:
+        deserialize_slot(data, "t", 7)
 
     assert caught.value.exit_code == EXIT_BACKEND
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_version_is_one_clear_error() -> None:
-    newer = message()
-    newer.version = 2
-    data = msgspec.msgpack.encode([*msgspec.msgpack.decode(encode_message(newer)), "a field of version 2"])
+    fields = msgspec.msgpack.decode(encode_message(message(version=2)))
+    data = msgspec.msgpack.encode([*fields, "t", 0, "a field of version 2"])
 
-    with pytest.raises(SlotError, match="buffer:t has version 2, this xpipe reads version 1"):
-        deserialize_slot(data, "buffer:t")
+    with pytest.raises(SlotError, match="slot 7 of the thread t has version 2, this xpipe reads version 1"):
+        deserialize_slot(data, "t", 7)
 
 
 def test_a_damaged_slot_is_named_by_its_thread_and_index(backend: InMemoryBackend, context: ContextBuffer) -> None:

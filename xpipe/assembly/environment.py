@@ -11,7 +11,7 @@ from xpipe.assembly.building import backend_config, make_intake, make_pool, slot
 from xpipe.core import chains
 from xpipe.core.errors import BackendError, EmptyBackendError, PoolError, XpipeError
 from xpipe.core.organism import OrganismDefinition
-from xpipe.state import attach_shared_backend
+from xpipe.state.factory import attach_backend
 
 PATIENCE = 30.0
 """Seconds for a worker process to load the handlers."""
@@ -23,7 +23,7 @@ def check_backend(definition: OrganismDefinition) -> None:
     config = backend_config(definition)
     if config.backend_type == "memory" or (config.backend_type == "manager" and not config.manager_address):
         return  # A run makes its own.
-    backend = attach_shared_backend(config)
+    backend = attach_backend(config)
     try:
         backend.open(None, slots_per_thread(definition))
         if backend.root() != chains.root(definition.name):

@@ -33,7 +33,7 @@ from xpipe.runtime.pump import Pump
 from xpipe.runtime.stats import Stats
 from xpipe.runtime.supervisor import Supervisor
 from xpipe.runtime.takeover import Taken, Takeover
-from xpipe.state import get_shared_backend
+from xpipe.state.factory import make_backend
 
 log = logging.getLogger("xpipe.organism")
 
@@ -72,7 +72,7 @@ class Organism:
     ) -> None:
         self.definition = definition
         self.config = backend_config(definition)
-        self.backend = backend or get_shared_backend(self.config)
+        self.backend = backend or make_backend(self.config)
         self.serves = serves
         self.intake = make_intake(definition)
         self.types = self.intake.types

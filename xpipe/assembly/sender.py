@@ -15,7 +15,7 @@ from xpipe.core.messages import Injection
 from xpipe.core.organism import OrganismDefinition
 from xpipe.runtime.happenings import Ending, Happening, happening_of
 from xpipe.runtime.lease import Lease, living, serving
-from xpipe.state import attach_shared_backend
+from xpipe.state.factory import attach_backend
 
 LOOK = 0.1
 """Seconds between two looks at whether there is room."""
@@ -33,7 +33,7 @@ class Sender:
         self.intake = make_intake(definition)
         self._definition = definition
         self._config = backend_config(definition)
-        self._backend = attach_shared_backend(self._config)
+        self._backend = attach_backend(self._config)
         self._id = secrets.token_hex(8) if waits else ""
         self._lease: Lease | None = None
         self._lost: BackendError | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from xpipe.backends import manager_address
+from xpipe.backends.arguments import check_pair, check_slot
 from xpipe.backends.manager_files import Runtime, read_runtime, remove_runtime, runtime_file, write_runtime
 from xpipe.backends.manager_link import Link
 from xpipe.backends.manager_service import LIMIT, OK, REFUSED
@@ -17,10 +18,12 @@ from xpipe.backends.manager_start import ManagerProcess
 from xpipe.backends.manager_verbs import verb
 from xpipe.core.errors import BackendError, LimitError, XpipeError
 from xpipe.core.messages import ConversationRecord, Cursor, DeadLetter, Injection, PumpRecord, Step
+from xpipe.core.organism import DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS
 from xpipe.ports import (
     Advanced,
     BackendTotals,
     Capabilities,
+    Collection,
     Damage,
     JoinRecord,
     Load,
@@ -58,18 +61,20 @@ def _is_alive(path: Path) -> bool:
 class ManagerBackend:
     """Without `address` it starts a manager, at `bind` or on a socket of this user's, which ends with this process.
 
-    With `address` (host:port, or the path of a socket) it is a client of the manager there, whose key it must know.
+    With `address` (a pair of host and port, host:port, or the path of a socket) it is a client of the manager there,
+    whose key it must know.
     `organism_file` gets a runtime file, so that `ManagerBackend.attach(organism_file)` finds what was started.
     """
 
     def __init__(
         self,
-        address: str = "",
+        address: manager_address.Address = "",
         authkey: str | bytes | None = None,
         *,
-        bind: str = "",
+        bind: manager_address.Address = "",
         organism_file: str | Path = "",
-        max_threads: int = 100_000,
+        max_threads: int = DEFAULT_MAX_THREADS,
+        slots_per_thread: int = DEFAULT_MAX_SLOTS,
         timeout: float = TIMEOUT,
     ) -> None:
         self.authkey = manager_address.as_key(authkey)
@@ -78,10 +83,10 @@ class ManagerBackend:
         self._secret = b""
         place = manager_address.parse(address or bind) if address or bind else None
         if not address:
-            place = self._start(place, max_threads, timeout)
-        elif not self.authkey:
-            raise BackendError(f"the manager at {address} asks for a key; set manager_authkey")
+            place = self._start(place, max_threads, slots_per_thread, timeout)
         assert place is not None
+        if not self.authkey:
+            raise BackendError(f"the manager at {manager_address.show(place)} asks for a key; set manager_authkey")
         self.address = manager_address.show(place)
         cross_host = not manager_address.is_local(place)
         self.capabilities = Capabilities(True, False, cross_host, expiry=False, blocking=True, remote=True)
@@ -100,11 +105,14 @@ class ManagerBackend:
             )
         return cls(runtime.address, runtime.key, timeout=timeout)
 
-    def _start(self, bind: manager_address.Address | None, max_threads: int, timeout: float) -> manager_address.Address:
+    def _start(
+        self, bind: manager_address.Address | None, max_threads: int, slots_per_thread: int, timeout: float
+    ) -> manager_address.Address:
         if bind:
             manager_address.check_bind(bind, self.authkey)
         self.authkey = self.authkey or secrets.token_bytes(32)
-        self._process = ManagerProcess(bind, self.authkey, max_threads, timeout, str(self._runtime or ""))
+        runtime = str(self._runtime or "")
+        self._process = ManagerProcess(bind, self.authkey, max_threads, slots_per_thread, timeout, runtime)
         return self._process.address
 
     def _connect(self, place: manager_address.Address, timeout: float) -> Link:
@@ -165,7 +173,7 @@ class ManagerBackend:
             raise BackendError(text)
         raise XpipeError(f"the manager at {self.address} failed in {text}; report it with what led to it")
 
-    def open(self, organism: str | None, slots_per_thread: int) -> None:
+    def open(self, organism: str | None, slots_per_thread: int | None = None) -> None:
         self._call(Port.open, organism, slots_per_thread)
 
     def root(self) -> str:
@@ -201,6 +209,7 @@ class ManagerBackend:
         return list(self._pages(Port.ready_listeners))
 
     def buffer_append(self, thread: str, slot: bytes) -> int:
+        check_slot(thread, slot)
         return self._call(Port.buffer_append, thread, slot)
 
     def buffer_get_thread(self, thread: str, start: int = 0, stop: int | None = None) -> list[bytes]:
@@ -218,13 +227,17 @@ class ManagerBackend:
     def buffer_delete_thread(self, thread: str) -> bool:
         return self._call(Port.buffer_delete_thread, thread)
 
-    def buffer_list_threads(self) -> Iterator[str]:
-        return self._pages(Port.buffer_list_threads)
+    def buffer_list_threads(self) -> list[str]:
+        return list(self.buffer_iter_threads())
+
+    def buffer_iter_threads(self) -> Iterator[str]:
+        return self._pages(Port.buffer_iter_threads)
 
     def buffer_clear(self) -> None:
         self._call(Port.buffer_clear)
 
     def registry_set(self, chain: str, uuid: str) -> str:
+        check_pair(chain, uuid)
         return self._call(Port.registry_set, chain, uuid)
 
     def registry_get_uuid(self, chain: str) -> str | None:
@@ -245,17 +258,23 @@ class ManagerBackend:
     def joins(self) -> Iterator[tuple[str, int, int]]:
         return self._pages(Port.joins)
 
-    def join_create(self, id: str, total: int) -> bool:
-        return self._call(Port.join_create, id, total)
-
     def join_get(self, id: str) -> JoinRecord | None:
         return self._call(Port.join_get, id)
 
-    def join_record(self, id: str, index: int, result: bytes) -> bool:
-        return self._call(Port.join_record, id, index, result)
+    def collection_create(self, kind: str, id: str, head: bytes, size: int) -> bool:
+        return self._call(Port.collection_create, kind, id, head, size)
 
-    def join_remove(self, id: str) -> bool:
-        return self._call(Port.join_remove, id)
+    def collection_get(self, kind: str, id: str) -> Collection | None:
+        return self._call(Port.collection_get, kind, id)
+
+    def collection_add(self, kind: str, id: str, index: int, part: bytes) -> bool:
+        return self._call(Port.collection_add, kind, id, index, part)
+
+    def collection_remove(self, kind: str, id: str) -> bool:
+        return self._call(Port.collection_remove, kind, id)
+
+    def collection_ids(self, kind: str) -> Iterator[str]:
+        return self._pages(Port.collection_ids, kind)
 
     def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
         return self._pages(Port.threads, conversation, newest)
@@ -266,8 +285,8 @@ class ManagerBackend:
     def find_threads(self, prefix: str, most: int) -> list[ThreadRecord]:
         return list(self._pages(Port.find_threads, prefix, most))
 
-    def registry_list_all(self) -> Iterator[tuple[str, str]]:
-        return self._pages(Port.registry_list_all)
+    def registry_list_all(self) -> dict[str, str]:
+        return {entry.uuid: entry.chain for entry in self.registry_entries()}
 
     def registry_entries(self) -> Iterator[RegistryRecord]:
         return self._pages(Port.registry_entries)
@@ -343,7 +362,14 @@ class ManagerBackend:
         return self._call(Port.info) | {"type": "manager", "place": self.address}
 
     def ping(self) -> bool:
-        return self._call(Port.ping)
+        try:
+            return self._call(Port.ping)
+        except BackendError:
+            return False
+
+    @property
+    def closed(self) -> bool:
+        return self._link.closed
 
     def close(self) -> None:
         self._link.close()

@@ -12,8 +12,10 @@ KEY_BYTES = 32
 """The least length of the key of a manager that other hosts can reach."""
 
 
-def parse(text: str) -> Address:
-    """`host:port`, or anything else as the path of a socket. Raises BackendError."""
+def parse(text: str | tuple[str, int]) -> Address:
+    """A pair of host and port, `host:port`, or anything else as the path of a socket. Raises BackendError."""
+    if not isinstance(text, str):
+        text = ":".join(map(str, text))
     host, colon, port = text.rpartition(":")
     if not colon or "/" in text:
         return text

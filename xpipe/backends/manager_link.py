@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from xpipe.backends.arguments import is_closed
 from xpipe.backends.manager_address import Address, show
 from xpipe.core.errors import BackendError
 
@@ -51,7 +52,7 @@ class Link:
         self._key = key
         self._idle: deque[Channel] = deque()
         self._process = os.getpid()
-        self._closed = False
+        self.closed = False
         self._instance = str(self._guarded(self._introduce))
 
     def call(self, method: str, *arguments: Any) -> Any:
@@ -60,7 +61,7 @@ class Link:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._closed = True
+        self.closed = True
         while self._idle:
             self._idle.pop().close()
 
@@ -86,7 +87,7 @@ class Link:
 
     def _give_back(self, channel: Channel) -> None:
         self._idle.append(channel)
-        if self._closed:
+        if self.closed:
             self.close()
 
     def _introduce(self) -> Any:
@@ -134,8 +135,8 @@ class Link:
         raise BackendError(f"the manager at {self.place} cannot answer ({reason}); do both run the same xpipe?")
 
     def _guarded(self, function: Any, *arguments: Any) -> Any:
-        if self._closed:
-            raise BackendError(f"the connection to the manager at {self.place} is closed; make another backend")
+        if self.closed:
+            raise is_closed(f"the manager at {self.place}")
         try:
             return function(*arguments)
         except AuthenticationError:

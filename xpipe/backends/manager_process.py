@@ -33,6 +33,7 @@ class Settings(msgspec.Struct):
     address: Address
     key: bytes
     max_threads: int
+    slots_per_thread: int
     owner: int
     folder: str = ""
     runtime: str = ""
@@ -70,7 +71,7 @@ class Server(managers.Server):
         super().__init__({}, settings.address, settings.key, _SERIALIZER)
         self.public = ["accept_connection", "instance"]
         self._instance = secrets.token_hex(16)
-        service = Service(InMemoryBackend(settings.max_threads))
+        service = Service(InMemoryBackend(settings.max_threads, settings.slots_per_thread))
         self.id_to_obj = {self._instance: (service, {"call", "page", "drop"}, {})}
 
     def instance(self, connection: Any) -> str:

@@ -31,7 +31,6 @@ class Service:
 
     def __init__(self, backend: InMemoryBackend) -> None:
         self._backend = backend
-        self._opened = False
         self._wakeups = Wakeups()
         self._cursors = Cursors()
 
@@ -77,11 +76,10 @@ class Service:
             self._wakeups.drop(arguments[0])
         return result
 
-    def _open(self, organism: str | None, slots_per_thread: int) -> None:
-        if organism is None and not self._opened:
+    def _open(self, organism: str | None, slots_per_thread: int | None) -> None:
+        if organism is None and not self._backend.root():
             raise BackendError("the manager holds no organism yet; look again when its run has started")
         self._backend.open(organism, slots_per_thread)
-        self._opened = True
 
     def _advance(self, pump: str, finished: Any, *rest: Any) -> Any:
         self._wakeups.look(pump)

@@ -28,12 +28,14 @@ class ManagerProcess:
     `runtime` is the runtime file that goes with it, "" for none.
     """
 
-    def __init__(self, bind: Address | None, key: bytes, max_threads: int, timeout: float, runtime: str = "") -> None:
+    def __init__(
+        self, bind: Address | None, key: bytes, max_threads: int, slots_per_thread: int, timeout: float, runtime: str
+    ) -> None:
         self._folder = "" if bind else _private_folder()
         address = bind or os.path.join(self._folder, "socket")
         self.owner = os.getpid()
         self._process = _start()
-        settings = Settings(address, key, max_threads, self.owner, self._folder, runtime)
+        settings = Settings(address, key, max_threads, slots_per_thread, self.owner, self._folder, runtime)
         try:
             self.address = self._begin(settings, timeout)
         except BaseException:

@@ -10,7 +10,7 @@ from typing import Any
 
 from xpipe.backends.claims import release
 from xpipe.backends.ledger import Ledger
-from xpipe.backends.memory_content import MemoryContent
+from xpipe.backends.memory_content import ClosedLock, MemoryContent
 from xpipe.backends.records import Conversation
 from xpipe.core import chains
 from xpipe.core.errors import BackendError
@@ -22,6 +22,7 @@ from xpipe.core.messages import (
     PumpRecord,
     Step,
 )
+from xpipe.core.organism import DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS
 from xpipe.ports import (
     Advanced,
     BackendTotals,
@@ -34,13 +35,17 @@ CAPABILITIES = Capabilities(cross_process=False, persistent=False, cross_host=Fa
 
 
 class InMemoryBackend(MemoryContent):
+    """State in this process, gone with this object."""
+
     capabilities = CAPABILITIES
 
-    def __init__(self, max_threads: int = 100_000) -> None:
-        super().__init__()
+    def __init__(self, max_threads: int = DEFAULT_MAX_THREADS, slots_per_thread: int = DEFAULT_MAX_SLOTS) -> None:
+        super().__init__(slots_per_thread)
         self._max_threads = max_threads
 
-    def open(self, organism: str | None, slots_per_thread: int) -> None:
+    def open(self, organism: str | None, slots_per_thread: int | None = None) -> None:
+        if self.closed:
+            self._lock = threading.Lock()
         with self._lock:
             if self._state is not None:
                 if organism is not None and chains.root(organism) != self._state.root:
@@ -49,10 +54,12 @@ class InMemoryBackend(MemoryContent):
             if organism is None:
                 raise BackendError("a memory backend lives only inside a run; look at it with `xpipe run --json`")
             secret = secrets.token_bytes(32)
-            self._state = Ledger(self._store, organism, secret, slots_per_thread, self._max_threads)
+            self._slots_per_thread = slots_per_thread or self._slots_per_thread
+            self._state = Ledger(self._store, organism, secret, self._slots_per_thread, self._max_threads)
 
     def root(self) -> str:
-        return self._ledger.root
+        with self._lock:
+            return self._state.root if self._state is not None else ""
 
     def secret(self) -> bytes:
         return self._ledger.secret
@@ -209,13 +216,16 @@ class InMemoryBackend(MemoryContent):
 
     def info(self) -> dict[str, Any]:
         totals = self.totals()
-        threads = sum(1 for _ in self.buffer_list_threads())
-        entries = sum(1 for _ in self.registry_list_all())
+        threads, entries = len(self.buffer_list_threads()), len(self.registry_list_all())
         counts = {"buffer_threads": threads, "registry_entries": entries, "ttl_seconds": 0}
         return {"type": "memory", "place": "this process", **counts, **asdict(totals)}
 
     def ping(self) -> bool:
-        return True
+        return not self.closed
+
+    @property
+    def closed(self) -> bool:
+        return isinstance(self._lock, ClosedLock)
 
     def close(self) -> None:
-        pass
+        self._lock = ClosedLock()

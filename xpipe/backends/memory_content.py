@@ -7,27 +7,42 @@ import time
 from collections.abc import Iterator, MutableSequence
 from itertools import islice
 
+from xpipe.backends.arguments import check_pair, check_slot, is_closed, thread_is_full, unclaimed
 from xpipe.backends.ledger import Ledger
-from xpipe.backends.records import JoinState, Thread
+from xpipe.backends.records import Thread
 from xpipe.backends.store import MemoryStore
 from xpipe.core import chains
-from xpipe.core.errors import BackendError, LimitError
-from xpipe.core.messages import LOST_HOP, UNREADABLE, Join, damaged_letter, readable, readable_hop, tombstone
-from xpipe.ports import Damage, JoinRecord, RegistryRecord, ThreadRecord
+from xpipe.core.errors import LimitError
+from xpipe.core.messages import LOST_HOP, UNREADABLE, damaged_letter, readable, readable_hop, tombstone
+from xpipe.ports import Collection, Damage, JoinRecord, RegistryRecord, ThreadRecord
+
+PLACE = "memory"
+
+
+class ClosedLock:
+    """What takes the place of the lock of a backend that is closed: nobody gets in."""
+
+    def __enter__(self) -> None:
+        raise is_closed(PLACE)
+
+    def __exit__(self, *_: object) -> None:
+        """Never reached."""
 
 
 class MemoryContent:
     """The part of the port that no pump needs to make progress."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, slots_per_thread: int) -> None:
+        self._lock: threading.Lock | ClosedLock = threading.Lock()
         self._store = MemoryStore()
+        self._slots_per_thread = slots_per_thread
         self._state: Ledger | None = None
+        self._collections: dict[tuple[str, str], tuple[int, Collection]] = {}
 
     @property
     def _ledger(self) -> Ledger:
         if self._state is None:
-            raise BackendError("the backend is not open; call open() with the organism's name first")
+            raise unclaimed(PLACE)
         return self._state
 
     def _slots(self, thread: str) -> MutableSequence[bytes]:
@@ -35,10 +50,11 @@ class MemoryContent:
         return found.slots if found else self._store.loose.get(thread, [])
 
     def buffer_append(self, thread: str, slot: bytes) -> int:
+        check_slot(thread, slot)
         with self._lock:
             slots = self._slots(thread)
-            if len(slots) >= self._ledger.slots_per_thread:
-                raise LimitError(f"the thread {thread} is full ({len(slots)} slots); raise limits.slots_per_thread")
+            if len(slots) >= self._slots_per_thread:
+                raise thread_is_full(thread, len(slots))
             if thread not in self._store.threads:
                 slots = self._store.loose.setdefault(thread, slots)
             slots.append(slot)
@@ -77,11 +93,13 @@ class MemoryContent:
             self._ledger.deliver(thread, found.conversation.outputs)
         return True
 
-    def buffer_list_threads(self) -> Iterator[str]:
+    def buffer_list_threads(self) -> list[str]:
         with self._lock:
             store = self._store
-            found = [*(id for id, thread in store.threads.items() if thread.slots), *store.loose]
-        yield from found
+            return [*(id for id, thread in store.threads.items() if thread.slots), *store.loose]
+
+    def buffer_iter_threads(self) -> Iterator[str]:
+        yield from self.buffer_list_threads()
 
     def buffer_clear(self) -> None:
         with self._lock:
@@ -98,31 +116,39 @@ class MemoryContent:
             open = [(id, join.terms.total - join.missing, join.terms.total) for id, join in self._store.joins.items()]
         yield from open
 
-    def join_create(self, id: str, total: int) -> bool:
-        with self._lock:
-            joins = self._store.joins
-            if id in joins:
-                return False
-            joins[id] = JoinState(Join(id, total, b""), None)
-            return True
-
     def join_get(self, id: str) -> JoinRecord | None:
         with self._lock:
             join = self._store.joins.get(id)
             return JoinRecord(id, join.terms.total, list(join.results)) if join else None
 
-    def join_record(self, id: str, index: int, result: bytes) -> bool:
+    def collection_create(self, kind: str, id: str, head: bytes, size: int) -> bool:
         with self._lock:
-            join = self._store.joins.get(id)
-            return join is not None and join.thread is None and join.record(index, result)
-
-    def join_remove(self, id: str) -> bool:
-        with self._lock:
-            join = self._store.joins.get(id)
-            if join is None or join.thread is not None:
+            if (kind, id) in self._collections:
                 return False
-            del self._store.joins[id]
+            self._collections[kind, id] = (size, Collection(head, {}))
             return True
+
+    def collection_get(self, kind: str, id: str) -> Collection | None:
+        with self._lock:
+            _, found = self._collections.get((kind, id), (0, None))
+            return Collection(found.head, dict(found.parts)) if found else None
+
+    def collection_add(self, kind: str, id: str, index: int, part: bytes) -> bool:
+        with self._lock:
+            size, found = self._collections.get((kind, id), (0, None))
+            if found is None or not 0 <= index < size or index in found.parts:
+                return False
+            found.parts[index] = part
+            return True
+
+    def collection_remove(self, kind: str, id: str) -> bool:
+        with self._lock:
+            return self._collections.pop((kind, id), None) is not None
+
+    def collection_ids(self, kind: str) -> Iterator[str]:
+        with self._lock:
+            found = [id for one, id in self._collections if one == kind]
+        yield from found
 
     def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
         with self._lock:
@@ -149,6 +175,7 @@ class MemoryContent:
         return [store.threads[id] for id in known.threads] if known else []
 
     def registry_set(self, chain: str, uuid: str) -> str:
+        check_pair(chain, uuid)
         with self._lock:
             bound = self._uuid_of(chain)
             if bound is not None:
@@ -160,15 +187,17 @@ class MemoryContent:
             return uuid
 
     def _uuid_of(self, chain: str) -> str | None:
-        ledger = self._ledger
+        ledger, bound = self._state, self._store.ids.get(chain)
+        if ledger is None:
+            return bound
         if chain == ledger.root:
             return ledger.root_id
-        id = self._store.ids.get(chain) or chains.thread_id(ledger.secret, chain)
+        id = bound or chains.thread_id(ledger.secret, chain)
         return id if id in self._store.chains or id in self._store.threads else None
 
     def _chain_of(self, uuid: str) -> str | None:
-        if uuid == self._ledger.root_id:
-            return self._ledger.root
+        if self._state is not None and uuid == self._state.root_id:
+            return self._state.root
         thread = self._store.threads.get(uuid)
         return thread.chain if thread else self._store.chains.get(uuid)
 
@@ -195,19 +224,18 @@ class MemoryContent:
             for uuid in list(self._store.chains):
                 self._unbind(uuid)
 
-    def registry_list_all(self) -> Iterator[tuple[str, str]]:
+    def registry_list_all(self) -> dict[str, str]:
         with self._lock:
-            ledger, store = self._ledger, self._store
-            pairs = {ledger.root_id: ledger.root} | store.chains
-            pairs |= {thread.id: thread.chain for thread in store.threads.values()}
-        yield from pairs.items()
+            ledger, store = self._state, self._store
+            root = {ledger.root_id: ledger.root} if ledger else {}
+            return root | store.chains | {thread.id: thread.chain for thread in store.threads.values()}
 
     def registry_entries(self) -> Iterator[RegistryRecord]:
-        for uuid, chain in self.registry_list_all():
+        for uuid, chain in self.registry_list_all().items():
             yield RegistryRecord(uuid, chain, self._kind(uuid))
 
     def _kind(self, uuid: str) -> str:
-        if uuid == self._ledger.root_id:
+        if self._state is not None and uuid == self._state.root_id:
             return "root"
         return "thread" if uuid in self._store.threads else "bound"
 

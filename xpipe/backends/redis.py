@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from xpipe.backends.arguments import unclaimed
 from xpipe.backends.redis_content import RedisContent
 from xpipe.backends.redis_keeping import RedisKeeping
 from xpipe.backends.redis_link import BLOCK, Link
@@ -23,6 +24,7 @@ from xpipe.backends.redis_upkeep import Upkeep
 from xpipe.backends.redis_wire import (
     Request,
     Start,
+    encoded,
     letter_field,
     packed_start,
     packed_step,
@@ -33,7 +35,6 @@ from xpipe.backends.redis_wire import (
     text,
 )
 from xpipe.core import chains
-from xpipe.core.durations import DAY
 from xpipe.core.errors import BackendError, EmptyBackendError
 from xpipe.core.messages import (
     REQUEST,
@@ -45,6 +46,13 @@ from xpipe.core.messages import (
     Step,
     encode_message,
     rejected_message,
+)
+from xpipe.core.organism import (
+    DEFAULT_MAX_SLOTS,
+    DEFAULT_MAX_THREADS,
+    DEFAULT_REDIS_PREFIX,
+    DEFAULT_REDIS_TTL,
+    DEFAULT_REDIS_URL,
 )
 from xpipe.core.stages import Stages, in_stages
 from xpipe.ports import Advanced, Capabilities, Load, Orphan
@@ -58,19 +66,30 @@ _decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
 
 
 class RedisBackend(RedisContent, RedisKeeping):
+    """`former_prefix`: where an organism may be that was run before the default prefix was another one, "" for nowhere.
+
+    An `open` that finds none under `prefix`, but one there, is refused.
+    """
+
     def __init__(
         self,
-        url: str = "redis://localhost:6379",
-        prefix: str = "xpipe:",
-        ttl: int = int(DAY),
-        max_threads: int = 100_000,
+        url: str = DEFAULT_REDIS_URL,
+        prefix: str = DEFAULT_REDIS_PREFIX,
+        ttl: int = int(DEFAULT_REDIS_TTL),
+        max_threads: int = DEFAULT_MAX_THREADS,
+        slots_per_thread: int = DEFAULT_MAX_SLOTS,
+        *,
+        former_prefix: str = "",
     ) -> None:
         self._link = Link(url, prefix, ttl)
         self._prefix = prefix
+        self._former_prefix = former_prefix
+        self._ttl = ttl
         self._max_threads = max_threads
         self._root = ""
         self._secret = b""
-        self._slots_per_thread = 0
+        self._slots_per_thread = slots_per_thread
+        self._has_met = False
         self._process = secrets.token_hex(6)
         self._numbers = count(1)
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -92,27 +111,61 @@ class RedisBackend(RedisContent, RedisKeeping):
     def __repr__(self) -> str:
         return f"RedisBackend({self._link.place})"
 
-    def open(self, organism: str | None, slots_per_thread: int) -> None:
-        is_first, secret = not self._secret, secrets.token_bytes(32)
-        root = chains.root(organism) if organism is not None else ""
+    def open(self, organism: str | None, slots_per_thread: int | None = None) -> None:
+        is_first, root = not self._secret, chains.root(organism) if organism is not None else ""
+        self._closed = False
+        self._link.reopen()
+        self._link.ttl = self._ttl
+        self._refuse_former(root)
+        if not self._identify(root):
+            raise EmptyBackendError(f"{self._link.place}: there is no organism; run one first, or correct the prefix")
+        self._slots_per_thread = slots_per_thread or self._slots_per_thread
+        if is_first:
+            self._warn_of_eviction()
+
+    def _refuse_former(self, root: str) -> None:
+        """Raises BackendError when the organism, "" for any, is under the former prefix and not under this one."""
+        if not self._former_prefix:
+            return
+        wanted, here = encoded(root), self._link.send("HGET", f"{self._prefix}organism", "root")
+        if here is not None and wanted in (b"", here):
+            return
+        found = self._link.read_elsewhere("HGET", f"{self._former_prefix}organism", "root")
+        if found is None or wanted not in (b"", found):
+            return
+        raise BackendError(
+            f"{self._link.place}: {shown(found)} is not here, but under {self._former_prefix!r}, the default prefix of "
+            f'earlier versions; pass redis_prefix: "{self._former_prefix}" to go on with it, or '
+            f'redis_prefix: "{self._prefix}" to start anew'
+        )
+
+    def _meet(self) -> None:
+        if not self._has_met:
+            self._look()
+
+    def _look(self) -> bool:
+        return bool(self._link.root_id) or self._identify("")
+
+    def _identify(self, root: str) -> bool:
+        """Make it that of `root`, or see which organism it is that of; whether it is that of one now."""
+        secret = secrets.token_bytes(32)
         self._link.root_id = ""
         found = self._link.run("open", LAYOUT, root, secret, chains.thread_id(secret, root))
+        self._has_met = True
         if not found:
-            raise EmptyBackendError(f"{self._link.place}: there is no organism; run one first, or correct the prefix")
-        layout, there, self._secret, root_id, ttl = found
+            return False
+        layout, there, secret, root_id, ttl = found
         if layout > LAYOUT:
             raise BackendError(f"{self._link.place}: a newer xpipe wrote this (layout {layout}); upgrade xpipe")
         if layout < LAYOUT:
             hint = "finish it with that one, or take another prefix (backend.redis_prefix)"
             raise BackendError(f"{self._link.place}: an older xpipe wrote this (layout {layout}); {hint}")
-        self._root = self._link.decoded(text, there, f"{self._prefix}organism root")
-        if root not in ("", self._root):
-            raise BackendError(f"{self._link.place}: holds {self._root}, not {root}; give each a prefix of its own")
+        held = self._link.decoded(text, there, f"{self._prefix}organism root")
+        if root not in ("", held):
+            raise BackendError(f"{self._link.place}: holds {held}, not {root}; give each a prefix of its own")
+        self._root, self._secret, self._link.ttl = held, secret, ttl
         self._link.root_id = self._link.decoded(text, root_id, f"{self._prefix}organism root_id")
-        self._link.ttl = ttl
-        self._slots_per_thread = slots_per_thread
-        if is_first:
-            self._warn_of_eviction()
+        return True
 
     def _warn_of_eviction(self) -> None:
         memory = self._link.facts("memory")
@@ -121,17 +174,20 @@ class RedisBackend(RedisContent, RedisKeeping):
             told = "%s: a server whose maxmemory-policy is %s drops live state when its memory is full; %s"
             log.warning(told, self._link.place, policy, "set `maxmemory-policy noeviction`")
 
+    def _require_claimed(self) -> None:
+        if not self._look():
+            raise unclaimed(self._link.place)
+
     def root(self) -> str:
-        self._require_open()
-        return self._root
+        return self._root if self._look() else ""
 
     def secret(self) -> bytes:
-        self._require_open()
+        self._require_claimed()
         return self._secret
 
     def _call(self, script: str, pump: str, *args: Any) -> Any:
         """The answer of `script`, which may be run again when it is lost: it knows its last call (calls.lua)."""
-        self._require_open()
+        self._require_claimed()
         with self._turns[pump]:
             number = next(self._numbers)
             answer = self._link.run(script, pump, self._process, number, self._kept.get(pump, ""), *args)
@@ -302,23 +358,29 @@ class RedisBackend(RedisContent, RedisKeeping):
             raise
 
     def orphans(self, remove: bool = False) -> Iterator[Orphan]:
-        self._require_open()
+        self._require_claimed()
         yield from self._upkeep.orphans(remove)
 
     def info(self) -> dict[str, Any]:
-        self._require_open()
         bound: int = self._link.run("totals")[-1]
         totals = self.totals()
         counts = {
-            "buffer_threads": sum(1 for _ in self.buffer_list_threads()),
-            "registry_entries": totals.threads + bound + 1,
+            "buffer_threads": sum(1 for _ in self.buffer_iter_threads()),
+            "registry_entries": totals.threads + bound + self._look(),
             "ttl_seconds": self._link.ttl,
             "server_version": self._link.facts("server").get("redis_version", "unknown"),
         }
         return {"type": "redis", "place": self._link.place, **counts, **asdict(totals)}
 
     def ping(self) -> bool:
-        return bool(self._link.send("PING") == b"PONG")
+        try:
+            return bool(self._link.send("PING") == b"PONG")
+        except BackendError:
+            return False
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     def close(self) -> None:
         self._closed = True

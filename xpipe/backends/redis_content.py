@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from xpipe.backends.arguments import check_pair, check_slot, thread_is_full
 from xpipe.backends.redis_link import Link
 from xpipe.backends.redis_paging import PAGE, hash_items, pages
 from xpipe.backends.redis_wire import encoded, read_conversation, read_thread, shown, text
-from xpipe.core.errors import BackendError, LimitError
+from xpipe.core.errors import LimitError
 from xpipe.core.messages import ConversationRecord
-from xpipe.ports import BackendTotals, JoinRecord, RegistryRecord, ThreadRecord
+from xpipe.ports import BackendTotals, Collection, JoinRecord, RegistryRecord, ThreadRecord
 
 PAIRS = 1_000
 """Rows of one page of the registry."""
@@ -29,19 +30,20 @@ class RedisContent:
     _prefix: str
     _root: str
     _slots_per_thread: int
-
-    def _require_open(self) -> None:
-        if not self._link.root_id:
-            raise BackendError("the backend is not open; call open() with the organism's name first")
+    _meet: Callable[[], None]
+    """See whether an organism has claimed the backend, unless that was done."""
+    _look: Callable[[], bool]
+    """Whether an organism has claimed the backend by now; the server is asked until one has."""
 
     def _key(self, kind: str, id: str) -> bytes:
         return encoded(f"{self._prefix}{kind}:{id}")
 
     def buffer_append(self, thread: str, slot: bytes) -> int:
-        self._require_open()
+        check_slot(thread, slot)
+        self._meet()
         index: int = self._link.run("append", self._slots_per_thread, thread, slot, again=False)
         if index < 0:
-            raise LimitError(f"the thread {thread} is full ({-1 - index} slots); raise limits.slots_per_thread")
+            raise thread_is_full(thread, -1 - index)
         return index
 
     def buffer_get_thread(self, thread: str, start: int = 0, stop: int | None = None) -> list[bytes]:
@@ -66,13 +68,17 @@ class RedisContent:
     def buffer_delete_thread(self, thread: str) -> bool:
         return bool(self._link.run("clear", thread, again=False))
 
-    def buffer_list_threads(self) -> Iterator[str]:
+    def buffer_list_threads(self) -> list[str]:
+        return list(self.buffer_iter_threads())
+
+    def buffer_iter_threads(self) -> Iterator[str]:
         yield from (self._link.read(text, (id,), "threads ") for id in pages(self._link, "buffers_page"))
         for field, _ in self._hash_items("loose"):
-            yield self._link.read(text, (field,), "loose ")
+            if self._link.send("EXISTS", self._key("buffer", "") + field):
+                yield self._link.read(text, (field,), "loose ")
 
     def buffer_clear(self) -> None:
-        names = self.buffer_list_threads()
+        names = self.buffer_iter_threads()
         while page := list(islice(names, PAGE)):
             self._link.run("clear", *page)
 
@@ -80,8 +86,9 @@ class RedisContent:
         return hash_items(self._link, f"{self._prefix}{name}", rows, like)
 
     def registry_set(self, chain: str, uuid: str) -> str:
-        self._require_open()
-        if chain == self._root:
+        check_pair(chain, uuid)
+        self._meet()
+        if self._is_root(chain):
             return self._link.root_id
         bound, *other = self._link.run("registry_set", encoded(chain), uuid)
         if other:
@@ -89,14 +96,17 @@ class RedisContent:
         return self._link.decoded(text, bound, f"{self._prefix}chain:{chain}")
 
     def registry_get_uuid(self, chain: str) -> str | None:
-        if chain == self._root:
+        if self._is_root(chain):
             return self._link.root_id
         return self._half("chain", chain)
 
     def registry_get_chain(self, uuid: str) -> str | None:
-        if uuid == self._link.root_id:
+        if self._link.root_id and uuid == self._link.root_id:
             return self._root
         return self._half("uuid", uuid)
+
+    def _is_root(self, chain: str) -> bool:
+        return bool(self._link.root_id) and chain == self._root
 
     def _half(self, kind: str, id: str) -> str | None:
         found = self._link.send("GET", self._key(kind, id))
@@ -110,15 +120,18 @@ class RedisContent:
         while page := list(islice(names, PAGE)):
             self._link.run("registry_delete", *page)
 
-    def registry_list_all(self) -> Iterator[tuple[str, str]]:
-        self._require_open()
-        yield self._link.root_id, self._root
-        for row in self._hash_items("registry", PAIRS):
-            yield self._link.read(_pair, row, "registry ")
+    def registry_list_all(self) -> dict[str, str]:
+        found = {self._link.root_id: self._root} if self._look() else {}
+        rows = self._hash_items("registry", PAIRS)
+        while page := list(islice(rows, PAIRS)):
+            there = self._link.send("MGET", *(self._key("uuid", "") + id for id, _ in page))
+            pairs = (row for row, chain in zip(page, there, strict=True) if chain is not None)
+            found.update(self._link.read(_pair, row, "registry ") for row in pairs)
+        return found
 
     def registry_entries(self) -> Iterator[RegistryRecord]:
-        self._require_open()
-        yield RegistryRecord(self._link.root_id, self._root, "root")
+        if self._look():
+            yield RegistryRecord(self._link.root_id, self._root, "root")
         for id, chain, kind in pages(self._link, "registry_page", first="0", last=b"0"):
             yield RegistryRecord(*self._link.read(_pair, (id, chain), "registry "), kind.decode())
 
@@ -135,18 +148,29 @@ class RedisContent:
         for id, missing, total in pages(self._link, "joins_page", first="0", last=b"0"):
             yield self._link.read(text, (id,), "joins "), total - missing, total
 
-    def join_create(self, id: str, total: int) -> bool:
-        return bool(self._link.run("join", "create", id, total, again=False))
-
     def join_get(self, id: str) -> JoinRecord | None:
-        found = self._link.run("join", "read", id)
-        return JoinRecord(id, found[0], self._results(found[2], found[0])) if found else None
+        found = self._link.run("join_open", id)
+        return JoinRecord(id, found[0], self._results(found[1], found[0])) if found else None
 
-    def join_record(self, id: str, index: int, result: bytes) -> bool:
-        return bool(self._link.run("join", "record", id, index, result, again=False))
+    def collection_create(self, kind: str, id: str, head: bytes, size: int) -> bool:
+        self._meet()
+        return bool(self._link.run("collection", "create", kind, id, head, size, again=False))
 
-    def join_remove(self, id: str) -> bool:
-        return bool(self._link.run("join", "remove", id, again=False))
+    def collection_get(self, kind: str, id: str) -> Collection | None:
+        fields = self._link.run("collection", "get", kind, id)
+        found = dict(zip(fields[::2], fields[1::2], strict=True))
+        head, _ = found.pop(b"", None), found.pop(b"size", None)
+        return None if head is None else Collection(head, {int(index): part for index, part in found.items()})
+
+    def collection_add(self, kind: str, id: str, index: int, part: bytes) -> bool:
+        return bool(self._link.run("collection", "add", kind, id, index, part, again=False))
+
+    def collection_remove(self, kind: str, id: str) -> bool:
+        return bool(self._link.run("collection", "remove", kind, id, again=False))
+
+    def collection_ids(self, kind: str) -> Iterator[str]:
+        for id in pages(self._link, "collection", "list", kind, first="0", last=b"0"):
+            yield self._link.read(text, (id,), f"collections:{kind} ")
 
     def threads(self, conversation: str | None = None, newest: bool = False) -> Iterator[ThreadRecord]:
         if conversation == "":

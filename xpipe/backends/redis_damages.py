@@ -70,8 +70,6 @@ class Damages:
         for index in ("conversations", "threads"):
             for row in pages(self._link, "damaged_page", index):
                 yield from self._record(*row)
-        for key, id, _, data in pages(self._link, "damaged_page", "joins", first="0", last=b"0"):
-            yield from self._entry("handmade", id, data, shown(key))
         yield from self._slots()
         yield from self._hops()
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from xpipe.backends.arguments import is_closed
 from xpipe.backends.redis_scripts import script
 from xpipe.backends.redis_wire import is_text, shown
 from xpipe.core.errors import BackendError
@@ -154,6 +155,13 @@ class Link:
         """The answer to `command`. Raises BackendError."""
         return self._insist(self._commands, command, again)
 
+    def read_elsewhere(self, *command: Any) -> Any:
+        """The answer to a command on keys that are not under the prefix; None if the server refuses it."""
+        try:
+            return self.send(*command)
+        except BackendError:
+            return None
+
     def block(self, *command: Any) -> Any:
         """The answer to a command that blocks for up to BLOCK seconds, on a connection of its own."""
         return self._insist(self._waiting, command, True)
@@ -168,6 +176,8 @@ class Link:
 
     def _insist(self, line: Line, command: tuple[Any, ...], again: bool) -> Any:
         errors, pause, end = self._errors, 0.05, 0.0
+        if self._closed:
+            raise is_closed(self.place)
         while True:
             connection: Connection | None = None
             try:
@@ -282,6 +292,10 @@ class Link:
         except ValueError:
             broken = (place for place, data in zip(places, row, strict=False) if not is_text(data))
             raise self._damaged(f"{self._prefix}{next(broken, places[-1])}{shown(row[0])}") from None
+
+    def reopen(self) -> None:
+        """Let it be used again after `close`."""
+        self._closed = False
 
     def close(self) -> None:
         """Close all connections, also those that are being waited on."""

@@ -6,16 +6,19 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from xpipe.backends.arguments import check_pair, check_slot, is_closed, thread_is_full, unclaimed
 from xpipe.backends.claims import release
 from xpipe.backends.ledger import Ledger
 from xpipe.backends.sqlite_damages import broken, broken_hops
 from xpipe.backends.sqlite_file import StateFile
 from xpipe.backends.sqlite_orphans import KINDS, Kind, find
 from xpipe.backends.sqlite_reading import Reading
+from xpipe.backends.sqlite_store import SQLiteStore
 from xpipe.backends.sqlite_verify import problems
 from xpipe.core import chains
 from xpipe.core.errors import BackendError, EmptyBackendError, LimitError
@@ -25,14 +28,15 @@ from xpipe.core.messages import (
     Cursor,
     DeadLetter,
     Injection,
-    Join,
     PumpRecord,
     Step,
 )
+from xpipe.core.organism import DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS
 from xpipe.ports import (
     Advanced,
     BackendTotals,
     Capabilities,
+    Collection,
     Damage,
     JoinRecord,
     Load,
@@ -45,41 +49,70 @@ CAPABILITIES = Capabilities(cross_process=True, persistent=True, cross_host=Fals
 
 
 class SQLiteBackend:
-    """`busy_timeout`: seconds to wait for other processes' commits; `full`: survive a power cut without losing any."""
+    """`busy_timeout`: seconds to wait for other processes' commits; `full`: survive a power cut without losing any.
+
+    The file is made by the first call that needs it.
+    """
 
     capabilities = CAPABILITIES
 
     def __init__(
-        self, path: str | Path, max_threads: int = 100_000, busy_timeout: float = 30.0, full: bool = False
+        self,
+        path: str | os.PathLike[str],
+        max_threads: int = DEFAULT_MAX_THREADS,
+        slots_per_thread: int = DEFAULT_MAX_SLOTS,
+        *,
+        busy_timeout: float = 30.0,
+        full: bool = False,
     ) -> None:
         self._path = Path(path).absolute()
         self._max_threads = max_threads
+        self._slots_per_thread = slots_per_thread
         self._file = StateFile(self._path, busy_timeout, full)
-        self._transaction = self._file.transaction
-        self._opening = threading.Lock()
-        self._state: Ledger
+        self._opening = threading.RLock()
+        self._state: Ledger | None = None
+        self._closed = False
 
-    def open(self, organism: str | None, slots_per_thread: int) -> None:
+    def open(self, organism: str | None, slots_per_thread: int | None = None) -> None:
         with self._opening:
-            if self._file.is_open:
-                self._check(organism, self._state.root)
-                return
-            self._file.open(create=organism is not None)
+            is_opened_here = not self._file.is_open
+            if is_opened_here:
+                self._file.open(create=organism is not None)
             try:
                 name, secret = self._identity(organism)
             except BaseException:
-                self.close()
+                if is_opened_here:
+                    self._file.close()
                 raise
-            self._state = Ledger(self._file.store, name, secret, slots_per_thread, self._max_threads)
+            self._closed = False
+            self._slots_per_thread = slots_per_thread or self._slots_per_thread
+            self._state = self._ledger_of(name, secret)
+
+    def _ledger_of(self, organism: str, secret: bytes) -> Ledger:
+        return Ledger(self._file.store, organism, secret, self._slots_per_thread, self._max_threads)
+
+    def _require_open(self) -> None:
+        """Open the file, unless that was done. Raises BackendError when it was closed."""
+        if self._file.is_open:
+            return
+        with self._opening:
+            if self._closed:
+                raise is_closed(str(self._path))
+            if not self._file.is_open:
+                self._file.open(create=True)
+
+    def _transaction(self) -> AbstractContextManager[SQLiteStore]:
+        self._require_open()
+        return self._file.transaction()
 
     def _identity(self, organism: str | None) -> tuple[str, bytes]:
         """Name and secret of the organism that the file holds; the first one to come sets both."""
-        found = self._read.identity()
+        found = self._file.reading.identity()
         if found is None:
             if organism is None:
                 raise EmptyBackendError(f"{self._path}: it holds no organism yet; run one with this backend first")
-            with self._transaction() as store:
-                found = self._read.identity()
+            with self._file.transaction() as store:
+                found = self._file.reading.identity()
                 if found is None:
                     found = (organism, os.urandom(32))
                     store.set_identity(*found)
@@ -92,21 +125,38 @@ class SQLiteBackend:
 
     @property
     def _read(self) -> Reading:
+        self._require_open()
         return self._file.reading
 
     @property
-    def _ledger(self) -> Ledger:
-        """Raises BackendError when the file is not open."""
-        self._file.check_open()
+    def _claimed(self) -> Ledger | None:
+        """The ledger, once an organism has claimed the file: here, or in another process."""
+        if self._state is None or self._closed:
+            with self._opening:
+                found = self._read.identity()
+                self._state = self._ledger_of(*found) if found else None
         return self._state
 
+    @property
+    def _ledger(self) -> Ledger:
+        if (ledger := self._claimed) is None:
+            raise unclaimed(str(self._path))
+        return ledger
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
-        self._file.close()
+        with self._opening:
+            self._closed = True
+            self._state = None
+            self._file.close()
 
     # -- the work of a pump
 
     def root(self) -> str:
-        return self._ledger.root
+        return ledger.root if (ledger := self._claimed) is not None else ""
 
     def secret(self) -> bytes:
         return self._ledger.secret
@@ -176,10 +226,11 @@ class SQLiteBackend:
     # -- slots
 
     def buffer_append(self, thread: str, slot: bytes) -> int:
+        check_slot(thread, slot)
         with self._transaction() as store:
             length = self._read.thread_len(thread)
-            if length >= self._ledger.slots_per_thread:
-                raise LimitError(f"the thread {thread} is full ({length} slots); raise limits.slots_per_thread")
+            if length >= self._slots_per_thread:
+                raise thread_is_full(thread, length)
             store.append(thread, slot)
             return length
 
@@ -202,14 +253,17 @@ class SQLiteBackend:
                 self._ledger.deliver(thread, found.outputs)
             return cleared
 
-    def buffer_list_threads(self) -> Iterator[str]:
+    def buffer_list_threads(self) -> list[str]:
+        return list(self.buffer_iter_threads())
+
+    def buffer_iter_threads(self) -> Iterator[str]:
         return self._read.threads_with_slots()
 
     def buffer_clear(self) -> None:
         with self._transaction() as store:
             store.clear_slots()
 
-    # -- joins
+    # -- joins and collections
 
     def join_results(self, thread: str) -> list[bytes | None]:
         return self._read.results_of(thread)
@@ -217,32 +271,31 @@ class SQLiteBackend:
     def joins(self) -> Iterator[tuple[str, int, int]]:
         return self._read.joins()
 
-    def join_create(self, id: str, total: int) -> bool:
-        with self._transaction() as store:
-            if store.join(id) is not None:
-                return False
-            store.keep_join(Join(id, total, b""), None, opened=True)
-            return True
-
     def join_get(self, id: str) -> JoinRecord | None:
         return self._read.join(id)
 
-    def join_record(self, id: str, index: int, result: bytes) -> bool:
+    def collection_create(self, kind: str, id: str, head: bytes, size: int) -> bool:
         with self._transaction() as store:
-            join = store.join(id)
-            return join is not None and join.thread_n is None and join.record(index, result)
+            return store.create_collection(kind, id, head, size)
 
-    def join_remove(self, id: str) -> bool:
+    def collection_get(self, kind: str, id: str) -> Collection | None:
+        return self._read.collection(kind, id)
+
+    def collection_add(self, kind: str, id: str, index: int, part: bytes) -> bool:
         with self._transaction() as store:
-            join = store.join(id)
-            if join is None or join.thread_n is not None:
-                return False
-            store.remove_join(join.n)
-            return True
+            return store.add_to_collection(kind, id, index, part)
+
+    def collection_remove(self, kind: str, id: str) -> bool:
+        with self._transaction() as store:
+            return store.remove_collection(kind, id)
+
+    def collection_ids(self, kind: str) -> Iterator[str]:
+        return self._read.collection_ids(kind)
 
     # -- the registry
 
     def registry_set(self, chain: str, uuid: str) -> str:
+        check_pair(chain, uuid)
         bound = self.registry_get_uuid(chain)
         if bound is not None:
             return bound
@@ -257,14 +310,16 @@ class SQLiteBackend:
             return uuid
 
     def registry_get_uuid(self, chain: str) -> str | None:
-        ledger = self._ledger
+        ledger = self._claimed
+        if ledger is None:
+            return self._read.uuid_bound_to(chain)
         if chain == ledger.root:
             return ledger.root_id
-        return self._read.uuid_of(chain, lambda chain: chains.thread_id(ledger.secret, chain))
+        return self._read.uuid_bound_to(chain) or self._read.uuid_of_thread(chains.thread_id(ledger.secret, chain))
 
     def registry_get_chain(self, uuid: str) -> str | None:
-        ledger = self._ledger
-        return ledger.root if uuid == ledger.root_id else self._read.chain_of(uuid)
+        ledger = self._claimed
+        return ledger.root if ledger is not None and uuid == ledger.root_id else self._read.chain_of(uuid)
 
     def registry_delete(self, uuid: str) -> bool:
         with self._transaction() as store:
@@ -274,13 +329,12 @@ class SQLiteBackend:
         with self._transaction() as store:
             store.unbind_all()
 
-    def registry_list_all(self) -> Iterator[tuple[str, str]]:
-        for entry in self.registry_entries():
-            yield entry.uuid, entry.chain
+    def registry_list_all(self) -> dict[str, str]:
+        return {entry.uuid: entry.chain for entry in self.registry_entries()}
 
     def registry_entries(self) -> Iterator[RegistryRecord]:
-        ledger = self._ledger
-        yield RegistryRecord(ledger.root_id, ledger.root, "root")
+        if (ledger := self._claimed) is not None:
+            yield RegistryRecord(ledger.root_id, ledger.root, "root")
         yield from self._read.entries()
 
     # -- conversations, and what is seen from outside
@@ -394,9 +448,10 @@ class SQLiteBackend:
 
     def ping(self) -> bool:
         try:
-            return self._read.identity() is not None
+            self._read.identity()
         except BackendError:
             return False
+        return True
 
 
 def _threads_of(steps: Sequence[Step]) -> Iterator[str]:

@@ -38,7 +38,3 @@ def damaged(path: Path, table: str, key: str) -> BackendError:
         f"{path}: the table {table} holds damaged data, or data of another version, at {key}; "
         "`xpipe gc --verify` lists all such places"
     )
-
-
-def closed(path: Path) -> BackendError:
-    return BackendError(f"{path}: the backend is not open; call open() with the organism's name first")

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xpipe.backends.sqlite_errors import closed, explained
+from xpipe.backends.arguments import is_closed
+from xpipe.backends.sqlite_errors import explained
 from xpipe.backends.sqlite_reading import Reading
 from xpipe.backends.sqlite_schema import open_file
 from xpipe.backends.sqlite_store import SQLiteStore
@@ -61,7 +62,7 @@ class StateFile:
     def check_open(self) -> sqlite3.Connection:
         """The connection of the transactions. Raises BackendError when the file is not open."""
         if self._writer is None:
-            raise closed(self.path)
+            raise is_closed(str(self.path))
         return self._writer
 
     @property

@@ -1,4 +1,4 @@
-"""What is kept in a state file under ids that no thread may have: slots and bindings that came from outside."""
+"""What is kept in a state file for callers from outside: slots and bindings of ids that no thread has, collections."""
 
 from __future__ import annotations
 
@@ -56,3 +56,24 @@ def unbind(database: sqlite3.Connection, counters: Counters, uuid: str) -> bool:
 def unbind_all(database: sqlite3.Connection, counters: Counters) -> None:
     """Undo every binding whose id no thread has."""
     counters.bindings -= database.execute(f"DELETE FROM bindings WHERE {_NO_THREAD}").rowcount
+
+
+def create_collection(database: sqlite3.Connection, kind: str, id: str, head: bytes, size: int) -> bool:
+    """Whether it was not there, and is now."""
+    insert = "INSERT OR IGNORE INTO collections (kind, id, head, size) VALUES (?, ?, ?, ?)"
+    return database.execute(insert, (kind, id, head, size)).rowcount == 1
+
+
+def add_to_collection(database: sqlite3.Connection, kind: str, id: str, index: int, part: bytes) -> bool:
+    """Whether the part was not there, and is now."""
+    where = "kind = ? AND id = ? AND ? BETWEEN 0 AND size - 1"
+    insert = f"INSERT OR IGNORE INTO collection_parts SELECT n, ?, ? FROM collections WHERE {where}"
+    return database.execute(insert, (index, part, kind, id, index)).rowcount == 1
+
+
+def remove_collection(database: sqlite3.Connection, kind: str, id: str) -> bool:
+    """Whether it was there, and is not now."""
+    which = (kind, id)
+    parts = "DELETE FROM collection_parts WHERE collection = (SELECT n FROM collections WHERE kind = ? AND id = ?)"
+    database.execute(parts, which)
+    return database.execute("DELETE FROM collections WHERE kind = ? AND id = ?", which).rowcount == 1

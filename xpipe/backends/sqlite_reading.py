@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from xpipe.backends.arguments import is_closed
 from xpipe.backends.records import VERDICTS
-from xpipe.backends.sqlite_errors import closed, explained
+from xpipe.backends.sqlite_errors import explained
 from xpipe.backends.sqlite_records import SELECT_PUMPS, Row, pump_of
 from xpipe.core.messages import ConversationRecord, Cursor, DeadLetter, PumpRecord, readable
-from xpipe.ports import BackendTotals, JoinRecord, Load, RegistryRecord, ThreadRecord
+from xpipe.ports import BackendTotals, Collection, JoinRecord, Load, RegistryRecord, ThreadRecord
 
 PAGE = 200
 _LAST = 2**63 - 1
@@ -38,10 +39,15 @@ _UNBOUND_THREADS = """
 """
 _JOINS = "SELECT n, id, missing, total FROM joins WHERE {page} AND open = 1"
 _DEAD = "SELECT n, message, fault, told, thread, attempts, at FROM dead WHERE {page}"
+_COLLECTION = """
+    SELECT head, at, data FROM collections LEFT JOIN collection_parts ON collection = n WHERE kind = ? AND id = ?
+"""
 _DATA = "SELECT CAST(data AS BLOB) FROM slots"
 _SLOTS_OF = "SELECT n, slots FROM records WHERE id = ? UNION ALL SELECT n, slots FROM loose WHERE id = ?"
 _ENTRIES = """
-    SELECT 1 + threads + (SELECT count(*) FROM bindings WHERE uuid NOT IN (SELECT id FROM threads)) FROM counters
+    SELECT (SELECT count(*) FROM organism) + threads
+           + (SELECT count(*) FROM bindings WHERE uuid NOT IN (SELECT id FROM threads))
+    FROM counters
 """
 _TOTALS = "SELECT threads, conversations, running, in_flight, slots, joins, dead FROM counters"
 
@@ -58,7 +64,7 @@ class Reading:
         """The rows that `sql` selects. Raises BackendError."""
         with self._lock:
             if self._database is None:
-                raise closed(self._path)
+                raise is_closed(str(self._path))
             try:
                 return self._database.execute(sql, arguments).fetchall()
             except sqlite3.Error as error:
@@ -186,6 +192,14 @@ class Reading:
             results[at] = data
         return results
 
+    def collection(self, kind: str, id: str) -> Collection | None:
+        rows = self.read(_COLLECTION, kind, id)
+        return Collection(rows[0][0], {at: data for _, at, data in rows if at is not None}) if rows else None
+
+    def collection_ids(self, kind: str) -> Iterator[str]:
+        for _, id in self.pages("SELECT n, id FROM collections WHERE {page} AND kind = ?", kind):
+            yield id
+
     def dead_letters(self) -> Iterator[DeadLetter]:
         for number, message, fault, told, thread, attempts, at in self.pages(_DEAD):
             yield DeadLetter(message, fault, bool(told), thread, attempts, at, number)
@@ -200,12 +214,13 @@ class Reading:
         """How many threads have slots, and how many pairs are registered."""
         return int(self.read("SELECT buffers FROM counters")[0][0]), int(self.read(_ENTRIES)[0][0])
 
-    def uuid_of(self, chain: str, usual: Callable[[str], str]) -> str | None:
-        """The uuid that `chain` is bound to; `usual` tells which a thread has that nobody bound from outside."""
+    def uuid_bound_to(self, chain: str) -> str | None:
+        """The uuid that `chain` was bound to from outside."""
         bound = self.read("SELECT uuid FROM bindings WHERE chain = ?", chain)
-        if bound:
-            return str(bound[0][0])
-        id = usual(chain)
+        return bound[0][0] if bound else None
+
+    def uuid_of_thread(self, id: str) -> str | None:
+        """`id`, if there is such a thread."""
         return id if self.chain_of(id) is not None else None
 
     def chain_of(self, uuid: str) -> str | None:

@@ -106,6 +106,19 @@ CREATE TABLE pumps (
 """
 
 
+_COLLECTIONS = """
+CREATE TABLE IF NOT EXISTS collections (
+    n INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, head BLOB NOT NULL, size INTEGER NOT NULL,
+    UNIQUE (id, kind)
+);
+CREATE INDEX IF NOT EXISTS collections_kind ON collections (kind);
+CREATE TABLE IF NOT EXISTS collection_parts (
+    collection INTEGER, at INTEGER, data BLOB NOT NULL, PRIMARY KEY (collection, at)
+) WITHOUT ROWID;
+"""
+"""Beside the others, and added to files that were made before: an xpipe that does not know them leaves them alone."""
+
+
 def open_file(path: Path, create: bool, timeout: float, full: bool) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """A connection that writes and one that reads, to the state file `path`, which is made if `create` says so."""
     try:
@@ -157,6 +170,8 @@ def _connect_writer(path: Path, timeout: float, full: bool) -> sqlite3.Connectio
     connection.execute("PRAGMA wal_autocheckpoint = 4000")  # 16 MB: a page is often written again before.
     connection.execute("PRAGMA cache_size = -16000")
     connection.execute("PRAGMA secure_delete = FAST")  # Some builds write zeros over all that is deleted.
+    for statement in _COLLECTIONS.split(";\n"):
+        connection.execute(statement)
     connection.execute("PRAGMA busy_timeout = 0")  # Who begins a transaction waits in a way of its own.
     return connection
 

@@ -268,6 +268,15 @@ class SQLiteStore(Records):
     def unbind_all(self) -> None:
         outside.unbind_all(self._database, self.counters)
 
+    def create_collection(self, kind: str, id: str, head: bytes, size: int) -> bool:
+        return outside.create_collection(self._database, kind, id, head, size)
+
+    def add_to_collection(self, kind: str, id: str, index: int, part: bytes) -> bool:
+        return outside.add_to_collection(self._database, kind, id, index, part)
+
+    def remove_collection(self, kind: str, id: str) -> bool:
+        return outside.remove_collection(self._database, kind, id)
+
     # -- queues, events, joins, pumps
 
     def make_ready(self, thread: Thread, first: bool = False) -> None:

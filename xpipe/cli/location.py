@@ -63,7 +63,7 @@ Backend = Annotated[
 Url = Annotated[str | None, _option("--url", "URL", "redis: the URL of the server.", "XPIPE_REDIS_URL")]
 Prefix = Annotated[
     str | None,
-    _option("--prefix", "TEXT", "redis: what every key begins with (xpipe:).", "XPIPE_REDIS_PREFIX"),
+    _option("--prefix", "TEXT", "redis: what every key begins with (xp:).", "XPIPE_REDIS_PREFIX"),
 ]
 StateFile = Annotated[str | None, _option("--path", "FILE", "sqlite: the state file.", "XPIPE_SQLITE_PATH")]
 Address = Annotated[
@@ -151,9 +151,9 @@ class Place(NamedTuple):
         """The backend, open; nothing is made that is not there. Raises BackendError."""
         if self.config.backend_type == "memory":
             raise BackendError(_ONLY_INSIDE)
-        from xpipe.state.factory import attach_shared_backend
+        from xpipe.state.factory import attach_backend
 
-        backend = attach_shared_backend(self.config)
+        backend = attach_backend(self.config)
         if "logging" in sys.modules:  # Not all that is light uses it.
             from xpipe.cli.logs import take_in_records
 
@@ -242,10 +242,13 @@ def _sqlite_config(options: dict[str, str]) -> BackendConfig:
 
 
 def _redis_config(options: dict[str, str]) -> BackendConfig:
+    from xpipe.core.organism import FORMER_REDIS_PREFIX
     from xpipe.state.config import BackendConfig
 
     names = {"url": "redis_url", "prefix": "redis_prefix"}
     given = {names[name]: options[name] for name in names if name in options}
+    if "prefix" not in options:
+        given["redis_former_prefix"] = FORMER_REDIS_PREFIX
     # Nobody knows what TTL the organism wants: none is set, and those that are stay.
     return BackendConfig("redis", redis_ttl=0.0, **given)  # type: ignore[arg-type]  # text options only
 

@@ -52,6 +52,11 @@ def prune(chain: str) -> tuple[str, str]:
     return head, unescape(segment)
 
 
+def last_name(chain: str) -> str:
+    """The name of the last segment of `chain`, whichever instance of it that is."""
+    return _untagged(chain.rpartition(".")[2])
+
+
 def try_segment(index: int, number: int) -> str:
     """The index segment of the try `number` of a step that may be tried again."""
     return instance(str(index), number)

@@ -13,8 +13,10 @@ from xpipe.core.payloads import SequenceStep
 from xpipe.core.retry import RetryPolicy
 
 DEFAULT_TIMEOUT = 30.0
-DEFAULT_REDIS_URL = "redis://localhost:6379/0"
-DEFAULT_REDIS_PREFIX = "xpipe:"
+DEFAULT_REDIS_URL = "redis://localhost:6379"
+DEFAULT_REDIS_PREFIX = "xp:"
+FORMER_REDIS_PREFIX = "xpipe:"
+"""The default of earlier versions."""
 DEFAULT_REDIS_TTL = DAY
 DEFAULT_RETENTION = DAY
 DEFAULT_MAX_THREADS = 100_000

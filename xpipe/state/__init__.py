@@ -14,19 +14,23 @@ if TYPE_CHECKING:
     from xpipe.state.buffers import BufferRegistry as BufferRegistry
     from xpipe.state.buffers import BufferState as BufferState
     from xpipe.state.config import BackendConfig as BackendConfig
-    from xpipe.state.context import BufferSlot as BufferSlot
     from xpipe.state.context import ContextBuffer as ContextBuffer
     from xpipe.state.context import ContextStats as ContextStats
     from xpipe.state.context import ThreadStats as ThreadStats
-    from xpipe.state.factory import attach_shared_backend as attach_shared_backend
     from xpipe.state.factory import get_shared_backend as get_shared_backend
+    from xpipe.state.factory import reset_shared_backend as reset_shared_backend
     from xpipe.state.instances import get_buffer_registry as get_buffer_registry
     from xpipe.state.instances import get_context_buffer as get_context_buffer
     from xpipe.state.instances import get_registry as get_registry
+    from xpipe.state.instances import get_sequence_registry as get_sequence_registry
     from xpipe.state.instances import reset_buffer_registry as reset_buffer_registry
     from xpipe.state.instances import reset_context_buffer as reset_context_buffer
     from xpipe.state.instances import reset_registry as reset_registry
+    from xpipe.state.instances import reset_sequence_registry as reset_sequence_registry
     from xpipe.state.registry import ThreadRegistry as ThreadRegistry
+    from xpipe.state.sequences import SequenceRegistry as SequenceRegistry
+    from xpipe.state.sequences import SequenceState as SequenceState
+    from xpipe.state.slots import BufferSlot as BufferSlot
     from xpipe.state.slots import SlotError as SlotError
     from xpipe.state.slots import deserialize_slot as deserialize_slot
     from xpipe.state.slots import serialize_slot as serialize_slot
@@ -35,7 +39,7 @@ _HOMES = {
     "BackendConfig": "xpipe.state.config",
     "BufferItemResult": "xpipe.core.payloads",
     "BufferRegistry": "xpipe.state.buffers",
-    "BufferSlot": "xpipe.state.context",
+    "BufferSlot": "xpipe.state.slots",
     "BufferState": "xpipe.state.buffers",
     "ContextBuffer": "xpipe.state.context",
     "ContextStats": "xpipe.state.context",
@@ -43,19 +47,23 @@ _HOMES = {
     "ManagerBackend": "xpipe.backends.manager",
     "RedisBackend": "xpipe.backends.redis",
     "SQLiteBackend": "xpipe.backends.sqlite",
+    "SequenceRegistry": "xpipe.state.sequences",
+    "SequenceState": "xpipe.state.sequences",
     "SharedBackend": "xpipe.ports",
     "SlotError": "xpipe.state.slots",
     "ThreadRegistry": "xpipe.state.registry",
     "ThreadStats": "xpipe.state.context",
-    "attach_shared_backend": "xpipe.state.factory",
     "deserialize_slot": "xpipe.state.slots",
     "get_buffer_registry": "xpipe.state.instances",
     "get_context_buffer": "xpipe.state.instances",
     "get_registry": "xpipe.state.instances",
+    "get_sequence_registry": "xpipe.state.instances",
     "get_shared_backend": "xpipe.state.factory",
     "reset_buffer_registry": "xpipe.state.instances",
     "reset_context_buffer": "xpipe.state.instances",
     "reset_registry": "xpipe.state.instances",
+    "reset_sequence_registry": "xpipe.state.instances",
+    "reset_shared_backend": "xpipe.state.factory",
     "serialize_slot": "xpipe.state.slots",
 }
 

@@ -1,114 +1,151 @@
-"""The Buffers that are being collected, as they are seen from outside."""
+"""Buffers of one's own: results of several items, collected from any number of processes."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from xpipe.core.codec import Packed
-from xpipe.core.messages import FAULT, RESPONSE, Message, decode_message, encode_message
-from xpipe.core.payloads import BufferItemResult, Fault
-from xpipe.ports import JoinRecord, SharedBackend
-
-_encode = msgspec.msgpack.encode
-_decode_fault = msgspec.msgpack.Decoder(Fault).decode
+from xpipe.backends.arguments import require_text
+from xpipe.core.payloads import BufferItemResult
+from xpipe.ports import SharedBackend
+from xpipe.state.collections import Collections
 
 
 @dataclass(frozen=True, slots=True)
 class BufferState:
-    """A Buffer that is being collected, as it was when it was read. `results` holds what has come, by index."""
+    """A Buffer as it was when it was read. `results` holds what had come, by index."""
 
     buffer_id: str
-    total: int
+    total_items: int
+    return_to: str
+    thread_id: str
+    from_id: str
+    target: str
+    collect: bool
     results: dict[int, BufferItemResult] = field(default_factory=dict)
 
     @property
-    def is_complete(self) -> bool:
-        """Every item is accounted for."""
-        return self.pending_count == 0
+    def completed_count(self) -> int:
+        """How many items have a result."""
+        return len(self.results)
+
+    @property
+    def successful_count(self) -> int:
+        """How many of them have succeeded."""
+        return sum(one.success for one in self.results.values())
 
     @property
     def pending_count(self) -> int:
-        """How many items are not accounted for."""
-        return self.total - len(self.results)
+        """How many items have no result."""
+        return self.total_items - len(self.results)
 
-    def get_ordered_results(self) -> list[BufferItemResult]:
-        """The results that have come, in the order of the items."""
-        return [self.results[index] for index in sorted(self.results)]
+    @property
+    def is_complete(self) -> bool:
+        """Every item has a result."""
+        return self.pending_count == 0
+
+    def get_ordered_results(self) -> list[BufferItemResult | None]:
+        """The results in the order of the items, None for an item that has none."""
+        return [self.results.get(index) for index in range(self.total_items)]
+
+
+class _Head(msgspec.Struct, array_like=True):
+    total_items: int
+    return_to: str
+    thread_id: str
+    from_id: str
+    target: str
+    collect: bool
+
+
+class _Part(msgspec.Struct, array_like=True):
+    success: bool
+    result: Any
+    error: str
 
 
 class BufferRegistry:
-    """The Buffers of a backend that are being collected: those of a running organism, and any made here.
+    """The Buffers that were made with it, in a backend or, without one, in a private one in memory.
 
-    The result of an item of a running organism is a Packed, the name of its payload type and its bytes; of one
-    recorded here, the plain data that was given (None, bool, int, float, str, bytes, list, dict).
+    Those of running organisms are not among them, and no organism sees these. Processes that share the backend
+    share the Buffers; results are plain data (None, bool, int, float, str, bytes, list, dict).
     """
 
-    def __init__(self, backend: SharedBackend) -> None:
-        self._backend = backend
+    def __init__(self, backend: SharedBackend | None = None) -> None:
+        self._buffers = Collections(backend, "buffer", _Head, _Part)
 
-    def create(self, total: int, buffer_id: str = "") -> BufferState:
-        """Open a Buffer of `total` items. Raises ValueError when `buffer_id` is taken or `total` is below 1."""
-        if total < 1:
-            raise ValueError(f"a Buffer of {total} items has nothing to collect; give it at least one")
-        id = buffer_id or uuid.uuid4().hex
-        if not self._backend.join_create(id, total):
-            raise ValueError(f"there is a Buffer {id} already; remove it or take another id")
-        return BufferState(id, total)
+    def create(
+        self,
+        buffer_id: str,
+        total_items: int,
+        return_to: str,
+        thread_id: str,
+        from_id: str,
+        target: str,
+        collect: bool = True,
+    ) -> BufferState:
+        """Begin a Buffer of `total_items` items. Raises ValueError below one item, LimitError for an id in use."""
+        if type(total_items) is not int:
+            raise TypeError(f"total_items must be a whole number, got {total_items!r}")
+        if total_items < 1:
+            raise ValueError(f"total_items must be 1 or more, got {total_items}: an empty Buffer collects nothing")
+        for name, text in {
+            "return_to": return_to,
+            "thread_id": thread_id,
+            "from_id": from_id,
+            "target": target,
+        }.items():
+            require_text(name, text)
+        head = _Head(total_items, return_to, thread_id, from_id, target, bool(collect))
+        self._buffers.create(buffer_id, head, total_items)
+        return _state(buffer_id, head, {})
 
     def get(self, buffer_id: str) -> BufferState | None:
-        """The Buffer, or None when it is not (or no longer) collected."""
-        record = self._backend.join_get(buffer_id)
-        return _state(record) if record else None
+        """The Buffer, None if there is none."""
+        found = self._buffers.get(buffer_id)
+        return None if found is None else _state(buffer_id, *found)
 
     def record_result(
-        self, buffer_id: str, index: int, success: bool, result: Any = None, error: str = ""
+        self, buffer_id: str, index: int, result: Any, success: bool = True, error: str = ""
     ) -> BufferState | None:
-        """Record the outcome of one item; the first one counts. The Buffer afterwards, or None when there is none.
+        """Record the result of an item, unless it has one: the first counts. The Buffer then, None if there is none.
 
-        Only for Buffers made here: those of an organism move in the commits of its hops. Raises IndexError.
+        Raises IndexError for an item that the Buffer has not got.
         """
+        if type(index) is not int:
+            raise TypeError(f"index must be a whole number, got {index!r}")
+        require_text("error", error)
+        self._buffers.add(buffer_id, index, _Part(bool(success), result, error))
         state = self.get(buffer_id)
-        if state is None:
-            return None
-        if not 0 <= index < state.total:
-            raise IndexError(f"the Buffer {buffer_id} has {state.total} items; there is no index {index}")
-        payload = _encode(result) if success else _encode(Fault("failed", error))
-        kind = RESPONSE if success else FAULT
-        self._backend.join_record(buffer_id, index, encode_message(Message("", kind, "", "", "", "", payload, "", 0)))
-        return self.get(buffer_id)
+        if state is not None and not 0 <= index < state.total_items:
+            raise IndexError(f"the Buffer {buffer_id} has {state.total_items} items; there is no index {index}")
+        return state
 
     def remove(self, buffer_id: str) -> bool:
-        """Forget a Buffer made here; whether there was one."""
-        return self._backend.join_remove(buffer_id)
+        """Forget a Buffer; whether there was one."""
+        return self._buffers.remove(buffer_id)
 
     def list_active(self) -> list[str]:
-        """The ids of the Buffers that are being collected."""
-        return [id for id, _, _ in self._backend.joins()]
+        """The ids of the Buffers that are not removed, complete or not."""
+        return list(self.iter_active())
+
+    def iter_active(self) -> Iterator[str]:
+        """As `list_active`, page by page."""
+        return self._buffers.ids()
 
     def clear(self) -> None:
-        """Forget the Buffers made here; those of a running organism stay."""
-        for id in self.list_active():
-            self.remove(id)
+        """Forget all Buffers."""
+        self._buffers.clear()
 
 
-def _state(record: JoinRecord) -> BufferState:
-    return BufferState(record.id, record.total, dict(_results(record.results)))
-
-
-def _results(results: Iterable[bytes | None]) -> Iterable[tuple[int, BufferItemResult]]:
-    for index, data in enumerate(results):
-        if data is not None:
-            yield index, _result(index, decode_message(data))
-
-
-def _result(index: int, reply: Message) -> BufferItemResult:
-    if reply.kind == FAULT:
-        fault = _decode_fault(reply.payload)
-        return BufferItemResult(index, False, None, fault.code, fault.text)
-    result = Packed(reply.type, reply.payload) if reply.type else msgspec.msgpack.decode(reply.payload)
-    return BufferItemResult(index, True, result)
+def _state(id: str, head: _Head, parts: dict[int, _Part]) -> BufferState:
+    results = {
+        index: BufferItemResult(index, part.success, part.result, "" if part.success else "failed", part.error)
+        for index, part in parts.items()
+    }
+    return BufferState(
+        id, head.total_items, head.return_to, head.thread_id, head.from_id, head.target, head.collect, results
+    )

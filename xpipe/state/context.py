@@ -10,42 +10,13 @@ from typing import Any
 
 import msgspec
 
+from xpipe.backends.arguments import require_text
 from xpipe.core.codec import is_payload_class
 from xpipe.core.errors import PayloadError
-from xpipe.core.messages import Message
+from xpipe.core.messages import Message, encode_message
 from xpipe.ports import SharedBackend
-from xpipe.state.slots import SlotError, deserialize_slot, serialize_slot
-
-NOTE = "note"
-"""The kind of a slot that no hop has recorded."""
-
-
-@dataclass(frozen=True, slots=True)
-class BufferSlot:
-    """One recorded message of a thread. `data` is its payload in MessagePack, `type` the name of the payload's class.
-
-    kind: request, self, response, fault, joined, late-response, late-fault or note.
-    """
-
-    thread: str
-    index: int
-    id: str
-    kind: str
-    sender: str
-    to: str
-    type: str
-    data: bytes
-    conversation: str = ""
-    hop: int = 0
-
-    @property
-    def payload(self) -> Any:
-        """The payload as plain data, a fresh copy each time. Raises SlotError."""
-        try:
-            return msgspec.msgpack.decode(self.data)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            where = _where(self.thread, self.index)
-            raise SlotError(f"the payload of {where} is damaged ({error}); set it aside with `xpipe gc`") from None
+from xpipe.state.factory import private_backend
+from xpipe.state.slots import NOTE, BufferSlot, deserialize_slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +38,32 @@ class ThreadStats:
 
 
 class ContextBuffer:
-    """The slots of all threads of a backend, append-only. Reading executes nothing and needs none of the user's code.
+    """The slots of all threads of a backend, append-only; without one, of a private one in memory.
 
-    Reading raises SlotError when a slot is damaged; slots that are not asked for are not looked at.
+    Reading executes nothing and needs none of the code that wrote them. It raises SlotError when a slot is damaged;
+    slots that are not asked for are not looked at.
     """
 
-    def __init__(self, backend: SharedBackend) -> None:
-        self._backend = backend
+    def __init__(self, backend: SharedBackend | None = None) -> None:
+        self._backend = private_backend() if backend is None else backend
+        self._is_shared = backend is not None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a view of a backend that others may use, too."""
+        return self._is_shared
 
     def append(self, thread: str, sender: str, type: str, payload: Any, *, to: str = "", kind: str = NOTE) -> int:
         """Record a message in `thread`; its index, from 0. Raises LimitError when the thread is full, PayloadError.
 
         `payload` is MessagePack already, or what can be encoded; `type` may be "" for an instance of a payload class.
         """
+        for what, value in {"sender": sender, "type": type, "to": to, "kind": kind}.items():
+            require_text(what, value)
         name = type or _type_name(payload)
         data = payload if isinstance(payload, bytes) else _encode(name, payload)
         id = uuid.uuid4().hex
-        return self._backend.buffer_append(thread, serialize_slot(Message(id, kind, "", sender, to, name, data, "", 0)))
+        return self._backend.buffer_append(thread, encode_message(Message(id, kind, "", sender, to, name, data, "", 0)))
 
     def get_thread(self, thread: str) -> list[BufferSlot]:
         """All slots of `thread`, oldest first."""
@@ -95,12 +75,12 @@ class ContextBuffer:
         start = max(start + length, 0) if start < 0 else start
         stop = max(stop + length, 0) if stop is not None and stop < 0 else stop
         found = self._backend.buffer_get_thread(thread, start, stop)
-        return [_slot(thread, index, data) for index, data in enumerate(found, start)]
+        return [deserialize_slot(data, thread, index) for index, data in enumerate(found, start)]
 
     def get_slot(self, thread: str, index: int) -> BufferSlot | None:
         """The slot `index` of `thread`, counted from 0."""
         data = self._backend.buffer_get_slot(thread, index)
-        return None if data is None else _slot(thread, index, data)
+        return None if data is None else deserialize_slot(data, thread, index)
 
     def get_by_type(self, thread: str, type: str) -> list[BufferSlot]:
         """The slots of `thread` whose payload is a `type`."""
@@ -110,9 +90,13 @@ class ContextBuffer:
         """The slots of `thread` that come from the listener `sender`."""
         return [slot for slot in self.get_thread(thread) if slot.sender == sender]
 
-    def list_threads(self) -> Iterator[str]:
+    def list_threads(self) -> list[str]:
         """The threads that have a slot."""
         return self._backend.buffer_list_threads()
+
+    def iter_threads(self) -> Iterator[str]:
+        """As `list_threads`, page by page: for more threads than a list should hold."""
+        return self._backend.buffer_iter_threads()
 
     def thread_len(self, thread: str) -> int:
         """How many slots `thread` has."""
@@ -120,12 +104,12 @@ class ContextBuffer:
 
     def stats(self) -> ContextStats:
         """Counts over all threads."""
-        return ContextStats(sum(1 for _ in self.list_threads()), self._backend.totals().slots)
+        return ContextStats(sum(1 for _ in self.iter_threads()), self._backend.totals().slots)
 
     def thread_stats(self, thread: str) -> ThreadStats:
         """Counts over `thread`."""
         data = self._backend.buffer_get_thread(thread)
-        slots = [_slot(thread, index, one) for index, one in enumerate(data)]
+        slots = [deserialize_slot(one, thread, index) for index, one in enumerate(data)]
         types, senders = Counter(one.type for one in slots), Counter(one.sender for one in slots)
         return ThreadStats(len(slots), sum(map(len, data)), types, senders)
 
@@ -136,17 +120,6 @@ class ContextBuffer:
     def clear(self) -> None:
         """Forget all slots but those of running conversations."""
         self._backend.buffer_clear()
-
-
-def _where(thread: str, index: int) -> str:
-    return f"slot {index} of the thread {thread}"
-
-
-def _slot(thread: str, index: int, data: bytes) -> BufferSlot:
-    one = deserialize_slot(data, _where(thread, index))
-    return BufferSlot(
-        thread, index, one.id, one.kind, one.sender, one.to, one.type, one.payload, one.conversation, one.hop
-    )
 
 
 def _type_name(payload: Any) -> str:

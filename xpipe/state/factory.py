@@ -3,37 +3,81 @@
 from __future__ import annotations
 
 import math
+import os
+import threading
 from collections.abc import Callable
 
 from xpipe.core.errors import BackendError
 from xpipe.ports import SharedBackend
 from xpipe.state.config import BackendConfig
 
+_lock = threading.Lock()
+_backends: dict[BackendConfig, SharedBackend] = {}
+_inherited: list[dict[BackendConfig, SharedBackend]] = []
+"""Those of the process that this one was forked from: not to be used here, nor closed."""
 
-def get_shared_backend(config: BackendConfig) -> SharedBackend:
-    """A backend as `config` says, not yet open; each call makes another one. Raises BackendError."""
-    return _maker(config)(config)
+
+def get_shared_backend(config: BackendConfig | None = None) -> SharedBackend:
+    """The backend of this process for `config`, ready for use: the same one for equal configurations, from any thread.
+
+    One that was closed is replaced by a new one. Without `config`, the one in memory. Raises BackendError.
+    """
+    config = BackendConfig() if config is None else config
+    if not isinstance(config, BackendConfig):
+        raise TypeError(f"get_shared_backend takes a BackendConfig, got {type(config).__name__}")
+    with _lock:
+        backend = _backends.get(config)
+        if backend is None or backend.closed:
+            backend = _backends[config] = make_backend(config)
+        return backend
 
 
-def attach_shared_backend(config: BackendConfig) -> SharedBackend:
+def reset_shared_backend() -> None:
+    """Close what `get_shared_backend` has made; the next call makes new ones. State that persists stays."""
+    with _lock:
+        made = [*_backends.values()]
+        _backends.clear()
+    for backend in made:
+        backend.close()
+
+
+def _forget_inherited() -> None:
+    global _lock, _backends
+    _lock = threading.Lock()
+    _inherited.append(_backends)
+    _backends = {}
+
+
+os.register_at_fork(after_in_child=_forget_inherited)
+
+
+def private_backend() -> SharedBackend:
+    """One in memory that nobody else has."""
+    return make_backend(BackendConfig())
+
+
+def make_backend(config: BackendConfig) -> SharedBackend:
+    """A backend as `config` says; each call makes another one. Raises BackendError."""
+    maker = _MAKERS.get(config.backend_type)
+    if maker is None:
+        # Who mixes up the options may have put a password there.
+        shown = "that name" if "://" in config.backend_type else repr(config.backend_type)
+        hint = " and put the URL into redis_url" if "://" in config.backend_type else ""
+        raise BackendError(f"there is no backend of {shown}; take one of {', '.join(_MAKERS)}{hint}")
+    return maker(config)
+
+
+def attach_backend(config: BackendConfig) -> SharedBackend:
     """A backend to look at from outside a run: one that holds state already. Raises BackendError."""
     if config.backend_type == "manager" and not config.manager_address:
         return _attach_manager(config)
-    return get_shared_backend(config)
-
-
-def _maker(config: BackendConfig) -> Callable[[BackendConfig], SharedBackend]:
-    maker = _MAKERS.get(config.backend_type)
-    if maker is None:
-        known = ", ".join(_MAKERS)
-        raise BackendError(f"there is no backend {config.backend_type!r}; take one of {known}")
-    return maker
+    return make_backend(config)
 
 
 def _memory(config: BackendConfig) -> SharedBackend:
     from xpipe.backends.memory import InMemoryBackend
 
-    return InMemoryBackend(config.max_threads)
+    return InMemoryBackend(config.max_threads, config.max_slots_per_thread)
 
 
 def _manager(config: BackendConfig) -> SharedBackend:
@@ -44,6 +88,7 @@ def _manager(config: BackendConfig) -> SharedBackend:
         config.manager_authkey,
         organism_file=config.organism_file,
         max_threads=config.max_threads,
+        slots_per_thread=config.max_slots_per_thread,
     )
 
 
@@ -60,14 +105,20 @@ def _sqlite(config: BackendConfig) -> SharedBackend:
         raise BackendError("the sqlite backend has no file; set backend.path (sqlite_path) to one")
     from xpipe.backends.sqlite import SQLiteBackend
 
-    return SQLiteBackend(config.sqlite_path, max_threads=config.max_threads)
+    return SQLiteBackend(config.sqlite_path, config.max_threads, config.max_slots_per_thread)
 
 
 def _redis(config: BackendConfig) -> SharedBackend:
     from xpipe.backends.redis import RedisBackend
 
-    ttl = math.ceil(config.redis_ttl)
-    return RedisBackend(config.redis_url, prefix=config.redis_prefix, ttl=ttl, max_threads=config.max_threads)
+    return RedisBackend(
+        config.redis_url,
+        config.redis_prefix,
+        math.ceil(config.redis_ttl),
+        config.max_threads,
+        config.max_slots_per_thread,
+        former_prefix=config.redis_former_prefix,
+    )
 
 
 _MAKERS: dict[str, Callable[[BackendConfig], SharedBackend]] = {

@@ -1,4 +1,4 @@
-"""One registry, context buffer and Buffer registry for each backend, whoever asks for them."""
+"""One registry and context buffer for each backend, whoever asks for them; without a backend, a private one."""
 
 from __future__ import annotations
 
@@ -9,63 +9,49 @@ from weakref import WeakValueDictionary
 
 from xpipe.ports import SharedBackend
 from xpipe.state.buffers import BufferRegistry
-from xpipe.state.config import BackendConfig
 from xpipe.state.context import ContextBuffer
-from xpipe.state.factory import get_shared_backend
 from xpipe.state.registry import ThreadRegistry
+from xpipe.state.sequences import SequenceRegistry
 
 View = TypeVar("View")
-Origin = SharedBackend | BackendConfig | None
-"""Whose view: a backend's, or that of the one backend made for a configuration; None for the default one."""
-
-
-_lock = threading.RLock()
-_backends: WeakValueDictionary[BackendConfig, SharedBackend] = WeakValueDictionary()
 
 
 class _Instances(Generic[View]):
-    """The views by the identity of their backend, which each of them keeps alive as long as it lives itself.
+    """The views by the identity of their backend, which each of them keeps alive as long as it lives itself."""
 
-    A backend that was made for a configuration lives until the views that were asked for with it are reset.
-    """
-
-    def __init__(self, make: Callable[[SharedBackend], View]) -> None:
+    def __init__(self, make: Callable[[SharedBackend | None], View]) -> None:
         self._make = make
+        self._lock = threading.Lock()
+        self._private: View | None = None
         self._by_backend: WeakValueDictionary[int, View] = WeakValueDictionary()
-        self._by_config: dict[BackendConfig, View] = {}
 
-    def of(self, origin: Origin) -> View:
-        with _lock:
-            if origin is None or isinstance(origin, BackendConfig):
-                return self._configured(origin or BackendConfig())
-            view = self._by_backend.get(id(origin))
-            if view is None:
-                view = self._by_backend[id(origin)] = self._make(origin)
+    def of(self, backend: SharedBackend | None) -> View:
+        with self._lock:
+            view = self._private if backend is None else self._by_backend.get(id(backend))
+            if view is not None:
+                return view
+            view = self._make(backend)
+            if backend is None:
+                self._private = view
+            else:
+                self._by_backend[id(backend)] = view
             return view
 
-    def _configured(self, config: BackendConfig) -> View:
-        view = self._by_config.get(config)
-        if view is None:
-            backend = _backends.get(config)
-            if backend is None:
-                backend = _backends[config] = get_shared_backend(config)
-            view = self._by_config[config] = self.of(backend)
-        return view
-
     def reset(self) -> None:
-        with _lock:
+        with self._lock:
+            self._private = None
             self._by_backend.clear()
-            self._by_config.clear()
 
 
 _registries = _Instances(ThreadRegistry)
 _contexts = _Instances(ContextBuffer)
 _buffers = _Instances(BufferRegistry)
+_sequences = _Instances(SequenceRegistry)
 
 
-def get_registry(origin: Origin = None) -> ThreadRegistry:
-    """The thread registry of a backend, or of the one made for a configuration; the same for all who ask."""
-    return _registries.of(origin)
+def get_registry(backend: SharedBackend | None = None) -> ThreadRegistry:
+    """The thread registry of `backend`, or the private one of this process; the same for all who ask."""
+    return _registries.of(backend)
 
 
 def reset_registry() -> None:
@@ -73,9 +59,9 @@ def reset_registry() -> None:
     _registries.reset()
 
 
-def get_context_buffer(origin: Origin = None) -> ContextBuffer:
-    """The context buffer of a backend, or of the one made for a configuration; the same for all who ask."""
-    return _contexts.of(origin)
+def get_context_buffer(backend: SharedBackend | None = None) -> ContextBuffer:
+    """The context buffer of `backend`, or the private one of this process; the same for all who ask."""
+    return _contexts.of(backend)
 
 
 def reset_context_buffer() -> None:
@@ -83,11 +69,21 @@ def reset_context_buffer() -> None:
     _contexts.reset()
 
 
-def get_buffer_registry(origin: Origin = None) -> BufferRegistry:
-    """The Buffer registry of a backend, or of the one made for a configuration; the same for all who ask."""
-    return _buffers.of(origin)
+def get_buffer_registry(backend: SharedBackend | None = None) -> BufferRegistry:
+    """The Buffer registry of `backend`, or the private one of this process; the same for all who ask."""
+    return _buffers.of(backend)
 
 
 def reset_buffer_registry() -> None:
     """Let the next `get_buffer_registry` make a new one. What a backend holds stays."""
     _buffers.reset()
+
+
+def get_sequence_registry(backend: SharedBackend | None = None) -> SequenceRegistry:
+    """The Sequence registry of `backend`, or the private one of this process; the same for all who ask."""
+    return _sequences.of(backend)
+
+
+def reset_sequence_registry() -> None:
+    """Let the next `get_sequence_registry` make a new one. What a backend holds stays."""
+    _sequences.reset()

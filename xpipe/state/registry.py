@@ -2,103 +2,122 @@
 
 from __future__ import annotations
 
-from typing import Any
+import uuid as uuids
+from collections.abc import Iterator
 
+from xpipe.backends.arguments import require_id
 from xpipe.core import chains
 from xpipe.core.errors import LimitError
 from xpipe.ports import SharedBackend
+from xpipe.state.factory import private_backend
 
 
 class ThreadRegistry:
-    """The call chains of one backend. All processes that share the backend get the same id for the same chain.
+    """The call chains of a backend; without one, of a private one in memory.
 
-    Names are given raw; what is called *chain* is joined already (xpipe.core.chains).
+    All processes that share the backend get the same id for the same chain. Names are given raw; what is called
+    *chain* is joined already (xpipe.core.chains).
     """
 
-    def __init__(self, backend: SharedBackend, max_slots_per_thread: int = 10_000) -> None:
-        self._backend = backend
-        self._slots = max_slots_per_thread
-        self._key = b""
-        self._root = ""
-
-    def initialize_root(self, organism: str) -> str:
-        """Make the backend that of `organism`, unless it is; the id of its root. Raises BackendError for another's."""
-        self._backend.open(organism, self._slots)
-        self._root = chains.root(organism)
-        return self.root_uuid
-
-    @property
-    def root_uuid(self) -> str:
-        """The id of the chain above all conversations. Raises BackendError when the backend is not open."""
-        return chains.thread_id(self._secret(), self.root_chain)
-
-    @property
-    def root_chain(self) -> str:
-        """The chain above all conversations: `system.<organism>`. Raises BackendError when the backend is not open."""
-        self._root = self._root or self._backend.root()
-        return self._root
+    def __init__(self, backend: SharedBackend | None = None) -> None:
+        self._backend = private_backend() if backend is None else backend
+        self._is_shared = backend is not None
+        self._is_cleared = False
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes can see this registry."""
-        return self._backend.capabilities.cross_process
+        """Whether it is a view of a backend that others may use, too."""
+        return self._is_shared
+
+    def initialize_root(self, organism: str) -> str:
+        """Claim the backend for `organism`, unless it is that one's; the id of its root. Raises BackendError for
+        another's."""
+        require_id("organism", organism)
+        self._backend.open(organism)
+        self._is_cleared = False
+        return self.get_or_create(chains.root(organism))
+
+    @property
+    def root_uuid(self) -> str | None:
+        """The id of the chain above all conversations; None while the backend is no organism's."""
+        root = self._root()
+        return self._backend.registry_get_uuid(root) if root else None
+
+    @property
+    def root_chain(self) -> str:
+        """The chain above all conversations, `system.<organism>`; `system` while the backend is no organism's."""
+        return self._root() or "system"
+
+    def _root(self) -> str:
+        return "" if self._is_cleared else self._backend.root()
 
     def get_or_create(self, chain: str) -> str:
         """The id of `chain`, bound to it by this call if none was."""
-        return self._backend.registry_set(chain, chains.thread_id(self._secret(), chain))
-
-    def _secret(self) -> bytes:
-        self._key = self._key or self._backend.secret()
-        return self._key
+        return self._backend.registry_set(chain, str(uuids.uuid4()))
 
     def lookup(self, uuid: str) -> str | None:
         """The chain that `uuid` stands for."""
         return self._backend.registry_get_chain(uuid)
-
-    def extend_chain(self, uuid: str, name: str) -> str:
-        """The id of the chain of `uuid` with the listener `name` behind it. Raises LimitError for an unknown id."""
-        chain = self.lookup(uuid)
-        if chain is None:
-            raise LimitError(f"the id {uuid} stands for no chain; register it, or start a chain")
-        return self.get_or_create(chains.extend(chain, name))
-
-    def prune_for_response(self, uuid: str) -> tuple[str, str] | tuple[None, None]:
-        """Whom a response from the thread `uuid` goes to: the caller's name and thread; None twice for nobody."""
-        chain = self.lookup(uuid)
-        caller = chains.prune(chain)[0] if chain else ""
-        if not chain or not caller or self.root_chain in (chain, caller):
-            return None, None
-        return chains.outer_caller(chain, ()), self.get_or_create(caller)
 
     def start_chain(self, initiator: str, target: str) -> str:
         """The id of the chain of a call from `initiator` outside to the listener `target`."""
         return self.get_or_create(self._outermost(initiator, target))
 
     def register_thread(self, uuid: str, initiator: str, target: str) -> str:
-        """Let `uuid`, made elsewhere, stand for the chain of a call from `initiator` to `target`.
+        """Let `uuid`, made elsewhere, stand for the chain of a call from `initiator` to `target`; the id to use.
 
-        The id to use, another one if the chain has one. Raises LimitError when `uuid` stands for another chain.
+        That is another one if the chain has one. An id that stands for a chain already keeps to it.
         """
-        return self._backend.registry_set(self._outermost(initiator, target), uuid)
+        chain = self._outermost(initiator, target)
+        try:
+            return self._backend.registry_set(chain, uuid)
+        except LimitError:
+            return uuid
 
     def _outermost(self, initiator: str, target: str) -> str:
-        return chains.extend(self.root_chain, initiator, target)
+        require_id("initiator", initiator)
+        require_id("target", target)
+        root = self._root()
+        return chains.extend(root, initiator, target) if root else chains.extend(chains.escape(initiator), target)
+
+    def extend_chain(self, uuid: str, name: str) -> str:
+        """The id of the chain of `uuid` with the listener `name` behind it. Raises LimitError for an unknown id."""
+        require_id("name", name)
+        chain = self.lookup(uuid)
+        if chain is None:
+            raise LimitError(f"the id {uuid} stands for no chain; register it, or start a chain")
+        return self.get_or_create(chains.extend(chain, name))
+
+    def prune_for_response(self, uuid: str) -> tuple[str, str] | tuple[None, None]:
+        """Whom a response from the thread `uuid` goes to: the caller's name and thread.
+
+        None twice for an unknown id, and at the end of a chain, whose id is then forgotten as by `cleanup`.
+        """
+        chain = self.lookup(uuid)
+        if chain is None:
+            return None, None
+        caller, _ = chains.prune(chain)
+        if caller in ("", self.root_chain):
+            self.cleanup(uuid)
+            return None, None
+        return chains.last_name(caller), self.get_or_create(caller)
 
     def cleanup(self, uuid: str) -> bool:
         """Forget `uuid` and its chain; False if it was not bound here, or is a thread of a conversation."""
         return self._backend.registry_delete(uuid)
 
-    def debug_dump(self) -> dict[str, Any]:
-        """All of it, for people: root_uuid, root_chain, is_shared, count, threads (chain by uuid)."""
-        threads = dict(self._backend.registry_list_all())
-        return {
-            "root_uuid": self.root_uuid,
-            "root_chain": self.root_chain,
-            "is_shared": self.is_shared,
-            "count": len(threads),
-            "threads": threads,
-        }
+    def debug_dump(self) -> dict[str, str]:
+        """All chains by uuid."""
+        return self._backend.registry_list_all()
+
+    def iter_entries(self) -> Iterator[tuple[str, str]]:
+        """As `debug_dump`, page by page: for more chains than a dictionary should hold. Yields uuid and chain."""
+        return ((one.uuid, one.chain) for one in self._backend.registry_entries())
 
     def clear(self) -> None:
-        """Forget what was bound here; the root and the threads of conversations stay."""
+        """Forget what was bound here, and the root until `initialize_root`.
+
+        The backend stays that of its organism, and the threads of conversations stay.
+        """
         self._backend.registry_clear()
+        self._is_cleared = True

@@ -72,7 +72,7 @@ def test_all_is_resolved(folder: Path) -> None:
     assert found["backend"] == {
         "type": "redis",
         "redis_url": "redis://***@host/0",
-        "redis_prefix": "xpipe:",
+        "redis_prefix": "xp:",
         "redis_ttl": "1d",
         "retention": "90s",
         "max_slots_per_thread": 10_000,

@@ -1,8 +1,6 @@
 -- What cannot be read: records that cannot be decoded, and keys of the wrong type.
 
-local DECODERS = {
-  conversation = conversation_of_data, thread = thread_of, join = join_of_data, handmade = join_of_data,
-}
+local DECODERS = {conversation = conversation_of_data, thread = thread_of, join = join_of_data}
 local TYPES = {buffer = 'list', mailbox = 'list', open = 'hash', results = 'hash', hops = 'list'}
 local OF_THREAD = {'thread', 'join', 'buffer', 'mailbox', 'open', 'results'}
 local BYTES = {state = true, joined = true, more = true}  -- the values of records that need be no text

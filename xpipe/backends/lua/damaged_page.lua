@@ -1,4 +1,4 @@
--- ARGV: 3 conversations, threads or joins, 4 where the page begins, 5 rows. Where the next page begins, and of each
+-- ARGV: 3 conversations or threads, 4 where the page begins, 5 rows. Where the next page begins, and of each
 -- damaged record the key, the id, the conversation ('' if that is not known), and what is stored there.
 
 local rows = {}
@@ -16,7 +16,6 @@ local function conversation_of_chain(id)
 end
 
 local function itself(id) return id end
-local function none() return '' end
 
 local visits = {}
 
@@ -29,18 +28,6 @@ function visits.threads(id)
   for _, kind in ipairs(OF_THREAD) do look(kind, id, conversation_of_chain) end
 end
 
-local function visit_joins()
-  local scanned = call('HSCAN', JOINS, ARGV[4], 'COUNT', ARGV[5])
-  for at = 1, #scanned[2], 2 do
-    if scanned[2][at + 1] == '' then look('handmade', scanned[2][at], none) end
-  end
-  return scanned[1]
-end
-
-local function visit_page()
-  local ids, after = page_of(prefix .. ARGV[3], ARGV[4], ARGV[5])
-  for _, id in ipairs(ids) do visits[ARGV[3]](id) end
-  return after
-end
-
-return {(visits[ARGV[3]] and visit_page or visit_joins)(), rows}
+local ids, after = page_of(prefix .. ARGV[3], ARGV[4], ARGV[5])
+for _, id in ipairs(ids) do visits[ARGV[3]](id) end
+return {after, rows}

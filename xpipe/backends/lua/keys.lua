@@ -6,7 +6,8 @@
 --   calls if they are many, join:{id} record and results:{id} hash by index of its Buffer.
 -- Of a conversation: conversation:{id} its record, members:{id} list of its threads, hops:{id} list of what became of
 --   its messages (HopRecord).
--- Made by hand: handmade:{join}, handmade-results:{join}.
+-- Of the registries of xpipe.state, which no organism looks at: collection:{kind}:{id} hash of a head ('') and of parts
+--   by index, collections:{kind} set of ids.
 -- Of a pump, until it is retired or buried: reply:{pump} hash of its last answer, wake:{pump} one token or none.
 -- These expire if there is a TTL. Always: `upkeep`, call:{process}:{pump}, the number of the last call of a process for
 --   a pump that changed something, and answer:{process}:{pump}, its answer if that cannot be told otherwise. What comes
@@ -21,8 +22,8 @@
 -- `delayed`: set of the threads that are to be ready later, by the time they are due.
 -- Indexes of what may expire. Sets by age: threads, conversations, running; by time: finished, settled (those of which
 --   all outputs are delivered), expiries of joins. Hashes: registry (id to chain of threads and bindings), bound (id to
---   chain of bindings from outside), joins (id to thread, '' if made by hand), loose (number of slots of ids that are
---   no thread); with a TTL also sizes and flights (slots and messages in flight by conversation).
+--   chain of bindings from outside), joins (id to thread), loose (number of slots of ids that are no thread); with a TTL
+--   also sizes and flights (slots and messages in flight by conversation).
 --
 -- KEYS[1] is `{prefix}organism`, which also tells a cluster the slot of all the others.
 -- ARGV: 1 the root's id, 2 the TTL in seconds (0: none), 3... what the script is called with.
@@ -70,6 +71,12 @@ local JOINS, EXPIRIES, LOOSE = prefix .. 'joins', prefix .. 'expiries', prefix .
 local DEAD, DEAD_TIMES, DELAYED = prefix .. 'dead', prefix .. 'dead_times', prefix .. 'delayed'
 local PUMPS, LEASES, LISTENING = prefix .. 'pumps', prefix .. 'leases', prefix .. 'listening'
 local SIZES, FLIGHTS, NUMBERS = prefix .. 'sizes', prefix .. 'flights', prefix .. 'numbers'
+
+-- Who has not opened the backend for an organism keeps to the TTL of the one that has.
+if root_id == '' then
+  local kept = call('HGET', KEYS[1], 'ttl')
+  if kept then keep_for(tonumber(kept) or ttl) end
+end
 
 -- What a flush or a restart without persistence has taken away must not be written to as if it were there.
 if root_id ~= '' and call('HGET', KEYS[1], 'root_id') ~= root_id then

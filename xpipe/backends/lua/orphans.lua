@@ -66,15 +66,13 @@ checks.settled = of_conversation(SETTLED)
 checks.sizes, checks.flights = counted(SIZES, 'slots'), counted(FLIGHTS, 'in_flight')
 
 function checks.joins(id, owner)
-  local of_thread = owner ~= ''
   local function go()
     call('HDEL', JOINS, id)
     call('ZREM', EXPIRIES, id)
-    if not of_thread then return call('UNLINK', key('handmade-results', id)) end
     call('UNLINK', key('join', owner), key('results', owner))
   end
-  if of_thread and not exists('thread', owner) then return orphan('join', id, 'the thread that waits for it', go) end
-  return entry_unless(exists(of_thread and 'join' or 'handmade', of_thread and owner or id), id, go)
+  if not exists('thread', owner) then return orphan('join', id, 'the thread that waits for it', go) end
+  return entry_unless(exists('join', owner), id, go)
 end
 
 function checks.expiries(id)

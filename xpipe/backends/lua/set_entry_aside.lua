@@ -8,7 +8,6 @@ local name = prefix .. kind
 
 -- What is not kept under its id in an index: its key.
 local KEYS_OF = {
-  handmade = function() return key('handmade', id) end,
   inbox = function() return key('inbox', id) end,
   uuid = function() return key('uuid', id) end,
   chain = function() return key('chain', chain_of(id) or call('HGET', REGISTRY, id) or '') end,
@@ -41,10 +40,6 @@ local function remove_key()
   name = KEYS_OF[kind]()
   if content(name) ~= found then return false end
   write('UNLINK', name)
-  if kind == 'handmade' then
-    write('UNLINK', key('handmade-results', id))
-    write('HDEL', JOINS, id)
-  end
   return true
 end
 
