@@ -43,7 +43,7 @@ def test_A1_a_request_makes_a_thread_with_its_message_and_opens_the_call(world: 
     caller, callee = world.thread("a"), world.thread("a.b")
     assert callee.chain == "system.org.cli-1.a.b"
     assert callee.thread == chains.thread_id(world.secret, callee.chain)
-    assert (callee.thread, callee.chain) in list(world.backend.registry_list_all())
+    assert world.backend.registry_list_all()[callee.thread] == callee.chain
     assert (callee.conversation, callee.state, caller.state) == (conversation, "active", "waiting")
     assert world.history("a.b") == [("request", Ping(5))]
 
