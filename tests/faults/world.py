@@ -21,7 +21,8 @@ from faults.spawning import Process, Spawner
 from faults.workload import write_documents, write_organism
 from xpipe.core.errors import BackendError
 from xpipe.ports import SharedBackend
-from xpipe.state import BackendConfig, attach_shared_backend
+from xpipe.state import BackendConfig
+from xpipe.state.factory import attach_backend
 
 TESTS = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
@@ -174,7 +175,7 @@ class World:
         settings: dict[str, Any] = {**self._settings, "backend_type": self.backend}
         settings["sqlite_path"] = str(self.file)
         known = BackendConfig.__dataclass_fields__
-        backend = attach_shared_backend(BackendConfig(**{name: one for name, one in settings.items() if name in known}))
+        backend = attach_backend(BackendConfig(**{name: one for name, one in settings.items() if name in known}))
         try:
             backend.open(None, 10_000)
             yield backend

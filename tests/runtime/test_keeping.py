@@ -16,7 +16,7 @@ from xpipe.config.loading import load_definition
 from xpipe.core.errors import LimitError
 from xpipe.core.messages import ConversationRecord, Injection
 from xpipe.runtime import lease
-from xpipe.state import get_shared_backend
+from xpipe.state.factory import make_backend
 
 CODE = """
 async def echo(ask: Ask, m: HandlerMetadata):
@@ -230,7 +230,7 @@ def test_what_was_handed_on_just_before_the_stop_is_delivered(organism_file: Cal
 def test_a_message_that_cannot_be_read_is_a_fault_and_the_pump_goes_on(organism_file: Callable[..., Path]) -> None:
     path = organism_file("sqlite")
     organism = Organism.load(path)
-    backend = get_shared_backend(organism.config)
+    backend = make_backend(organism.config)
     backend.open("living", 100)
     [lost] = backend.inject("", [Injection("send", ["echo"], "Ask", b"\x80")], 1.0)
     corrupt(backend, [one.thread for one in backend.threads(lost)][1], 0, b"garbage")

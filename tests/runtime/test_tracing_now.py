@@ -16,7 +16,7 @@ from xpipe.inspection.lookup import newest_conversation
 from xpipe.inspection.tracing import Trace, follow, trace_of
 from xpipe.ports import SharedBackend
 from xpipe.state.config import BackendConfig
-from xpipe.state.factory import attach_shared_backend
+from xpipe.state.factory import attach_backend
 
 STUCK = """
 async def stuck(ask: Ask, m: HandlerMetadata):
@@ -108,7 +108,7 @@ def test_without_a_run_a_message_waits_and_for_how_long_is_told(tmp_path: Path) 
         return id
 
     id = live(path, scenario)
-    backend = attach_shared_backend(BackendConfig("sqlite", sqlite_path=str(tmp_path / "state.db")))
+    backend = attach_backend(BackendConfig("sqlite", sqlite_path=str(tmp_path / "state.db")))
     backend.open(None, 1000)
     try:
         found = trace(backend, id)

@@ -317,7 +317,8 @@ class Organism:
             # What cannot be handed back now is free when the lease ends.
             with contextlib.suppress(BackendError):
                 lease.give_back()
-        self.backend.close()
+        if self.backend.capabilities.cross_process:  # Memory holds nothing but what can be looked at afterwards.
+            self.backend.close()
 
     def unserved(self) -> list[ConversationRecord]:
         """The unfinished conversations in the backend that no live pump serves."""
