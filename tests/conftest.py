@@ -13,7 +13,13 @@ import leftovers
 import pytest
 from cli.bench import Bench
 from cli.warm import IS_WANTED, Warm
+from hypothesis import HealthCheck, settings
 
+# A busy machine is no reason to fail.
+settings.register_profile(
+    "patient", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 PATIENCE = 5.0
 """Seconds in which what is ending may end."""
 

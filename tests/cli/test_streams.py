@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 
+import foreign
 import pytest
 
 from cli.bench import Bench
@@ -77,9 +78,7 @@ def test_a_full_disk_is_one_sentence_and_no_success(used: Bench, name: str) -> N
         process = used.start(*DATA[name], stdout=full)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert (
-        stderr.decode().splitlines()[-1] == "xpipe: cannot write stdout: No space left on device; what follows is lost"
-    )
+    assert stderr.decode().splitlines()[-1] == f"xpipe: cannot write stdout: {foreign.DISK_FULL}; what follows is lost"
     assert b"Traceback" not in stderr
 
 
@@ -89,7 +88,7 @@ def test_a_full_disk_is_told_of_by_what_only_helps_too(bench: Bench, words: list
         process = bench.start(*words, stdout=full)
         _, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr.count(b"\n")) == (1, 1)
-    assert b"No space left on device" in stderr
+    assert foreign.DISK_FULL.encode() in stderr
 
 
 @pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-"])
