@@ -16,6 +16,7 @@ NO_FOLDER = os.strerror(errno.ENOTDIR)
 NOT_ALLOWED = os.strerror(errno.EACCES)
 IS_FOLDER = os.strerror(errno.EISDIR)
 NAME_TOO_LONG = os.strerror(errno.ENAMETOOLONG)
+ADDRESS_IN_USE = os.strerror(errno.EADDRINUSE)
 DISK_FULL = os.strerror(errno.ENOSPC)
 TOO_MANY_FILES = os.strerror(errno.EMFILE)
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import foreign
 import pytest
 from manager_kit import inject, processes, until
 
@@ -261,7 +262,7 @@ def test_an_address_that_is_none_is_named(text: str) -> None:
 def test_an_address_in_use_is_one_clear_error() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
-        pytest.raises(BackendError, match=r"no manager can be started at 127.*in use"),
+        pytest.raises(BackendError, match=rf"no manager can be started at 127.*{foreign.ADDRESS_IN_USE}"),
     ):
         ManagerBackend(bind=f"127.0.0.1:{server.getsockname()[1]}", authkey="key")
 

@@ -31,6 +31,8 @@ class Reader:
         self._where.write_text(str(self._root))
         self._environ = _environment(self._where)
         self._printed = ""
+        self.is_without_redis = False
+        """Whether commands were left out for want of a redis-server."""
 
     @property
     def folder(self) -> Path:
@@ -50,7 +52,9 @@ class Reader:
             assert not problem, f"{block.place}: the commands before it printed something else:\n{problem}"
         elif block.language == "python":
             ast.parse(textwrap.dedent(block.text), block.place)
-        elif block.language == "sh" and not block.is_left_out and _has_what_it_needs(block):
+        elif block.promises.get("needs") == "redis" and redis_server.binary() is None:
+            self.is_without_redis = True
+        elif block.language == "sh" and not block.is_left_out:
             self._run(block)
 
     def _run(self, block: Block) -> None:
@@ -82,10 +86,6 @@ def _clone(folder: Path) -> Path:
     for name in ("xpipe", "tests", "benchmarks"):
         (folder / name).symlink_to(REPOSITORY / name)
     return folder
-
-
-def _has_what_it_needs(block: Block) -> bool:
-    return block.promises.get("needs") != "redis" or redis_server.binary() is not None
 
 
 def _environment(where: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import redis_server
 
 from docs import fragments
 from docs.output import looks_like
@@ -31,6 +32,8 @@ def test_a_reader_who_does_what_the_page_says_gets_what_it_promises(page: Path, 
     reader = Reader(tmp_path)
     for block in blocks_of(page):
         reader.do(block)
+    if reader.is_without_redis:
+        pytest.skip(redis_server.NO_SERVER)
 
 
 @pytest.mark.parametrize("block", FRAGMENTS, ids=id_of)
