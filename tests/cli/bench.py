@@ -141,7 +141,7 @@ class Bench:
 
     @staticmethod
     def environment(**variables: str) -> dict[str, str]:
-        dropped = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "CI", "TERM")
+        dropped = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "CI", "TERM", "XPIPE_ORGANISM", "XPIPE_BACKEND")
         return {name: value for name, value in os.environ.items() if name not in dropped} | variables
 
     def start(self, *arguments: object, **settings: object) -> subprocess.Popen[bytes]:

@@ -130,9 +130,8 @@ def test_2_for_what_is_unknown_or_over_and_the_others_are_cancelled(stored: Stor
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["organism.yaml"], "which conversations? give the beginnings of their ids"),
+        (["organism.yaml"], "no conversation; pass the beginning of its id, or - to read ids from stdin"),
         (["organism.yaml", "-", "-"], "- is given twice"),
-        (["3f2a"], "which state is meant? give ORGANISM.YAML before 3f2a"),
         (["organism.yaml", "3f2a", "--reason", "\udcff"], "--reason is no UTF-8"),
         (["organism.yaml", "\udcff"], "no UTF-8"),
         (["organism.yaml", ""], "an empty id could be any"),

@@ -71,7 +71,10 @@ def test_every_command_takes_set_and_tells_what_is_wrong_with_it(bench: Bench, a
     [
         (["config", "organism.yaml", "--set", "echo"], "--set 'echo' does not say what goes where"),
         (["config", "organism.yaml", "--set", "=4"], "--set '=4' does not say what goes where"),
-        (["threads", "--backend", "sqlite", "--path", "x.db", "--set", "a=4"], "--set changes what an organism.yaml"),
+        (
+            ["threads", "--backend", "sqlite", "--path", "x.db", "--set", "a=4"],
+            "--set overrides values of an organism",
+        ),
     ],
 )
 def test_what_set_cannot_be(bench: Bench, arguments: list[str], sentence: str) -> None:

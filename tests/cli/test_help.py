@@ -125,6 +125,16 @@ def test_bash_completes_commands_options_and_their_values(bench: Bench, words: s
     assert complete(bench, words) == offered
 
 
+def test_organism_files_and_folders_are_completed(bench: Bench) -> None:
+    bench.organism("echo")
+    (bench.folder / "other").mkdir()
+    (bench.folder / "other" / "organism.yml").touch()
+    assert complete(bench, "xpipe run ") == ["organism.yaml", "other/"]
+    assert complete(bench, "xpipe threads o") == ["organism.yaml", "other/"]
+    assert complete(bench, "xpipe check other/") == ["other/organism.yml"]
+    assert complete(bench, "xpipe schema o") == ["output", "organism.yaml", "other/"]
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_are_told_what_a_command_does(bench: Bench, shell: str) -> None:
     offered = " ".join(complete(bench, "xpipe th", shell))

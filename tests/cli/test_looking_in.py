@@ -59,8 +59,7 @@ def test_a_file_wins_over_the_environment(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "which state is meant? give ORGANISM.YAML, or --backend TYPE (or set XPIPE_BACKEND)"),
-        (["3f2a"], "which state is meant? give ORGANISM.YAML before 3f2a"),
+        (["--url", "redis://localhost"], "--url needs --backend TYPE; without it the state is that of organism.yaml"),
         (["organism.yaml", "--backend", "redis"], "organism.yaml and --backend both say where the state is"),
         (["organism.yaml", "--url", "redis://localhost"], "organism.yaml and --url both say"),
         (["--backend", "sqlite"], "--backend sqlite needs the state file; add --path FILE"),

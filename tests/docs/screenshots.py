@@ -35,14 +35,14 @@ class Shot:
     before: tuple[str, ...] = ()
 
 
-_RUN = "xpipe run organism.yaml"
-_CITIES = """xpipe run organism.yaml --no-messages --send 'forecasts={"items": [{"city": "Oslo"}, {"city": "Rome"}]}'"""
+_RUN = "xpipe run"
+_CITIES = """xpipe run --no-messages --send 'forecasts={"items": [{"city": "Oslo"}, {"city": "Rome"}]}'"""
 SHOTS = {
     "run": Shot(_RUN),
     "check": Shot("xpipe check wrong.yaml"),
-    "graph": Shot("xpipe graph organism.yaml"),
-    "trace": Shot("xpipe trace organism.yaml", (_CITIES,)),
-    "threads": Shot("xpipe threads organism.yaml", (_RUN, _CITIES)),
+    "graph": Shot("xpipe graph"),
+    "trace": Shot("xpipe trace", (_CITIES,)),
+    "threads": Shot("xpipe threads", (_RUN, _CITIES)),
 }
 
 

@@ -19,7 +19,7 @@ def test_a_picture_is_an_svg_of_what_the_command_prints() -> None:
     picture = screenshots.picture("graph")
 
     shown = texts(picture)
-    assert "$ xpipe graph organism.yaml" in shown
+    assert "$ xpipe graph" in shown
     assert "forecasts buffer Items" in shown
     assert not re.search(r"@font-face|@import|url\(['\"]?http", picture)
 

@@ -26,11 +26,11 @@ _INSIDE = "Looking into a backend, and tidying up"
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe run organism.yaml
+  xpipe run
 
   xpipe run organism.yaml --send 'greeter={"name": "Ada"}'
 
-  xpipe threads organism.yaml"""
+  xpipe threads"""
 
 COMMANDS = {
     "init": Entry("xpipe.cli.init", "init", _WRITING),

@@ -10,8 +10,9 @@ import typer
 
 from xpipe.cli import looking
 from xpipe.cli.errors import explain
-from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.location import Location, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.organism_file import OrganismFile
 from xpipe.cli.voice import tell
 from xpipe.core.errors import EXIT_OK, EXIT_USAGE, UsageError
 
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe cancel organism.yaml 3f2a
+  xpipe cancel 3f2a
 
-  xpipe cancel organism.yaml 3f2a 70c1 --reason 'sent by mistake'
+  xpipe cancel 3f2a 70c1 --reason 'sent by mistake'
 
-  xpipe threads organism.yaml --state active --jsonl | jq -r .conversation | xpipe cancel organism.yaml -"""
+  xpipe threads --state active --jsonl | jq -r .conversation | xpipe cancel -"""
 
 Conversations = Annotated[
     list[str] | None,
@@ -59,9 +60,9 @@ def cancel(
     """
     form = looking.parse_form(None, json, jsonl)
     given = conversations or []
-    place, ids = find_place(location, [organism, *given], len(given) + 1)
+    place, ids = find_place(location, [organism, *given], len(given) + 1, changes=True)
     if not ids:
-        raise UsageError("which conversations? give the beginnings of their ids, or - to read them from stdin")
+        raise UsageError("no conversation; pass the beginning of its id, or - to read ids from stdin")
     from xpipe.inspection.plain import is_utf8
 
     if not is_utf8(reason):

@@ -9,11 +9,12 @@ import typer
 
 from xpipe.cli import options
 from xpipe.cli.looking import SHOWING, option
+from xpipe.cli.organism_file import VARIABLE, complete_file, find_file
 from xpipe.core.errors import UsageError
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe check organism.yaml
+  xpipe check
 
   xpipe check . --no-imports --strict
 
@@ -27,8 +28,13 @@ FORMATS = ("text", "json", "github")
 _PHASES = "What is checked"
 
 Files = Annotated[
-    list[str],
-    typer.Argument(metavar="FILE", help="Organism files; a folder is searched for those in it.", show_default=False),
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE",
+        help=rf"Organism files; folders are searched for them \[default: ${VARIABLE}, else ./organism.yaml].",
+        show_default=False,
+        autocompletion=complete_file,
+    ),
 ]
 Imports = Annotated[
     bool,
@@ -70,7 +76,7 @@ class CheckPlan:
 
 
 def check(
-    files: Files,
+    files: Files = None,
     set: options.Overrides = None,
     imports: Imports = True,
     connect: Connect = False,
@@ -87,12 +93,13 @@ def check(
     """
     if json and format not in (None, "json"):
         raise UsageError(f"--json and --format {format} both say how findings are printed; leave one of them out")
-    if "" in files:
+    paths = tuple(files) if files else (find_file(None),)
+    if "" in paths:
         raise UsageError("one of the names of files is empty; name a file or a folder")
     named = "json" if json else format or "text"
     if named not in FORMATS:
         raise UsageError(f"--format {named!r} is none of {', '.join(FORMATS)}")
-    plan = CheckPlan(tuple(files), options.parse_overrides(set), imports, connect, strict, named)
+    plan = CheckPlan(paths, options.parse_overrides(set), imports, connect, strict, named)
     from xpipe.cli.checking import execute
 
     return execute(plan)

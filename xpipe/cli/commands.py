@@ -47,7 +47,7 @@ class Held(io.StringIO):
 
 Help = Annotated[
     bool,
-    typer.Option("--help", "-h", metavar="", callback=_show_help, is_eager=True, help="Show this and do nothing else."),
+    typer.Option("--help", "-h", metavar="", callback=_show_help, is_eager=True, help="Show this message and exit."),
 ]
 _COMMON: dict[str, tuple[Any, Any]] = {
     "help": (Help, False),

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from xpipe.cli import looking, options
+from xpipe.cli.organism_file import OrganismFile, find_file
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe config organism.yaml
+  xpipe config
 
   xpipe config organism.yaml --set listeners.greeter.timeout=5s
 
-  xpipe config organism.yaml --json | jq .config.backend"""
-
-OrganismFile = Annotated[
-    Path, typer.Argument(metavar="ORGANISM.YAML", help="Whose configuration is meant.", show_default=False)
-]
+  xpipe config --json | jq .config.backend"""
 
 
-def config(organism: OrganismFile, set: options.Overrides = None, json: looking.Json = False) -> int:
+def config(organism: OrganismFile = None, set: options.Overrides = None, json: looking.Json = False) -> int:
     """Show the effective configuration of an organism: its file with variables, defaults and --set.
 
     It is itself an organism file, but for its secrets, which are masked. No code of yours is run.
@@ -35,12 +27,13 @@ def config(organism: OrganismFile, set: options.Overrides = None, json: looking.
     from xpipe.config.loading import examine
     from xpipe.core.errors import ConfigError
 
+    file = find_file(organism)
     emitter = Emitter()
-    examined = examine(organism, imports=False, overrides=overrides)
+    examined = examine(file, imports=False, overrides=overrides)
     if examined.definition is None:
         raise ConfigError(examined.findings)
     if json:
-        emitter.json({"file": str(organism), "config": effective_config(examined.shape, exact=True)})
+        emitter.json({"file": file, "config": effective_config(examined.shape, exact=True)})
     else:
         from xpipe.cli.yaml_text import yaml_lines
 

@@ -10,7 +10,8 @@ import typer
 from xpipe.cli import dead_options, looking
 from xpipe.cli.commands import Entry, Group, show_help
 from xpipe.cli.dead_options import parse_filter, parse_number
-from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.location import Location, find_place, located
+from xpipe.cli.organism_file import OrganismFile
 from xpipe.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,25 +23,25 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe dead list organism.yaml
+  xpipe dead list
 
-  xpipe dead show organism.yaml 3
+  xpipe dead show 3
 
-  xpipe dead retry organism.yaml 3 --yes"""
+  xpipe dead retry 3 --yes"""
 
 LIST_EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe dead list organism.yaml
+  xpipe dead list
 
-  xpipe dead list organism.yaml --listener greeter --newer-than 1h
+  xpipe dead list --listener greeter --newer-than 1h
 
   xpipe dead list --backend redis --url redis://localhost:6379/0 --jsonl"""
 
 SHOW_EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe dead show organism.yaml 3
+  xpipe dead show 3
 
-  xpipe dead show organism.yaml 3 --json"""
+  xpipe dead show 3 --json"""
 
 
 def root(context: typer.Context) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from xpipe.cli import dead_options, looking
 from xpipe.cli.dead_options import parse_choice, parse_filter
-from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.location import Location, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.organism_file import OrganismFile
 from xpipe.cli.pasting import resume_command
 from xpipe.cli.voice import tell
 from xpipe.core.errors import EXIT_FAULT, EXIT_OK
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
 
 RETRY_EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe dead retry organism.yaml 3 4
+  xpipe dead retry 3 4
 
-  xpipe dead retry organism.yaml 3 4 --yes
+  xpipe dead retry 3 4 --yes
 
-  xpipe dead retry organism.yaml --listener greeter --code timeout --yes"""
+  xpipe dead retry --listener greeter --code timeout --yes"""
 
 DROP_EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe dead drop organism.yaml --older-than 7d
+  xpipe dead drop --older-than 7d
 
-  xpipe dead drop organism.yaml --older-than 7d --yes
+  xpipe dead drop --older-than 7d --yes
 
-  xpipe dead drop organism.yaml --all --yes --json"""
+  xpipe dead drop --all --yes --json"""
 
 Yes = Annotated[
     bool, option("--yes", "-y", help="Do it; without this it is only shown what would be done.", panel="Doing it")
@@ -71,7 +72,7 @@ def retry(
     Exit codes: 0 fine, 1 one of them cannot be retried, 2 wrong options or number, 3 bad organism.yaml, 4 no backend.
     """
     form = looking.parse_form(None, json, jsonl)
-    place, rest = find_place(location, [organism, *(numbers or ())], len(numbers or ()) + 1)
+    place, rest = find_place(location, [organism, *(numbers or ())], len(numbers or ()) + 1, changes=yes)
     which = parse_choice(rest, parse_filter(listener, code, older_than, newer_than), all)
     return _retry(Change(place, which, yes, form))
 
@@ -95,7 +96,7 @@ def drop(
     Exit codes: 0 fine, 2 wrong options or number, 3 bad organism.yaml, 4 no backend or nothing in it.
     """
     form = looking.parse_form(None, json, jsonl)
-    place, rest = find_place(location, [organism, *(numbers or ())], len(numbers or ()) + 1)
+    place, rest = find_place(location, [organism, *(numbers or ())], len(numbers or ()) + 1, changes=yes)
     which = parse_choice(rest, parse_filter(listener, code, older_than, newer_than), all)
     return _drop(Change(place, which, yes, form))
 

@@ -120,9 +120,7 @@ def _shortened(text: str) -> str:
 def _nothing(which: LetterFilter, total: int) -> str:
     if total and not which.takes_all:
         return f"none of {counted(total, 'dead letter')} is like that; leave out filters to see more"
-    return (
-        "there are no dead letters: no message has been given up on, or all of them are retried, dropped or collected"
-    )
+    return "No dead letters."
 
 
 def _matching(shown: int, matching: int, total: int) -> str:

@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from xpipe.cli import looking
-from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.location import Location, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.organism_file import OrganismFile
 from xpipe.core.errors import EXIT_FAULT, EXIT_OK
 
 if TYPE_CHECKING:
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe gc organism.yaml --dry-run
+  xpipe gc --dry-run
 
-  xpipe gc organism.yaml --older-than 1h
+  xpipe gc --older-than 1h
 
-  xpipe gc organism.yaml --older-than 0 --state done
+  xpipe gc --older-than 0 --state done
 
   xpipe gc --backend redis --url redis://localhost:6379/0 --verify"""
 
@@ -85,7 +86,7 @@ def gc(
     """
     age = looking.parse_age(older_than)
     states = looking.check_states(state or STATES, STATES)
-    place, _ = find_place(location, [organism], 0)
+    place, _ = find_place(location, [organism], 0, changes=not dry_run)
     return _collect(GcPlan(place, age, states, dry_run, verify, json))
 
 

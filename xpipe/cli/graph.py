@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xpipe.cli import options
 from xpipe.cli.looking import option
+from xpipe.cli.organism_file import OrganismFile, find_file
 from xpipe.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,20 +18,17 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe graph organism.yaml
+  xpipe graph
 
   xpipe graph organism.yaml --no-imports --json
 
-  xpipe graph organism.yaml --format mermaid > topology.mmd
+  xpipe graph --format mermaid > topology.mmd
 
-  xpipe graph organism.yaml --format dot | dot -Tsvg > topology.svg"""
+  xpipe graph --format dot | dot -Tsvg > topology.svg"""
 
 FORMATS = ("text", "mermaid", "dot", "json")
 _SHOWING = "Showing"
 
-OrganismFile = Annotated[
-    Path, typer.Argument(metavar="ORGANISM.YAML", help="Whose topology is meant.", show_default=False)
-]
 Imports = Annotated[
     bool,
     typer.Option(
@@ -47,7 +44,7 @@ Json = Annotated[bool, option("--json", help="The same as --format json.", panel
 
 
 def graph(
-    organism: OrganismFile,
+    organism: OrganismFile = None,
     set: options.Overrides = None,
     imports: Imports = True,
     format: FormatName = None,
@@ -72,7 +69,7 @@ def graph(
     from xpipe.config.graph import graph_of
 
     emitter = Emitter()
-    definition = load_organism(organism, overrides, imports)
+    definition = load_organism(find_file(organism), overrides, imports)
     _draw(emitter, graph_of(definition, imports), named)
     return 0
 

@@ -16,7 +16,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
   xpipe init weather
 
-  xpipe init pipelines/weather && cd pipelines/weather && xpipe run organism.yaml"""
+  xpipe init pipelines/weather && cd pipelines/weather && xpipe run"""
 
 FILES = ("organism.yaml", "handlers.py", "input.jsonl", "test_organism.py", "README.md")
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -86,10 +86,10 @@ def _tell_what_next(name: str) -> None:
     tell(f"xpipe: made {_listed([os.path.normpath(os.path.join(name, file)) for file in FILES])}")
     steps = (
         *([] if os.path.samefile(name, os.curdir) else [(f"cd {shlex.quote(name)}", "")]),
-        ("xpipe run organism.yaml", "send it a message"),
-        ("xpipe run organism.yaml --input input.jsonl", "and a file of them"),
-        ("xpipe check organism.yaml", "is everything right?"),
-        ("xpipe graph organism.yaml", "who calls whom"),
+        ("xpipe run", "send it a message"),
+        ("xpipe run --input input.jsonl", "and a file of them"),
+        ("xpipe check", "is everything right?"),
+        ("xpipe graph", "who calls whom"),
         ("pip install pytest && pytest", "its tests"),
     )
     tell("Next:")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from xpipe.cli.errors import told
 from xpipe.cli.logs import taken_in
@@ -14,7 +13,7 @@ from xpipe.core.errors import ConfigError
 from xpipe.core.organism import OrganismDefinition
 
 
-def load_organism(file: Path, overrides: Sequence[str] = (), imports: bool = True) -> OrganismDefinition:
+def load_organism(file: str, overrides: Sequence[str] = (), imports: bool = True) -> OrganismDefinition:
     """The organism that `file` declares, `overrides` of `--set` in it; its warnings told on stderr. Raises ConfigError.
 
     Without `imports` none of its code runs, and its listeners cannot be called.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple, Param
 import typer
 
 from xpipe.cli.options import Overrides, parse_overrides
+from xpipe.cli.organism_file import ENDINGS, default_file, file_at, folder_file, is_file
 from xpipe.core.errors import BackendError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-_PANEL = "Where the state is, without an organism.yaml"
+_PANEL = "State without an organism.yaml"
 _OPTIONS_OF = {
     "memory": (),
     "manager": ("address", "authkey_file"),
@@ -39,10 +40,6 @@ _ONLY_INSIDE = (
     "keep it in sqlite or redis (backend: {type: sqlite, path: state.db}), or print it with `xpipe run --json`"
 )
 
-OrganismFile = Annotated[
-    str | None, typer.Argument(metavar="ORGANISM.YAML", help="Whose state is meant.", show_default=False)
-]
-
 
 def _option(name: str, metavar: str, help: str, variable: str | None = None, values: Sequence[str] = ()) -> Any:
     return typer.Option(
@@ -58,20 +55,20 @@ def _option(name: str, metavar: str, help: str, variable: str | None = None, val
 
 Backend = Annotated[
     str | None,
-    _option("--backend", "|".join(_KINDS), "The kind of backend to look into.", "XPIPE_BACKEND", values=_KINDS),
+    _option("--backend", "|".join(_KINDS), "Type of the backend.", "XPIPE_BACKEND", values=_KINDS),
 ]
-Url = Annotated[str | None, _option("--url", "URL", "redis: the URL of the server.", "XPIPE_REDIS_URL")]
+Url = Annotated[str | None, _option("--url", "URL", "redis: URL of the server.", "XPIPE_REDIS_URL")]
 Prefix = Annotated[
     str | None,
-    _option("--prefix", "TEXT", "redis: what every key begins with (xp:).", "XPIPE_REDIS_PREFIX"),
+    _option("--prefix", "TEXT", r"redis: prefix of its keys \[default: xp:].", "XPIPE_REDIS_PREFIX"),
 ]
-StateFile = Annotated[str | None, _option("--path", "FILE", "sqlite: the state file.", "XPIPE_SQLITE_PATH")]
+StateFile = Annotated[str | None, _option("--path", "FILE", "sqlite: path of the state file.", "XPIPE_SQLITE_PATH")]
 Address = Annotated[
     str | None,
-    _option("--address", "HOST:PORT|SOCKET", "manager: where it listens.", "XPIPE_MANAGER_ADDRESS"),
+    _option("--address", "HOST:PORT|SOCKET", "manager: address that it listens on.", "XPIPE_MANAGER_ADDRESS"),
 ]
 AuthkeyFile = Annotated[
-    str | None, _option("--authkey-file", "FILE", f"manager: the file with its key; or set {_AUTHKEY} to the key.")
+    str | None, _option("--authkey-file", "FILE", f"manager: file with its key; or set {_AUTHKEY} to the key.")
 ]
 
 
@@ -134,10 +131,10 @@ _PARAMETERS: dict[str, Any] = {
 
 
 class Place(NamedTuple):
-    """Which state is meant.
+    """The state that a command works on.
 
     organism: its name and file, both "" where only a backend was named; listeners: the names that the file has;
-    overrides: what --set puts in the place of what the file says.
+    overrides: the values of the file that --set overrides.
     """
 
     config: BackendConfig
@@ -175,38 +172,59 @@ class Place(NamedTuple):
             )
 
 
-def find_place(location: Location, words: list[str | None], most: int) -> tuple[Place, list[str]]:
-    """Which state is meant by `location` and the arguments `words`, and the up to `most` words that are left.
+def find_place(
+    location: Location, words: list[str | None], most: int, changes: bool = False
+) -> tuple[Place, list[str]]:
+    """The state that `location` and the arguments `words` mean, and the up to `most` words that are left.
 
-    The first word is an organism.yaml unless `--backend` says where the state is. Raises UsageError, ConfigError.
+    The first of: an organism file among the words; `--backend`, else XPIPE_ORGANISM; else XPIPE_BACKEND; else the file
+    of the current folder. A default is named on stderr if the command `changes` the state. Raises UsageError,
+    ConfigError.
     """
     given = [word for word in words if word is not None]
-    file = given[0] if given and _means_file(given[0], location, most) else None
-    rest = given[1:] if file is not None else given
+    named = given[0] if given and _means_file(given[0], location, most) else None
+    rest = given if named is None else given[1:]
     if len(rest) > most:
-        raise UsageError(f"unexpected argument {rest[most]!r}; with --backend the state needs no organism.yaml")
-    if file is not None:
-        return _place_of_file(file, location), rest
-    if location.overrides:
-        raise UsageError("--set changes what an organism.yaml says, and none is given; name one, or leave --set out")
-    if "backend" not in location.options:
-        before = f" before {rest[0]}" if rest else ""
-        raise UsageError(f"which state is meant? give ORGANISM.YAML{before}, or --backend TYPE (or set XPIPE_BACKEND)")
-    return Place(_config_of(location)), rest
+        why = "; with --backend there is no organism.yaml" if "backend" in location.typed else ""
+        raise UsageError(f"unexpected argument {rest[most]!r}{why}")
+    if named is not None:
+        if location.typed:
+            raise UsageError(f"{named} and {_first(location)} both say where the state is; leave one of them out")
+        return _place_of_file(file_at(named), location), rest
+    file = None if "backend" in location.typed else default_file(changes)
+    if file is None and "backend" not in location.options:
+        file = folder_file(changes)
+    if file is None:
+        return _place_of_backend(location, changes), rest
+    if location.typed:
+        raise UsageError(f"{_first(location)} needs --backend TYPE; without it the state is that of {file}")
+    return _place_of_file(file, location), rest
 
 
 def _means_file(word: str, location: Location, most: int) -> bool:
-    if word.endswith((".yaml", ".yml")):
-        return True
+    """Whether `word`, of a command that takes up to `most` others, is an organism file."""
     if "backend" in location.typed:
-        return False
-    return not most or os.path.exists(word)
+        return word.endswith(ENDINGS)
+    return not most or is_file(word)
+
+
+def _first(location: Location) -> str:
+    return _shown(min(location.typed))
+
+
+def _place_of_backend(location: Location, changes: bool) -> Place:
+    if location.overrides:
+        raise UsageError("--set overrides values of an organism.yaml; pass one, or leave --set out")
+    if "backend" not in location.options:
+        raise UsageError("no organism file; pass ORGANISM.YAML or --backend TYPE")
+    if changes and "backend" not in location.typed:
+        from xpipe.cli.voice import tell
+
+        tell(f"xpipe: using the {location.options['backend']} backend of XPIPE_BACKEND")
+    return Place(_config_of(location))
 
 
 def _place_of_file(file: str, location: Location) -> Place:
-    if location.typed:
-        option = _shown(min(location.typed))
-        raise UsageError(f"{file} and {option} both say where the state is; leave one of them out")
     from xpipe.config.loading import check_definition
     from xpipe.state.config import BackendConfig
 

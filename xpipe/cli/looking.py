@@ -37,12 +37,12 @@ JsonLines = Annotated[bool, option("--jsonl", help="Print a JSON object a line, 
 
 
 def limit(what: str, most: int) -> Any:
-    """An option for how many rows are shown, `most` if it is left out. what: the text that says of what, or none."""
-    help = f"At most so many{what}; {most} if left out, all with --json and --jsonl."
+    """An option for the maximum number of `what`, `most` by default."""
+    help = rf"Maximum number of {what} \[default: {most}; no limit with --json and --jsonl]."
     return option("--limit", "-n", metavar="N|all", help=help, panel=SHOWING)
 
 
-Limit = Annotated[str | None, limit("", ROWS)]
+Limit = Annotated[str | None, limit("rows", ROWS)]
 
 
 class Form(NamedTuple):

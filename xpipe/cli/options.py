@@ -21,14 +21,12 @@ _INPUT, _LIMITS, _OUTPUT = "Messages", "Running", "Results"
 # While a run lasts, fd 1 is stderr: these paths would not lead to the stdout that the user means.
 _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
-OrganismFile = Annotated[Path, typer.Argument(metavar="ORGANISM.YAML", help="The organism to run.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Put VALUE, which is YAML, in the place of what the file says at PATH, such as "
-        "listeners.NAME.concurrency=4. May be repeated.",
+        help="Override a value of the file: PATH=VALUE (YAML), such as listeners.NAME.concurrency=4. Repeatable.",
         rich_help_panel="The organism",
         show_default=False,
     ),
@@ -297,7 +295,7 @@ def stream_format(name: str | None, out: str | None, jsonl: bool) -> str | None:
     return "jsonl" if jsonl else name
 
 
-def out_file(text: str | None, organism: Path, inputs: Sequence[str]) -> str | None:
+def out_file(text: str | None, organism: str, inputs: Sequence[str]) -> str | None:
     """What `--out` names, checked: a file, `-` for stdout under any of its names, or None. Raises UsageError."""
     if text in _STDOUT:
         return "-"
@@ -306,7 +304,7 @@ def out_file(text: str | None, organism: Path, inputs: Sequence[str]) -> str | N
     return text
 
 
-def _check_out(out: str, organism: Path, inputs: Sequence[str]) -> None:
+def _check_out(out: str, organism: str, inputs: Sequence[str]) -> None:
     """That `out` can be written and is not read at the same time. Raises UsageError."""
     if not out:
         raise UsageError("--out names no file; give one, or - for stdout")
@@ -318,7 +316,7 @@ def _check_out(out: str, organism: Path, inputs: Sequence[str]) -> None:
     target = path if path.exists() else path.absolute().parent
     if not os.access(target, os.W_OK):
         raise UsageError(f"--out {out} cannot be written: Permission denied")
-    if path.exists() and organism.exists() and os.path.samefile(organism, path):
+    if path.exists() and os.path.exists(organism) and os.path.samefile(organism, path):
         raise UsageError(f"--out {out} is the organism itself; write to another file")
     same = [name for name in inputs if name != "-" and path.exists() and os.path.samefile(name, path)]
     if same and path.is_file():

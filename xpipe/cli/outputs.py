@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xpipe.cli import looking
-from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.location import Location, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.organism_file import OrganismFile
 from xpipe.cli.times import ago
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe outputs organism.yaml
+  xpipe outputs
 
-  xpipe outputs organism.yaml 3f2a --json
+  xpipe outputs 3f2a --json
 
-  xpipe outputs organism.yaml --undelivered --jsonl"""
+  xpipe outputs --undelivered --jsonl"""
 
 Conversation = Annotated[
     str | None,

@@ -8,7 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from xpipe.cli import looking
-from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.location import Location, find_place, located
+from xpipe.cli.organism_file import OrganismFile
 from xpipe.cli.text import counted
 
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe registry organism.yaml
+  xpipe registry
 
   xpipe registry --backend redis --url redis://localhost:6379/0 --jsonl
 
-  xpipe registry organism.yaml --jsonl | grep '"orphan"'"""
+  xpipe registry --jsonl | grep '"orphan"'"""
 
 
 @located

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xpipe.cli import options
+from xpipe.cli.organism_file import OrganismFile, find_file
 from xpipe.cli.times import parse_time
 from xpipe.core.errors import UsageError
 
@@ -15,28 +16,28 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe run organism.yaml
+  xpipe run
 
   xpipe run organism.yaml --send 'greeter={"name": "Ada"}'
 
-  xpipe run organism.yaml --input orders.xml --out invoices.xml
+  xpipe run --input orders.xml --out invoices.xml
 
-  zcat events.gz | xpipe run organism.yaml --input - --format jsonl
+  zcat events.gz | xpipe run --input - --format jsonl
 
-  xpipe run organism.yaml --resume --input orders.xml
+  xpipe run --resume --input orders.xml
 
-  xpipe run organism.yaml --serve --no-messages
+  xpipe run --serve --no-messages
 
-  xpipe run organism.yaml --workers 4 --timeout 10m --json > result.json
+  xpipe run --workers 4 --timeout 10m --json > result.json
 
-  xpipe run organism.yaml --set listeners.analyse.concurrency=4 --set backend=memory"""
+  xpipe run --set listeners.analyse.concurrency=4 --set backend=memory"""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run shall do; every value is checked. `out` is a file, or None for stdout."""
 
-    file: Path
+    file: str
     overrides: tuple[str, ...]
     messages: bool
     resume: bool
@@ -58,7 +59,7 @@ class Plan:
 
 
 def run(
-    organism: options.OrganismFile,
+    organism: OrganismFile = None,
     input: options.Inputs = None,
     send: options.Sends = None,
     messages: options.Messages = True,
@@ -80,12 +81,13 @@ def run(
 
     Exit codes: 0 fine, 1 a failure, 2 wrong options, 3 bad organism.yaml, 4 no backend, 5 out of time, 130/143 signal.
     """
-    out = options.out_file(out, organism, input or [])
+    file = find_file(organism, changes=True)
+    out = options.out_file(out, file, input or [])
     named = options.stream_format(format, out, jsonl)
     options.check_inputs(input or [])
     options.check_one_stdin(input or [], send or [])
     plan = Plan(
-        file=organism,
+        file=file,
         overrides=options.parse_overrides(overrides),
         messages=messages and not resume,
         resume=resume,

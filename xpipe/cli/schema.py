@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xpipe.cli import options
 from xpipe.cli.looking import option
+from xpipe.cli.organism_file import VARIABLE, complete_file, find_file, is_file
 from xpipe.cli.text import safe_json, safe_xml
 from xpipe.core.errors import UsageError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe schema organism.yaml greeter
+  xpipe schema greeter
 
   xpipe schema organism.yaml --format xsd > messages.xsd
 
@@ -31,18 +31,23 @@ FORMATS = ("json", "xsd")
 _WHICH = "Which schema"
 
 Subject = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="ORGANISM.YAML|config|output",
-        help="The payloads of an organism, organism.yaml itself, or what a command prints.",
+        help=rf"Payloads of an organism \[default: ${VARIABLE}, else ./organism.yaml], the schema of organism.yaml "
+        "itself, or that of a command's output.",
         show_default=False,
+        autocompletion=lambda incomplete: [
+            *(word for word in ("config", "output") if word.startswith(incomplete)),
+            *complete_file(incomplete),
+        ],
     ),
 ]
 Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="LISTENER|COMMAND",
-        help="After ORGANISM.YAML, the payloads of this listener or group only; after output, the command.",
+        help="Only the payloads of this listener or group; after output, the command.",
         show_default=False,
     ),
 ]
@@ -55,7 +60,7 @@ JsonLines = Annotated[
 
 
 def schema(
-    subject: Subject,
+    subject: Subject = None,
     words: Words = None,
     set: options.Overrides = None,
     format: FormatName = None,
@@ -71,7 +76,10 @@ def schema(
 
     Exit codes: 0 fine, 1 a schema cannot express a payload, 2 wrong options, 3 bad organism.yaml.
     """
-    given = words or []
+    given = list(words or ())
+    if subject is not None and subject not in ("config", "output") and not is_file(subject):
+        given.insert(0, subject)  # A listener of the default.
+        subject = None
     if format not in (None, *FORMATS):
         raise UsageError(f"--format {format!r} is none of {', '.join(FORMATS)}")
     if jsonl and subject != "output":
@@ -85,7 +93,7 @@ def schema(
     if subject == "config":
         return _config()
     overrides = options.parse_overrides(set)
-    return _payloads(Path(subject), given[0] if given else "", overrides, format or "json")
+    return _payloads(find_file(subject), given[0] if given else "", overrides, format or "json")
 
 
 def _output(command: str, jsonl: bool) -> int:
@@ -109,7 +117,7 @@ def _config() -> int:
     return 0
 
 
-def _payloads(file: Path, listener: str, overrides: tuple[str, ...], format: str) -> int:
+def _payloads(file: str, listener: str, overrides: tuple[str, ...], format: str) -> int:
     from xpipe.cli.emitting import Emitter
     from xpipe.cli.loading import load_organism
     from xpipe.cli.payload_schemas import accepted, json_document

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xpipe.cli import options
+from xpipe.cli.organism_file import OrganismFile, find_file, is_file
 from xpipe.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe send organism.yaml 'greeter={"name": "Ada"}'
+  xpipe send 'greeter={"name": "Ada"}'
 
   xpipe send organism.yaml greeter=@greeting.xml --wait --timeout 30s --json"""
 
 Messages = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="LISTENER=PAYLOAD...",
         help="Send PAYLOAD, XML or JSON text, to LISTENER; @FILE or - reads it from there.",
@@ -56,7 +57,7 @@ JsonLines = Annotated[
 class SendPlan:
     """What shall be sent; every value is checked."""
 
-    file: Path
+    file: str
     overrides: tuple[str, ...]
     sends: tuple[Send, ...]
     wait: bool
@@ -66,8 +67,8 @@ class SendPlan:
 
 
 def send(
-    organism: options.OrganismFile,
-    messages: Messages,
+    organism: OrganismFile = None,
+    messages: Messages = None,
     wait: Wait = False,
     timeout: Timeout = None,
     json: Json = False,
@@ -86,10 +87,21 @@ def send(
         raise UsageError("--timeout bounds the waiting; add --wait, or leave it out")
     if json and jsonl:
         raise UsageError("--json is one document and --jsonl one a line; leave one of them out")
-    options.check_one_stdin([], messages, "")
-    sends = tuple(options.parse_sends(messages, ""))
+    file, texts = _split([word for word in (organism, *(messages or ())) if word is not None])
+    if not texts:
+        raise UsageError("nothing to send; pass LISTENER=PAYLOAD")
+    options.check_one_stdin([], texts, "")
+    sends = tuple(options.parse_sends(texts, ""))
     given = options.parse_overrides(overrides)
-    plan = SendPlan(organism, given, sends, wait, options.parse_timeout(timeout), json, jsonl)
+    plan = SendPlan(find_file(file, changes=True), given, sends, wait, options.parse_timeout(timeout), json, jsonl)
     from xpipe.cli.sending import execute
 
     return execute(plan)
+
+
+def _split(words: list[str]) -> tuple[str | None, list[str]]:
+    """The organism file, if the first of `words` is one, and the messages. A message may end in .yaml, as a file does:
+    `greeter=@greeting.yaml`."""
+    if words and is_file(words[0]) and ("=" not in words[0] or os.path.exists(words[0])):
+        return words[0], words[1:]
+    return None, words

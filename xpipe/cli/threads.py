@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from xpipe.cli import looking
-from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.location import Location, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.organism_file import OrganismFile
 
 if TYPE_CHECKING:
     from xpipe.cli.documents import CallRow, SlotRecord, ThreadRow
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe threads organism.yaml
+  xpipe threads
 
-  xpipe threads organism.yaml --state failed --older-than 10m
+  xpipe threads --state failed --older-than 10m
 
-  xpipe threads organism.yaml 3f2a
+  xpipe threads 3f2a
 
-  xpipe threads organism.yaml --tree --limit 100
+  xpipe threads --tree --limit 100
 
   xpipe threads --backend redis --url redis://localhost:6379/0 --jsonl"""
 
@@ -68,7 +69,12 @@ Conversation = Annotated[
 ]
 OlderThan = Annotated[
     str | None,
-    option("--older-than", metavar="DURATION", help="Only those quiet for so long: 30s, 10m, 2h, 1d.", panel=_WHICH),
+    option(
+        "--older-than",
+        metavar="DURATION",
+        help="Only threads idle for at least DURATION: 30s, 10m, 2h, 1d.",
+        panel=_WHICH,
+    ),
 ]
 Tree = Annotated[bool, option("--tree", help="Draw who called whom in their conversations.", panel=looking.SHOWING)]
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xpipe.cli import looking
-from xpipe.cli.location import Location, OrganismFile, find_place, located
+from xpipe.cli.location import Location, find_place, located
 from xpipe.cli.looking import option
+from xpipe.cli.organism_file import OrganismFile
 from xpipe.cli.pasting import resume_command
 from xpipe.cli.voice import tell
 from xpipe.core.errors import UsageError
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  xpipe trace organism.yaml
+  xpipe trace
 
-  xpipe trace organism.yaml cli-1
+  xpipe trace cli-1
 
-  xpipe trace organism.yaml 3f2a --payloads
+  xpipe trace 3f2a --payloads
 
-  xpipe trace organism.yaml 3f2a --follow
+  xpipe trace 3f2a --follow
 
-  xpipe trace organism.yaml cli-1 --json | jq '.calls[] | {to, state, ran_seconds}'"""
+  xpipe trace cli-1 --json | jq '.calls[] | {to, state, ran_seconds}'"""
 
 CALLS = 20
 """Calls of one call that are shown to people, unless they ask for more."""
@@ -59,7 +60,7 @@ Follow = Annotated[
         "--follow", "-f", help="Tell what happens as it happens, until the conversation is over.", panel=looking.SHOWING
     ),
 ]
-Limit = Annotated[str | None, looking.limit(" calls of each call", CALLS)]
+Limit = Annotated[str | None, looking.limit("calls of each call", CALLS)]
 
 
 @located

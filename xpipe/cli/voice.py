@@ -15,15 +15,15 @@ Level = Literal["debug", "info", "warning", "error"]
 LEVELS: dict[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 """As `logging` counts."""
 FORMATS = ("text", "json")
-_PANEL = "What is told on stderr"
+_PANEL = "Logging"
 
 
 def _option(*names: str, metavar: str, help: str, **others: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=_PANEL, show_default=False, **others)
 
 
-Quiet = Annotated[bool, _option("--quiet", "-q", metavar="", help="Tell only of errors.")]
-Verbose = Annotated[bool, _option("--verbose", "-v", metavar="", help="Tell of every step, too.")]
+Quiet = Annotated[bool, _option("--quiet", "-q", metavar="", help="Only log errors.")]
+Verbose = Annotated[bool, _option("--verbose", "-v", metavar="", help="Log every step.")]
 LogFormat = Annotated[
     str | None,
     _option(
