@@ -15,11 +15,11 @@ from pathlib import Path
 
 from faults.points import point_named
 from xpipe.__main__ import main
-from xpipe.runtime import lease
+from xpipe.runtime import confirmation, lease
 
 HOUR = 3_600.0
 HURRIED = 0.05
-"""Seconds between renewals of a lease."""
+"""Seconds between renewals of a lease, and between confirmations of outputs."""
 
 
 class Fate:
@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> None:
         point = point_named(backend, name)
         point.arm(Fate(int(passage), Path(mark)))
         if point.hurried:
-            lease.RENEWAL = HURRIED
+            lease.RENEWAL = confirmation.INTERVAL = HURRIED
     sys.argv = ["xpipe", *rest]
     main()
 

@@ -44,7 +44,7 @@ class Scenario:
         self._chance = chance
         self._forgetful = forgetful
         self._outcome = Outcome()
-        self._delivered: set[str] = set()
+        self._delivered: set[tuple[int, int]] = set()
 
     def kill_at(self, point: Point, kills: int) -> Outcome:
         """`kills` runs that die at `point`, then one to the end."""
@@ -102,13 +102,13 @@ class Scenario:
 
     def _note_death(self, run: Run) -> None:
         """An output that has been confirmed was printed, and is not printed again."""
-        again = {one.conversation for one in run.printed()} & self._delivered
+        again = {one.answer for one in run.printed()} & self._delivered
         if again:
             self._complain(f"run {run.number} printed again what had been confirmed: {again}")
         if run.number % 2:
             return  # The next run shall find the state as the death has left it.
         self._delivered = self._world.delivered()
-        unprinted = self._delivered - {one.conversation for one in self._world.printed()}
+        unprinted = self._delivered - {one.answer for one in self._world.printed()}
         if unprinted:
             self._complain(f"after run {run.number} these are confirmed and were never printed: {unprinted}")
 

@@ -53,6 +53,8 @@ def thread_shape(thread: ThreadRecord, messages: list[Message]) -> ThreadShape:
     _, _, initiator, *below = thread.chain.split(".")
     chain = re.sub(r"~[^.]+", "~", ".".join(below))  # Behind the ~ of a Buffer or Sequence stands its id.
     slots = tuple(slot_shape(message, initiator) for message in messages)
+    if not below:
+        slots = tuple(sorted(slots, key=lambda one: one.sender))  # Whoever answers first.
     return ThreadShape(chain, thread.listener if below else "", thread.state, slots)
 
 
@@ -82,6 +84,11 @@ async def _undisturbed(how_many: int) -> list[Shape]:
             ids = await organism.inject_all(made)
             await organism.idle()
             return [shape_of(organism.backend, id)[0] for id in ids]
+
+
+def answers_in(shape: Shape) -> list[tuple[int, int]]:
+    """The document and the result of each answer in the shape of a conversation."""
+    return [(one.payload["id"], one.payload["result"]) for one in shape[0].slots]
 
 
 def document_of(shape: Shape) -> int:

@@ -48,7 +48,7 @@ def test_documents_that_are_injected_twice_are_found(world: World) -> None:
 def test_a_document_that_is_left_out_is_found(world: World) -> None:
     world.documents += 1
 
-    assert "the answer to document 8 was never printed" in wrong(world)
+    assert "the answer 11 to document 8 was never printed" in wrong(world)
     assert "8 conversations for 9 documents" in wrong(world)
 
 

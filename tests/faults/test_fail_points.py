@@ -19,7 +19,7 @@ def test_a_run_killed_at_a_fail_point_is_finished_by_the_next_one(tmp_path: Path
 
     assert outcome.wrong == []
     assert outcome.kills == 1
-    assert outcome.answers == outcome.conversations > 0
+    assert outcome.answers > outcome.conversations > 0, "some have several answers"
 
 
 def test_points_have_names_of_their_own() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from faults.checks import Verdict
 from faults.points import BACKENDS, point_named
-from faults.workload import write_documents
+from faults.workload import answers_to, write_documents
 from faults.world import Run, World, wait_until
 from xpipe.core.errors import BackendError
 from xpipe.core.messages import decode_message
@@ -38,7 +38,7 @@ def share(world: World, number: int) -> Path:
 
 def prints_its_share(run: Run, number: int) -> bool:
     """Whether `run` printed the answers to its documents once each, and no others."""
-    return sorted(one.document for one in run.printed()) == [*range(number * SHARE, (number + 1) * SHARE)]
+    return sorted(one.document for one in run.printed()) == answers_to(range(number * SHARE, (number + 1) * SHARE))
 
 
 def serve(world: World) -> Run:
@@ -122,7 +122,7 @@ def test_a_run_that_serves_finishes_what_a_killed_one_left(world: World) -> None
     resumed = world.start("--resume", "--input", input)
 
     assert resumed.end() == 0
-    assert sorted(one.document for one in server.printed() + resumed.printed()) == [*range(SHARE)]
+    assert sorted(one.document for one in server.printed() + resumed.printed()) == answers_to(range(SHARE))
     assert Verdict(world).wrong() == []
 
 

@@ -1,8 +1,9 @@
-"""The organism that is killed: plain calls, Sequences and a Buffer of CPU-bound items. Each document has an id."""
+"""The organism that is killed: calls, Sequences, a Buffer of CPU-bound items, a group. Each document has an id."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 HANDLERS = '''
@@ -28,6 +29,11 @@ class Chain:
 class Spread:
     id: int
     items: int
+
+
+@dataclass
+class Question:
+    id: int
 
 
 @dataclass
@@ -68,6 +74,21 @@ async def spreader(message: Spread | BufferComplete, metadata: HandlerMetadata):
     return respond(Answer(asked(metadata), sum(one.result.n for one in message.results)))
 
 
+async def group_quick(question: Question, metadata: HandlerMetadata):
+    return respond(Answer(question.id, question.id * 5))
+
+
+async def group_calling(message: Question | Number, metadata: HandlerMetadata):
+    if isinstance(message, Question):
+        return HandlerResponse(Number(message.id), to="waiter")
+    return respond(Answer(asked(metadata), message.n * 5 + 1))
+
+
+async def group_slow(question: Question, metadata: HandlerMetadata):
+    await asyncio.sleep(0.2)  # So that the other answers may have been printed and confirmed by then.
+    return respond(Answer(question.id, question.id * 5 + 2))
+
+
 def adder(number: Number, metadata: HandlerMetadata):
     return respond(Number(number.n + 1))
 
@@ -82,6 +103,8 @@ def cruncher(number: Number, metadata: HandlerMetadata):
 '''
 
 _PLAIN = ("counter", "chainer", "spreader", "adder", "waiter")
+_GROUP = ("group.quick", "group.calling", "group.slow")
+"""Each of them answers for itself: a document for the group has so many outputs."""
 
 
 def write_organism(folder: Path, backend: dict[str, object]) -> Path:
@@ -89,6 +112,9 @@ def write_organism(folder: Path, backend: dict[str, object]) -> Path:
     (folder / "handlers.py").write_text(HANDLERS, encoding="utf-8")
     in_worker = backend["type"] != "memory"
     listeners = [{"name": name, "handler": f"handlers.py:{name}"} for name in _PLAIN]
+    listeners += (
+        {"name": name, "handler": f"handlers.py:{name.replace('.', '_')}", "broadcast": True} for name in _GROUP
+    )
     listeners.append({"name": "cruncher", "handler": "handlers.py:cruncher", "cpu_bound": in_worker})
     organism = {"organism": {"name": "mortal"}, "backend": backend, "listeners": listeners}
     file = folder / "organism.yaml"
@@ -97,10 +123,17 @@ def write_organism(folder: Path, backend: dict[str, object]) -> Path:
 
 
 def document(id: int) -> dict[str, object]:
-    """The document `id`: one in eight is a fan-out to some tens of items."""
+    """The document `id`: one in eight is a fan-out to some tens of items, one in eight has several answers."""
     if id % 8 == 3:
         return {"to": "spreader", "payload": {"id": id, "items": 20 + id % 5}}
+    if id % 8 == 6:
+        return {"to": "group", "payload": {"id": id}}
     return {"to": "chainer" if id % 3 == 1 else "counter", "payload": {"id": id}}
+
+
+def answers_to(ids: Iterable[int]) -> list[int]:
+    """The documents `ids`, each as often as it has answers."""
+    return [id for id in ids for _ in (_GROUP if document(id)["to"] == "group" else "1")]
 
 
 def write_documents(file: Path, ids: range) -> None:

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import redis_server
 
 from faults.points import Point
 from faults.spawning import Process, Spawner
 from faults.workload import write_documents, write_organism
 from xpipe.core.errors import BackendError
+from xpipe.core.messages import decode_message
 from xpipe.ports import SharedBackend
 from xpipe.state import BackendConfig
 from xpipe.state.factory import attach_backend
@@ -40,6 +42,11 @@ class Printed:
     document: int
     kind: str
     result: int
+
+    @property
+    def answer(self) -> tuple[int, int]:
+        """Which answer it is: the document and the result."""
+        return self.document, self.result
 
 
 class Run:
@@ -182,13 +189,16 @@ class World:
         finally:
             backend.close()
 
-    def delivered(self) -> set[str]:
-        """The conversations whose output counts as printed; none while there is no organism yet."""
+    def delivered(self) -> set[tuple[int, int]]:
+        """The answers that count as printed: their documents and results; none while there is no organism yet."""
         try:
             with self.look() as backend:
-                return {one.id for one in backend.conversations() if one.delivered}
+                counts = {one.id: one.delivered for one in backend.conversations()}
+                slots = [data for id, count in counts.items() for data in backend.buffer_get_thread(id, 0, count)]
         except BackendError:
             return set()
+        payloads = [msgspec.msgpack.decode(decode_message(data).payload) for data in slots]
+        return {(one["id"], one["result"]) for one in payloads}
 
     def close(self) -> None:
         """End what is still running."""
