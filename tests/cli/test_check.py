@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,23 @@ def test_the_exit_code_is_that_of_run(folder: Path, file: str, expected: int) ->
 def test_the_worst_of_several_files_counts(folder: Path) -> None:
     del folder
     assert code("good.yaml", "bad.yaml", "warned.yaml") == 3
+
+
+def test_each_of_several_organisms_is_checked_as_if_alone(tmp_path: Path) -> None:
+    code = (
+        "from dataclasses import dataclass\nimport its_sibling\n@dataclass\nclass Ask: ...\ndef echo(ask: Ask): ...\n"
+    )
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "handlers.py").write_text(code)
+        (tmp_path / name / "organism.yaml").write_text(GOOD)
+    (tmp_path / "one" / "its_sibling.py").write_text("")
+    (tmp_path / "three" / "its_sibling.py").write_text("")
+
+    checked = check_files(plan(*(tmp_path / name / "organism.yaml" for name in ("one", "two", "three")), imports=True))
+
+    assert [[one.code for one in file.findings] for file in checked] == [[], ["import-failed"], []]
+    assert not [one for one in sys.path if one.startswith(str(tmp_path))]
 
 
 def test_warnings_count_with_strict(folder: Path) -> None:

@@ -18,10 +18,10 @@ def check_hidden_modules(folder: str, shape: Shape, report: Report) -> None:
         name = os.path.splitext(file)[0]
         if place is not None and not other:
             message = f"{quote(file)} has the name of a module of Python, which is what `import {name}` means."
-            report.add(place, "hidden-module", message, "Rename the file.", "warning")
+            report.add(place, "hidden-module", message, "Rename it.", "warning")
         elif place is not None:
             message = f"{quote(file)} has the name of {printable(other)}, which `import {name}` means in other folders."
-            report.add(place, "hidden-module", message, "Rename the file.", "warning")
+            report.add(place, "hidden-module", message, "Rename it.", "warning")
 
 
 def _is_in(file: str, entry: Entry) -> bool:
