@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cli.bench import Bench, is_alive, wait_until, workers_of
+from cli.conftest import default_and_slow
 from cli.stored import STATE_FILE, Stored, in_sqlite
 
 GRACEFUL = "no more messages are taken"
@@ -254,6 +255,7 @@ def test_a_run_interrupted_while_it_reads_goes_on_in_the_file_where_it_stopped(s
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "interrupted, and more was to come; " in stderr.decode()
+    assert "event loop" not in stderr.decode()  # What keeps it busy is the run's own work.
     hint = "; go on with: xpipe run organism.yaml --resume --input in.jsonl\n"
     assert stderr.decode().endswith(hint)
     first = texts_of((bench.folder / "out.jsonl").read_bytes())
@@ -298,3 +300,47 @@ def test_a_signal_ends_a_run_that_waits_for_handlers_of_others(sqlite: Stored) -
     bench.let_go("two", "one")
     assert owner.wait(60) == 0
     assert bench.answers() == Counter(["mine", "one", "two"])
+
+
+STARTS = """
+
+def starts(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
+    import subprocess
+
+    program = subprocess.Popen(["sleep", "60"])
+    Path(f"began-{ask.text}").write_text(f"{program.pid} {os.getpid()}")
+    program.wait()
+"""
+
+
+@pytest.mark.parametrize("grace", default_and_slow("100ms", "60s"))
+def test_several_runs_that_are_ended_leave_no_process_behind(bench: Bench, shared: str, grace: str) -> None:
+    # Given runs on one backend, whose handlers have started programs
+    with (bench.folder / "handlers.py").open("a", encoding="utf-8") as handlers:
+        handlers.write(STARTS)
+    file = bench.organism("echo", extra=f"{shared}process_pool: {{workers: 2}}\n")
+    work = "listeners:\n  - {name: work, timeout: 0, handler: 'handlers.py:starts', cpu_bound: true}\n"
+    file.write_text(file.read_text(encoding="utf-8").replace("listeners:\n", work, 1), encoding="utf-8")
+    runs = []
+    for run in range(3):
+        sends = [word for number in range(2) for word in ("--send", f'work={{"text": "{run}-{number}"}}')]
+        runs.append(bench.start("run", "organism.yaml", "--format", "jsonl", "--grace", grace, *sends))
+    wait_until(lambda: len(marks(bench)) >= 2, 60)
+    workers = [child for run in runs for child in workers_of(run.pid)]
+
+    # When all are asked to end; with a long grace twice
+    for run in runs:
+        interrupt(run, signal.SIGTERM)
+        if grace == "60s":
+            run.send_signal(signal.SIGTERM)
+
+    # Then nothing of them is left
+    assert [run.wait(60) for run in runs] == [143] * 3
+    processes = [*workers, *(int(pid) for mark in marks(bench) for pid in mark.split())]
+    assert len(processes) >= 3 * 2 + 2 * 2
+    wait_until(lambda: not any(map(is_alive, processes)))
+
+
+def marks(bench: Bench) -> list[str]:
+    """What the handlers that have begun have written."""
+    return [text for mark in bench.folder.glob("began-*") if (text := mark.read_text())]

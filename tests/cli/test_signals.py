@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.bench import Bench, is_alive, wait_until, workers_of
+from cli.stored import SQLITE
 
 GRACEFUL = "no more messages are taken"
 
@@ -172,6 +173,8 @@ SCANNING = """
 def scans(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
     import re
 
+    if Path(ask.text).exists():
+        return HandlerResponse.respond(Told("once more"))
     Path(ask.text).touch()
     if ask.seconds:
         length, took = 16, 0.0
@@ -185,11 +188,11 @@ def scans(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
 """
 
 
-def scanning(bench: Bench, seconds: float, options: str = "timeout: 0") -> subprocess.Popen[bytes]:
+def scanning(bench: Bench, seconds: float, options: str = "timeout: 0", settings: str = "") -> subprocess.Popen[bytes]:
     """A run in whose plain handler a regular expression has begun to backtrack, for `seconds` or, if 0, for ever."""
     with (bench.folder / "handlers.py").open("a", encoding="utf-8") as handlers:
         handlers.write(SCANNING)
-    file = bench.organism("echo")
+    file = bench.organism("echo", extra=settings)
     work = f"listeners:\n  - {{name: scans, handler: 'handlers.py:scans', {options}}}\n"
     file.write_text(file.read_text(encoding="utf-8").replace("listeners:\n", work, 1), encoding="utf-8")
     payload = f'scans={{"text": "{bench.folder / "mark"}", "seconds": {seconds}}}'
@@ -231,6 +234,22 @@ def test_a_handler_that_holds_the_interpreters_lock_is_shown_and_its_time_out_re
     assert b"a handler in the stacks above held the interpreter's lock; set cpu_bound: true for its listener" in stderr
     assert b'"code":"timeout","text":"no answer within 1 s' in stdout
     assert process.returncode == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_loses_its_lease_to_a_handler_with_the_interpreters_lock_says_so(bench: Bench) -> None:
+    # Given a handler that holds the lock for longer than a lease lasts, and another run
+    process = scanning(bench, 12.0, settings=SQLITE)
+    other = bench.start("run", "organism.yaml", "--serve", "--no-messages", "--jsonl")
+    assert other.stdout is not None
+    # When the other one takes the message over
+    assert b'"text":"once more"' in other.stdout.readline()
+    # Then the first one says what it has lost, and its own result is refused
+    stdout, stderr = process.communicate(timeout=100)
+    assert b"this pump was taken for dead; what it had claimed may run again elsewhere" in stderr
+    assert b'"text":"scanned"' not in stdout
+    other.send_signal(signal.SIGTERM)
+    assert other.wait(20) == 0
 
 
 @pytest.mark.slow
