@@ -170,20 +170,22 @@ def test_a_signal_to_a_process_that_a_handler_has_forked_is_none_to_the_run(benc
 
 SCANNING = """
 
-def scans(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
-    import re
+import math
+import re
 
+
+def backtrack(length: int) -> float:
+    began = time.monotonic()
+    re.match(r"(a+)+$", "a" * length + "b")
+    return time.monotonic() - began
+
+
+def scans(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
     if Path(ask.text).exists():
         return HandlerResponse.respond(Told("once more"))
+    once = min(backtrack(16) for _ in range(5))  # One more letter takes twice as long.
     Path(ask.text).touch()
-    if ask.seconds:
-        length, took = 16, 0.0
-        while took < ask.seconds:  # Each time twice as long, and the interpreter's lock is held all that time.
-            length, began = length + 1, time.monotonic()
-            re.match(r"(a+)+$", "a" * length + "b")
-            took = time.monotonic() - began
-    else:
-        re.match(r"(a+)+$", "a" * 60 + "b")  # For ever.
+    backtrack(16 + math.ceil(math.log2(ask.seconds / once)) if ask.seconds else 60)  # 60 letters take for ever.
     return HandlerResponse.respond(Told("scanned"))
 """
 
@@ -228,7 +230,7 @@ def test_the_second_signal_ends_a_run_whose_handler_holds_the_interpreters_lock(
 
 @pytest.mark.slow
 def test_a_handler_that_holds_the_interpreters_lock_is_shown_and_its_time_out_reported(bench: Bench) -> None:
-    process = scanning(bench, 6.0, options="timeout: 1s")
+    process = scanning(bench, 10.0, options="timeout: 1s")
     stdout, stderr = process.communicate(timeout=120)
     assert b" in scans\n" in stderr
     assert b"a handler in the stacks above held the interpreter's lock; set cpu_bound: true for its listener" in stderr
@@ -239,7 +241,7 @@ def test_a_handler_that_holds_the_interpreters_lock_is_shown_and_its_time_out_re
 @pytest.mark.slow
 def test_a_run_that_loses_its_lease_to_a_handler_with_the_interpreters_lock_says_so(bench: Bench) -> None:
     # Given a handler that holds the lock for longer than a lease lasts, and another run
-    process = scanning(bench, 12.0, settings=SQLITE)
+    process = scanning(bench, 16.0, settings=SQLITE)
     other = bench.start("run", "organism.yaml", "--serve", "--no-messages", "--jsonl")
     assert other.stdout is not None
     # When the other one takes the message over
