@@ -13,6 +13,7 @@ import redis_server
 from contract_kit import FAULT_BYTES, Driver, answered, done
 from redis_kit import Make, keys, play
 
+from xpipe.backends.redis import RedisBackend
 from xpipe.backends.redis_scripts import script
 from xpipe.core import chains
 from xpipe.core.messages import Injection, PumpRecord, Step, claimed_message
@@ -365,3 +366,29 @@ def test_many_delayed_messages_become_ready_in_order_in_several_commits(make_red
 def test_every_script_is_read_from_the_package() -> None:
     for name in ("advance", "inject", "release", "open", "forget", "orphans", "renew"):
         assert script(name).source.count("KEYS[1]") > 1
+
+
+def test_without_an_organism_what_has_expired_is_in_no_listing_and_is_cleared_up(
+    raw_redis: client.Redis,
+) -> None:
+    # given: a store that only the state API has used, and all that it keeps has expired
+    backend = RedisBackend(redis_server.shared().url, "alone:", ttl=500)
+    backend.buffer_append("loose", b"slot")
+    backend.registry_set("some.chain", "some-id")
+    backend.collection_create("buffer", "mine", b"head", 2)
+    without = {key for key in keys(raw_redis, "alone:") if raw_redis.ttl(f"alone:{key}") == -1}
+    assert without == {"counters", "loose", "registry", "bound"}
+    raw_redis.delete(*(f"alone:{key}" for key in ("buffer:loose", "uuid:some-id", "collection:buffer:mine", "upkeep")))
+
+    # then
+    assert (backend.buffer_list_threads(), backend.registry_list_all()) == ([], {})
+    assert list(backend.collection_ids("buffer")) == []
+
+    # when: the next process comes by
+    other = RedisBackend(redis_server.shared().url, "alone:", ttl=500)
+    other.buffer_append("new", b"slot")
+
+    assert (other.totals().slots, other.info()["registry_entries"]) == (1, 0)
+    assert list(other.registry_entries()) == []
+    backend.close()
+    other.close()

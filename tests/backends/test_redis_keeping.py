@@ -144,7 +144,7 @@ def test_a_pass_of_the_upkeep_goes_on_where_its_time_was_up(
         backend.renew(drive.pump, 9.0)
         renewed.append(sum(raw_redis.ttl(key) > 900 for key in keys))
 
-    assert renewed[0] == 0
+    assert renewed[0] <= 1
     assert renewed == sorted(renewed)
     assert len(set(renewed)) > 3
     assert renewed[-1] == 5

@@ -139,9 +139,11 @@ class RedisBackend(RedisContent, RedisKeeping):
             f'redis_prefix: "{self._prefix}" to start anew'
         )
 
-    def _meet(self) -> None:
+    def _before_writing(self) -> None:
         if not self._has_met:
             self._look()
+        if not self._link.root_id:  # Else those do it who renew a lease.
+            self._upkeep.when_due()
 
     def _look(self) -> bool:
         return bool(self._link.root_id) or self._identify("")

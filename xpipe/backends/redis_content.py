@@ -30,8 +30,8 @@ class RedisContent:
     _prefix: str
     _root: str
     _slots_per_thread: int
-    _meet: Callable[[], None]
-    """See whether an organism has claimed the backend, unless that was done."""
+    _before_writing: Callable[[], None]
+    """See whether an organism has claimed the backend, unless that was done; without one, clear up when it is due."""
     _look: Callable[[], bool]
     """Whether an organism has claimed the backend by now; the server is asked until one has."""
 
@@ -40,7 +40,7 @@ class RedisContent:
 
     def buffer_append(self, thread: str, slot: bytes) -> int:
         check_slot(thread, slot)
-        self._meet()
+        self._before_writing()
         index: int = self._link.run("append", self._slots_per_thread, thread, slot, again=False)
         if index < 0:
             raise thread_is_full(thread, -1 - index)
@@ -69,13 +69,12 @@ class RedisContent:
         return bool(self._link.run("clear", thread, again=False))
 
     def buffer_list_threads(self) -> list[str]:
-        return list(self.buffer_iter_threads())
+        return list(dict.fromkeys(self.buffer_iter_threads()))  # A scan may come upon one twice.
 
     def buffer_iter_threads(self) -> Iterator[str]:
         yield from (self._link.read(text, (id,), "threads ") for id in pages(self._link, "buffers_page"))
-        for field, _ in self._hash_items("loose"):
-            if self._link.send("EXISTS", self._key("buffer", "") + field):
-                yield self._link.read(text, (field,), "loose ")
+        loose = pages(self._link, "loose_page", first="0", last=b"0")
+        yield from (self._link.read(text, (id,), "loose ") for id in loose)
 
     def buffer_clear(self) -> None:
         names = self.buffer_iter_threads()
@@ -87,7 +86,7 @@ class RedisContent:
 
     def registry_set(self, chain: str, uuid: str) -> str:
         check_pair(chain, uuid)
-        self._meet()
+        self._before_writing()
         if self._is_root(chain):
             return self._link.root_id
         bound, *other = self._link.run("registry_set", encoded(chain), uuid)
@@ -153,7 +152,7 @@ class RedisContent:
         return JoinRecord(id, found[0], self._results(found[1], found[0])) if found else None
 
     def collection_create(self, kind: str, id: str, head: bytes, size: int) -> bool:
-        self._meet()
+        self._before_writing()
         return bool(self._link.run("collection", "create", kind, id, head, size, again=False))
 
     def collection_get(self, kind: str, id: str) -> Collection | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -43,21 +44,29 @@ class Upkeep:
         self._bury = bury
         self._next = 0.0
         self._pass: Iterator[None] = iter(())
+        self._turn = threading.Lock()
 
     def when_due(self) -> None:
-        """Make a pass if one is due, or go on with one, for up to TURN seconds."""
-        if not self._link.ttl:
-            return
+        """Make a pass if one is due, or go on with one, for up to TURN seconds, unless another thread does."""
+        if self._link.ttl and self._turn.acquire(blocking=False):
+            try:
+                self._go_on()
+            finally:
+                self._turn.release()
+
+    def _go_on(self) -> None:
         end = time.monotonic() + TURN
-        for _ in self._pass:
-            if time.monotonic() > end:
-                return
-        if time.monotonic() < self._next:
+        if not self._work(end) or time.monotonic() < self._next:
             return
         pause = max(1, self._link.ttl // 3)
         self._next = time.monotonic() + pause
         if self._link.send("SET", f"{self._prefix}upkeep", 1, "NX", "EX", pause):
             self._pass = self.make_pass()
+            self._work(end)
+
+    def _work(self, end: float) -> bool:
+        """Go on with the pass until `end`; whether it is over."""
+        return all(time.monotonic() <= end for _ in self._pass)
 
     def make_pass(self) -> Iterator[None]:
         """Renew and remove, and yield often."""

@@ -130,7 +130,7 @@ class BufferRegistry:
 
     def list_active(self) -> list[str]:
         """The ids of the Buffers that are not removed, complete or not."""
-        return list(self.iter_active())
+        return list(dict.fromkeys(self.iter_active()))
 
     def iter_active(self) -> Iterator[str]:
         """As `list_active`, page by page."""

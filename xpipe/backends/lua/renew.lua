@@ -9,7 +9,7 @@ end
 
 local id, first, rows = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 if id == '' then
-  mend_pair(root_id, call('HGET', KEYS[1], 'root'))
+  if root_id ~= '' then mend_pair(root_id, call('HGET', KEYS[1], 'root')) end
   return -1
 end
 expire(key('conversation', id))
