@@ -282,7 +282,7 @@ def test_type_statements_and_generics_of_new_syntax_travel() -> None:
             ids: Ids
             sheet: Sheet[Ids]
     """
-    exec(textwrap.dedent(code), names)
+    exec(compile(textwrap.dedent(code), "sheets.py", "exec", dont_inherit=True), names)
     book, types = names["Book"]([1], names["Sheet"]([[2]])), PayloadTypes([names["Book"]])
 
     assert types.decode(*types.encode(book)) == book

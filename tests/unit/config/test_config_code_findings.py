@@ -241,3 +241,40 @@ def test_a_module_of_the_standard_library_is_never_shadowed_but_its_file_can_be_
         "3:24: error[no-attribute]: json has no greet. json is a module of the standard library; "
         "write json.py:greet for the file."
     ]
+
+
+ANSWERS = """
+from dataclasses import dataclass
+from pathlib import Path
+from xpipe import HandlerResponse
+
+@dataclass
+class Ask:
+    text: str
+
+@dataclass
+class Told:
+    path: Path
+
+@dataclass
+class Settings:
+    path: Path
+
+async def declared(ask: Ask, metadata) -> HandlerResponse[Told]: ...
+
+async def undeclared(ask: Ask, metadata):
+    return HandlerResponse.respond(Told(Path(ask.text)))
+
+async def other(ask: Ask, metadata): ...
+"""
+CANNOT = "[payload-field]: Told.path cannot be sent: the type Path is not supported."
+
+
+def test_an_answer_that_cannot_be_sent_is_found_before_the_handler_runs(findings):
+    def found(handler):
+        return findings(f"organism: x\nlisteners:\n  - {{name: a, handler: m.{handler}}}\n", m=ANSWERS)
+
+    hint = "If the handler never sends it, annotate what it returns: -> HandlerResponse[...] or -> None."
+    assert found("declared") == [f"3:24: error{CANNOT} Use a dataclass, a Struct or a standard type."]
+    assert found("undeclared") == [f"3:24: warning{CANNOT} {hint}"]
+    assert found("other") == []

@@ -283,3 +283,35 @@ def test_no_document_of_right_looking_pieces_gets_past_the_errors(xml: str, json
         for read, text in ((from_xml, xml), (from_xml, f"<Node>{xml}</Node>"), (from_json, json)):
             with contextlib.suppress(WireError):
                 read(cls, text, TYPES, "x:1:1")
+
+
+class Prio(enum.Enum):
+    LOW = 1
+    HIGH = 2
+
+
+class Rights(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+Job = dataclasses.make_dataclass("Job", [("prio", Prio), ("rights", Rights, Rights(0)), ("by", dict[Prio, int], None)])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"prio": 5}', "Job.prio: 5 is not one of 1 (LOW), 2 (HIGH)"),
+        ('{"prio": "HIGH"}', "Job.prio: 'HIGH' is not one of 1 (LOW), 2 (HIGH)"),
+        ('{"prio": true}', "Job.prio: True is not one of 1 (LOW), 2 (HIGH)"),
+        ('{"prio": 1, "rights": 8}', "Job.rights: 8 is not a sum of 1 (READ), 2 (WRITE)"),
+        ('{"prio": 1, "by": {"7": 1}}', "Job.by['7']: the key 7 is not one of 1 (LOW), 2 (HIGH)"),
+        ("<Job><prio>5</prio></Job>", "Job.prio: 5 is not one of 1 (LOW), 2 (HIGH)"),
+        ("<Job><prio>HIGH</prio></Job>", "Job.prio: 'HIGH' is not one of 1 (LOW), 2 (HIGH)"),
+    ],
+)
+def test_what_no_member_of_an_enum_stands_for_is_told_with_those_there_are(text: str, sentence: str) -> None:
+    read: Any = from_xml if text.startswith("<") else from_json
+    with pytest.raises(WireError) as caught:
+        read(Job, text, PayloadTypes([Job]))
+    assert str(caught.value).partition(": ")[2] == sentence

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 from dataclasses import dataclass, make_dataclass
 from decimal import Decimal
 from typing import Any
@@ -17,7 +19,7 @@ from xpipe.core.payloads import SYSTEM_PAYLOADS
 from xpipe.wire.json_form import to_jsonable
 from xpipe.wire.json_schema import json_schemas
 from xpipe.wire.xml_form import to_xml
-from xpipe.wire.xsd import xsd_of_all
+from xpipe.wire.xsd import xsd_of, xsd_of_all
 
 
 @dataclass
@@ -97,3 +99,22 @@ def test_a_class_called_messages_is_an_element_like_others() -> None:
     messages = make_dataclass("messages", [("text", str)])
     schema = etree.XMLSchema(etree.fromstring(xsd_of_all([messages, Line])))
     assert schema.validate(etree.fromstring("<messages><text>x</text></messages>"))
+
+
+class Rights(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+def test_the_schemas_take_sums_of_flags_and_need_no_field_that_post_init_fills() -> None:
+    @dataclasses.dataclass
+    class Grant:
+        rights: Rights
+        id: str = dataclasses.field(init=False)
+
+    _, definitions = json_schemas([Grant])
+
+    assert definitions["Grant"]["required"] == ["rights"]
+    rights = {"title": "Rights", "type": "integer", "description": "the sum of any of 1, 2"}
+    assert definitions["Rights"] == rights
+    assert '<xs:restriction base="int"/>' in xsd_of(Grant)
