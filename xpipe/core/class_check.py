@@ -67,7 +67,13 @@ class _Checks:
                 return _check_places([self.of(one) for one in info.item_types])
             case kinds.DictType():
                 return _check_table(self.of(info.key_type), self.of(info.value_type))
-        return self._one_of([info]) if isinstance(info, RECORDS) else _check_places(repeat(self.of(info.item_type)))
+        if isinstance(info, RECORDS):
+            return self._one_of([info])
+        items = _check_places(repeat(self.of(info.item_type)))
+        item = info.item_type
+        if isinstance(item, RECORDS) and not isinstance(item, kinds.TypedDictType) and self.of_fields(item) is None:
+            return _check_flat(class_of(item), items)
+        return items
 
     def _one_of(self, types: Iterable[Any]) -> Check:
         checks: dict[type, Check | None] = {}
@@ -128,6 +134,17 @@ def _check_places(inners: Iterable[Check | None]) -> Check:
                     inner(item)
             except WrongClass as error:
                 raise error.under(f"[{index}]") from None
+
+    return check
+
+
+def _check_flat(cls: type, items: Check) -> Check:
+    """`items` for a list of the class `cls`, which holds no instances: nearly always one look at all is enough."""
+    only = {cls}
+
+    def check(value: Any) -> None:
+        if not (isinstance(value, _ARRAYS) and only.issuperset(map(type, value))):
+            items(value)
 
     return check
 

@@ -274,7 +274,7 @@ def test_an_answer_that_cannot_be_sent_is_found_before_the_handler_runs(findings
     def found(handler):
         return findings(f"organism: x\nlisteners:\n  - {{name: a, handler: m.{handler}}}\n", m=ANSWERS)
 
-    hint = "If the handler never sends it, annotate what it returns: -> HandlerResponse[...] or -> None."
+    hint = "If the handler never sends it, annotate what it returns, or -> None for nothing."
     assert found("declared") == [f"3:24: error{CANNOT} Use a dataclass, a Struct or a standard type."]
     assert found("undeclared") == [f"3:24: warning{CANNOT} {hint}"]
     assert found("other") == []
