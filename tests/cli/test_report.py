@@ -184,6 +184,7 @@ def test_details_list_thread_by_thread_with_call_chains(bench: Bench) -> None:
         assert "Context buffers (2)\n" in text
         assert re.search(r"system\.bench\.cli-\d\.echo\n", text)
         assert "listener  threads" not in text
+        assert "\n\n\n" not in text
 
 
 @pytest.mark.parametrize("options", [["--json"], ["--jsonl"], ["--format", "xml"], ["--serve"]])

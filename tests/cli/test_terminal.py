@@ -103,7 +103,7 @@ def test_help_imports_no_runtime_and_ends_with_examples(bench: Bench) -> None:
         assert run.returncode == 0
         text = run.stdout.decode()
         assert text.index("Messages") < text.index("Running") < text.index("Results") < text.index("Examples")
-        assert "xpipe run organism.yaml --input orders.xml --out invoices.xml" in text
+        assert "xpipe run --input orders.xml --out invoices.xml" in text
 
 
 def test_help_folds_its_sentences_and_flags_take_no_value(bench: Bench) -> None:

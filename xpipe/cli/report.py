@@ -58,9 +58,9 @@ class Report:
         """All of it."""
         yield from self._outputs()
         yield from self._failures()
-        yield from self._threads_one_by_one() if self._plan.details else self._listeners()
-        yield from self._fan_outs()
-        yield ""
+        tables = [*([] if self._plan.details else self._listeners()), *self._fan_outs()]
+        yield from self._threads_one_by_one() if self._plan.details else ()
+        yield from [*tables, ""] if tables else ()
         yield self._printer.styled(summary(self._account), "bold")
         yield from self._next()
 
