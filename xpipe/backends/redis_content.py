@@ -15,6 +15,7 @@ from xpipe.core.errors import LimitError
 from xpipe.core.messages import ConversationRecord
 from xpipe.ports import BackendTotals, Collection, JoinRecord, RegistryRecord, ThreadRecord
 
+_SPECIAL = re.compile(r"([\\*?\[\]^-])")
 PAIRS = 1_000
 """Rows of one page of the registry."""
 
@@ -187,7 +188,7 @@ class RedisContent:
         exact = self._threads_of([prefix]) if prefix else []
         if exact and len(prefix) >= len(self._link.root_id):  # No other id is longer, if not from outside.
             return exact[:most]
-        like = encoded(re.sub(r"([\\*?\[\]^-])", r"\\\1", prefix)) + b"*"
+        like = encoded(_SPECIAL.sub(r"\\\1", prefix)) + b"*"
         ids = (self._link.read(text, (id,), "registry ") for id, _ in self._hash_items("registry", PAIRS, like))
         found = {one.thread: one for one in exact}
         while len(found) < most and (page := list(islice(ids, PAGE))):

@@ -21,6 +21,7 @@ from xpipe.core.errors import BackendError
 if TYPE_CHECKING:
     from redis import Connection, ConnectionPool
 
+_WORD = re.compile(r"\w+")
 D = TypeVar("D")
 T = TypeVar("T")
 
@@ -72,6 +73,11 @@ def place(url: str) -> str:
         return f"{parts.scheme}://{parts.hostname or 'localhost'}{port}{parts.path}"
     except ValueError:
         return "the Redis URL"
+
+
+def _named(text: str, code: str) -> str:
+    """The key in `code <key>`, as our scripts write it; "" if there is none."""
+    return text.partition(f"{code} <")[2].rpartition(">")[0]
 
 
 def _name(key: bytes | str) -> str:
@@ -133,9 +139,9 @@ class Link:
             pool.connection_class(**pool.connection_kwargs)  # It checks the options of the URL.
             if not url.startswith("unix:"):
                 int(urlsplit(url).path.strip("/") or 0)  # Else it would silently be database 0.
-        except (ValueError, TypeError, AttributeError):  # Their texts may quote a password.
+        except (ValueError, TypeError, AttributeError, self._errors.RedisError):  # Their texts may quote a password.
             hint = "redis://host:6379/0, rediss://host or unix:///path/to/socket; percent-encode the password"
-            raise BackendError(f"the Redis URL cannot be read; write it like {hint}") from None
+            raise BackendError(f"the Redis URL cannot be read; write it like {hint}, and correct its options") from None
         # What is sent again, and when, is decided here: only the caller knows what may be done twice.
         pool.connection_kwargs |= {"retry": Retry(NoBackoff(), 0), "protocol": 2, "decode_responses": False}
         patience: float = pool.connection_kwargs["socket_timeout"]
@@ -247,13 +253,13 @@ class Link:
 
     def _translated(self, error: Exception, command: tuple[Any, ...], unsure: bool = False) -> BackendError:
         text = f"{_CODES.get(type(error).__name__, '')} {error}".strip()
-        if damaged := re.search(r"\bXPIPEDAMAGED <(.*)>", text):
-            return self._damaged(damaged[1])
-        if re.search(r"\bWRONGTYPE\b", text):
-            named = re.search(r"\bWRONGTYPE <(.*)>", text)
-            return self._foreign(named[1] if named else _name(command[1]))
+        if key := _named(text, "XPIPEDAMAGED"):
+            return self._damaged(key)
+        words = f" {' '.join(_WORD.findall(text))} "
+        if " WRONGTYPE " in words:
+            return self._foreign(_named(text, "WRONGTYPE") or _name(command[1]))
         for code, hint in _HINTS.items():
-            if re.search(rf"\b{code}\b", text):
+            if f" {code} " in words:
                 return BackendError(f"{self.place}: {hint}")
         if isinstance(error, self._errors.AuthenticationError):
             return BackendError(f"{self.place}: the server refuses the user or password of the URL; correct them")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any
@@ -18,8 +17,8 @@ from xpipe.core.errors import EXIT_OK, EXIT_USAGE
 
 _ClickUsageError: Any = typer.BadParameter.__bases__[0]
 """Typer brings its own click; this is the one it raises."""
-_NEAR = re.compile(r"\. Did you mean (.+?)\?$")
-"""How that one names commands like the one given."""
+_NEAR = ". Did you mean "
+"""How that one begins to name commands like the one given."""
 _WRITING = "Writing an organism"
 _RUNNING = "Running it"
 _INSIDE = "Looking into a backend, and tidying up"
@@ -109,7 +108,8 @@ def _usage(error: Any) -> str:
         said, near = f"no such option: {error.option_name}", " or ".join(sorted(error.possibilities or ()))
     else:
         said, near = " ".join(str(error.format_message()).split()).rstrip("."), ""
-        if match := _NEAR.search(said):
-            said, near = said[: match.start()], match[1].replace(", ", " or ")
+        start, found, names = said.rpartition(_NEAR)
+        if found and names.endswith("?"):
+            said, near = start, names.removesuffix("?").replace(", ", " or ")
     hint = f"did you mean {near}? See" if near else "see"
     return visible(f"xpipe: {said[:1].lower()}{said[1:]}; {hint} {command} --help")

@@ -13,6 +13,7 @@ from xpipe.cli.leaving import Leaving
 from xpipe.cli.text import visible
 from xpipe.cli.voice import LEVELS, json_record, voice, write
 from xpipe.core.module_names import plain_names
+from xpipe.core.secrets import redacted
 from xpipe.runtime import speech
 from xpipe.runtime.current import Where
 from xpipe.runtime.responses import exact
@@ -28,6 +29,7 @@ class Told(logging.Handler):
         if record.levelno < voice.least:
             return
         message = "\n".join(filter(None, [speech.message_of(record), speech.trace_of(record)]))
+        message = redacted(message)
         place: Where | None = getattr(record, "xpipe", None)
         if voice.json:
             level = record.levelname.lower()

@@ -171,10 +171,10 @@ def parse_overrides(texts: Sequence[str] | None) -> tuple[str, ...]:
     for text in texts or ():
         path, equals, _ = text.partition("=")
         if not equals or not path.strip():
-            from xpipe.config.secrets import masked
+            from xpipe.core.secrets import redacted_line
 
             hint = "write PATH=VALUE, such as --set listeners.NAME.concurrency=4"
-            raise UsageError(f"--set {masked(text)!r} does not say what goes where; {hint}")
+            raise UsageError(f"--set {redacted_line(text)!r} does not say what goes where; {hint}")
         if any("\ud800" <= one <= "\udfff" for one in text):
             raise UsageError("--set: what it gives is no UTF-8; correct it")
     return tuple(texts or ())

@@ -61,9 +61,12 @@ def set_voice(quiet: bool, verbose: bool, log_format: str | None) -> None:
 
 
 def tell(text: str, level: Level = "info") -> None:
-    """Tell people, or with `--log-format json` programs, `text` on stderr."""
+    """Tell people, or with `--log-format json` programs, `text` on stderr, without credentials."""
     if LEVELS[level] < voice.least:
         return
+    from xpipe.core.secrets import redacted  # Most commands tell nothing.
+
+    text = redacted(text)
     if voice.json:
         write(json_record(time.time(), level, "xpipe", text.removeprefix("xpipe: ")))
     else:

@@ -8,8 +8,8 @@ from typing import Any
 
 from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, data_of
 from xpipe.config.schema import SECTIONS, Key, Section
-from xpipe.config.secrets import MASK, is_secret_name, masked_url
 from xpipe.config.shape import Entry, Shape
+from xpipe.core.secrets import MASK, is_secret_name, redacted
 
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
@@ -63,7 +63,7 @@ class _Effective:
             inner = key.kind
             return [self.entry(inner, one) for one in value] if inner.many else self.entry(inner, value)
         if key.secret:
-            return masked_url(value) if "://" in value else MASK
+            return redacted(value) if "://" in value else MASK
         if node is not None and key.name == "payload":
             return self._data(node, "")
         if key.kind.write is not None and not (self._exact and isinstance(value, int | float)):
@@ -75,7 +75,7 @@ class _Effective:
             return [self._text(one, item) for one, item in zip(value, node.items, strict=True)]
         if not isinstance(value, str):
             return value
-        return MASK if self._is_secret(node) else masked_url(value)
+        return MASK if self._is_secret(node) else redacted(value)
 
     def _data(self, node: Node, name: str) -> Any:
         """The data of a payload, without what its keys are called secret."""
@@ -86,7 +86,7 @@ class _Effective:
         value = data_of(node)
         if value is not None and (is_secret_name(name) or self._is_secret(node)):
             return MASK
-        return masked_url(value) if isinstance(value, str) else value
+        return redacted(value) if isinstance(value, str) else value
 
     def _is_secret(self, node: Node | None) -> bool:
         return any(name in self._secret or is_secret_name(name) for name in _variables(node))

@@ -10,10 +10,11 @@ from xpipe.config.kinds import Kind
 from xpipe.config.nodes import ListNode, MapNode, Node, ScalarNode, is_empty, is_unknown
 from xpipe.config.reporting import Report, Unreadable
 from xpipe.config.schema import BACKEND, FILE, Section
-from xpipe.config.secrets import MASK, is_secret_key, masked, masked_url
+from xpipe.config.secrets import is_secret_key
 from xpipe.config.variables import VARIABLE_CODES
 from xpipe.config.wording import did_you_mean, found, printable, quote
 from xpipe.core.findings import Finding
+from xpipe.core.secrets import MASK, redacted, redacted_line
 
 _MOST_SHOWN = 200
 _MOST_NAMES = 20
@@ -86,7 +87,7 @@ def blame(overrides: Sequence[str], others: Collection[Finding], report: Report)
 def without_secrets(override: str) -> str:
     """`PATH=VALUE` as it may be shown."""
     path, _, value = override.partition("=")
-    return f"{path}={MASK}" if _is_secret(path, value) else masked(f"{path}={masked_url(value)}")
+    return f"{path}={MASK}" if _is_secret(path, value) else redacted_line(f"{path}={redacted(value)}")
 
 
 def _label(override: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from xpipe.config.reporting import Report, Unreadable
 from xpipe.config.wording import one_line
 
+_BRACKET = re.compile(r"(?<!\$)[\[{]")
 # The problem as either of the two parsers words it -> what it means. The first match counts.
 _MEANINGS: tuple[tuple[str, str, str], ...] = (
     (
@@ -83,5 +84,6 @@ def _character(text: str, line: int, column: int) -> str:
 def _variable_hint(text: str, line: int) -> str:
     lines = text.splitlines()
     shown = lines[line - 1] if line <= len(lines) else ""
-    unquoted = re.search(r"(?<!\$)[\[{][^\"']*\$\{", shown)
+    parts = shown.replace('"', "'").split("'")
+    unquoted = any((bracket := _BRACKET.search(part)) and part.rfind("${") >= bracket.end() for part in parts)
     return 'Inside [ ] and { } a variable needs quotes: "${NAME}".' if unquoted else ""

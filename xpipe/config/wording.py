@@ -14,7 +14,10 @@ _MOST_LISTED = 8
 
 
 def quote(text: str) -> str:
-    """`text` in double quotes on one line, control characters escaped and long text cut."""
+    """`text` in double quotes on one line, without credentials, control characters escaped and long text cut."""
+    from xpipe.core.secrets import redacted  # Few files have errors.
+
+    text = redacted(text)
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     return f'"{printable(shown)}"'
 
@@ -27,6 +30,9 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """The first line of `text` that holds something: printable, bounded, no full stop, modules under plain names."""
     line = next((line.strip() for line in plain_names(text).splitlines() if line.strip()), "")
+    from xpipe.core.secrets import redacted
+
+    line = redacted(line)
     return printable(line.rstrip(".") if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ...")
 
 

@@ -8,7 +8,7 @@ import re
 DAY = 86_400.0
 LONGEST_DURATION = 36_500 * DAY
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
-_PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*", re.ASCII)
+_PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)(?:\s*(ms|s|m|h|d))?\s*", re.ASCII)
 
 
 def is_duration(seconds: float) -> bool:
@@ -22,7 +22,7 @@ def parse_duration(value: object) -> float:
         if value >= 0 and math.isfinite(value):
             return float(value)
     elif isinstance(value, str) and (match := _PATTERN.fullmatch(value)):
-        seconds = float(match[1]) * _UNITS[match[2]]
+        seconds = float(match[1]) * _UNITS[match[2] or ""]
         if math.isfinite(seconds):
             return seconds
     raise ValueError(f"{value!r} is not a duration; write seconds, or a number with a unit such as 250ms, 2s, 5m or 1h")

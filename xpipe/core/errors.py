@@ -21,9 +21,17 @@ EXIT_TERMINATED = 143
 
 
 class XpipeError(Exception):
-    """Something a user can act on; the message says what, where and what to do next."""
+    """Something a user can act on; the message says what, where and what to do next.
+
+    No credential is shown, wherever the text comes from.
+    """
 
     exit_code: ClassVar[int] = EXIT_BUG
+
+    def __init__(self, text: str) -> None:
+        from xpipe.core.secrets import redacted  # Most commands end without an error.
+
+        super().__init__(redacted(text))
 
 
 class UsageError(XpipeError):

@@ -16,6 +16,7 @@ from xpipe.core.errors import PayloadError
 from xpipe.core.module_names import plain_names
 from xpipe.core.payloads import BUFFER, SEQUENCE, BufferStart, HandlerResponse, SequenceStart
 from xpipe.core.retry import ASKED_AGAIN, REJECTED, Reject, Retry, pause_of
+from xpipe.core.secrets import redacted
 
 _NOT_THEIRS = (str(Path(__file__).parent.parent), str(Path(importlib.__file__).parent), "<frozen importlib")
 """Where the frames come from that tell a user nothing: xpipe, and Python's import system."""
@@ -136,8 +137,8 @@ def exact(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """`text` for people, as long as a text may be, with the user's modules under the names that they have in code."""
-    return plain_names(exact(str.__getitem__(text, slice(2 * MAX_TEXT))))[:MAX_TEXT]
+    """`text` for people without credentials, as long as a text may be, modules under plain names."""
+    return redacted(plain_names(exact(str.__getitem__(text, slice(2 * MAX_TEXT)))))[:MAX_TEXT]
 
 
 def _text(error: BaseException) -> str:
@@ -152,7 +153,7 @@ def user_traceback(error: BaseException) -> str:
     try:
         summary = traceback.TracebackException.from_exception(error, limit=-30)
         _keep_user_frames(summary)
-        return plain_names(exact("".join(summary.format())))[-MAX_TRACEBACK:]
+        return redacted(plain_names(exact("".join(summary.format()))))[-MAX_TRACEBACK:]
     except BaseException:  # Its causes, its notes, whatever belongs to it.
         return _bare_traceback(error)
 
@@ -162,7 +163,7 @@ def _bare_traceback(error: BaseException) -> str:
     trace = BaseException.__dict__["__traceback__"].__get__(error)
     frames = [one for one in traceback.extract_tb(trace, limit=-30) if not one.filename.startswith(_NOT_THEIRS)]
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames), f"{_named(error)}\n"]
-    return plain_names(exact("".join(lines)))[-MAX_TRACEBACK:]
+    return redacted(plain_names(exact("".join(lines))))[-MAX_TRACEBACK:]
 
 
 def _keep_user_frames(summary: traceback.TracebackException) -> None:

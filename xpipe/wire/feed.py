@@ -95,6 +95,20 @@ class Feed:
             if not self.more():
                 return None
 
+    def drop_through(self, pattern: re.Pattern[bytes], overlap: int = 0) -> bytes:
+        """Drops what comes before the end of the first match, however long; the match, or b"" if the stream ends first.
+
+        `overlap` is one less than the longest match of `pattern`.
+        """
+        while (match := pattern.search(self.window)) is None:
+            self.drop(max(0, len(self.window) - overlap))
+            if not self.more():
+                self.drop(len(self.window))
+                return b""
+        found = match[0]
+        self.drop(match.end())
+        return found
+
     def _start(self) -> bool:
         self._started = True
         head = bytearray()

@@ -39,7 +39,7 @@ def _lines(feed: Feed) -> Iterator[Document | WireError]:
         size = end.start() if end else len(feed.window)
         if size > feed.max_bytes:
             yield _too_long(feed)
-            _drop_through(feed, _NEWLINE)
+            feed.drop_through(_NEWLINE)
         else:
             yield _document(feed, size, feed.line, unterminated=end is None)
 
@@ -58,7 +58,7 @@ def _array(feed: Feed) -> Iterator[Document | WireError]:
     """The elements of the array at the start of the window, each a document."""
     opened = feed.place()
     feed.drop(1)
-    wants, first = True, True
+    wants, first, told = True, True, False
     while feed.skip_blank():
         byte = feed.peek()
         if byte == b"]":
@@ -67,14 +67,14 @@ def _array(feed: Feed) -> Iterator[Document | WireError]:
             feed.drop(1)
             return
         if byte == b",":
-            if wants:
+            if wants and not told:
                 yield WireError(f"{feed.place()}: a value is expected before the comma")
-            wants = True
+            wants, told = True, wants
             feed.drop(1)
             continue
         if not wants:
             yield WireError(f"{feed.place()}: a comma is missing before this value")
-        wants, first = False, False
+        wants, first, told = False, False, False
         yield _value(feed)[0] if byte in (b"{", b"[") else _scalar(feed)
     yield WireError(f"{feed.place()}: the input ends inside the array that starts at {opened}", cut_off=True)
 
@@ -159,7 +159,7 @@ def _stray(feed: Feed) -> Document | WireError:
     end = feed.find(_NEWLINE, 0, 0)
     if end is None and len(feed.window) > feed.max_bytes:
         error = _too_long(feed)
-        _drop_through(feed, _NEWLINE)
+        feed.drop_through(_NEWLINE)
         return error
     return _document(feed, end.start() if end else len(feed.window))
 
@@ -190,7 +190,7 @@ def _broken_at_newline(feed: Feed, at: int) -> WireError:
     raw = bytes(feed.window[:at])
     error = WireError(f"{feed.place(at - 1)}: the line ends inside this string; write a line break as \\n", raw=raw)
     feed.drop(at)
-    _drop_through(feed, _NEWLINE)
+    feed.drop_through(_NEWLINE)
     _drop_to_start(feed)
     return error
 
@@ -198,18 +198,7 @@ def _broken_at_newline(feed: Feed, at: int) -> WireError:
 def _drop_to_start(feed: Feed) -> None:
     """Goes on at the next line that starts with a value in its first column."""
     while feed.peek() and feed.peek() not in (b"{", b"["):
-        _drop_through(feed, _NEWLINE)
-
-
-def _drop_through(feed: Feed, pattern: re.Pattern[bytes]) -> None:
-    while True:
-        match = pattern.search(feed.window)
-        if match:
-            feed.drop(match.end())
-            return
-        feed.drop(len(feed.window))
-        if not feed.more():
-            return
+        feed.drop_through(_NEWLINE)
 
 
 def _skip_value(feed: Feed) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from xpipe.core.secrets import is_secret_name, redacted
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -41,7 +43,11 @@ class Misfit(Exception):
 
     def text(self, name: str) -> str:
         """The sentence, for a payload of the class called `name`."""
-        return f"{name}{path_text(self.path)}: {self.reason}"
+        reason = self.reason
+        named = (str(getattr(step, "key", step)) for step in self.path)
+        if not reason.startswith(_ABOUT_NAMES) and any(map(is_secret_name, named)):
+            reason = "the value, which is not shown, does not fit"
+        return f"{name}{path_text(self.path)}: {reason}"
 
 
 def path_text(path: Iterable[Step]) -> str:
@@ -57,14 +63,23 @@ def _key(step: int | Key) -> str:
 def shown(value: object, limit: int = 60) -> str:
     """`value` as it would be written in Python, cut to about `limit` characters."""
     if isinstance(value, str | bytes) and len(value) > limit:
-        return repr(value[:limit]) + "..."
+        return repr(_start(value, limit)) + "..."
     if isinstance(value, dict | list | tuple | set | frozenset):
         return f"a {type(value).__name__} of {len(value)}"
     try:
         text = repr(value)
     except Exception as error:  # a hostile number or a class of the user's
         return f"a {type(value).__name__} ({type(error).__name__})"
+    text = redacted(text)
     return text if len(text) <= limit else text[:limit] + "..."
+
+
+def _start(value: str | bytes, limit: int) -> str | bytes:
+    """The first `limit` characters without credentials, of which none is cut in two."""
+    head = value[: limit * 100]
+    return (
+        redacted(head)[:limit] if isinstance(head, str) else redacted(head.decode("latin-1"))[:limit].encode("latin-1")
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -81,14 +96,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def unknown_field(name: str, known: Iterable[str], mark: Any = None) -> Misfit:
     """The misfit of a field `name` that the class does not have."""
-    return Misfit(f"there is no such field; {nearest(name, known)}", shorten(name), mark=mark)
+    return Misfit(f"{_NO_FIELD}; {nearest(name, known)}", shorten(name), mark=mark)
 
 
 def shorten(name: str, limit: int = 60) -> str:
     """`name`, which came from outside, fit to stand in a sentence."""
-    clean = name if name.isprintable() else repr(name)[1:-1]
+    clean = redacted(name if name.isprintable() else repr(name)[1:-1])
     return clean if len(clean) <= limit else clean[:limit] + "..."
 
 
+_NO_FIELD = "there is no such field"
 MISSING = "the field is missing and has no default"
 TWICE = "the field is given twice"
+_ABOUT_NAMES = (_NO_FIELD, MISSING, TWICE)

@@ -20,7 +20,6 @@ from xpipe.wire.scalars import is_kind, parse
 from xpipe.wire.shapes import ANYTHING, Choice, Embedded, Fixed, Listing, OneOf, Record, Scalar, Shape, Table
 from xpipe.wire.shaping import shape_of
 
-_PLACE = re.compile(r"(?s)(.*?) - at `(?:key in )?\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 _NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -30,14 +29,20 @@ def finish(shape: Record, plain: Any) -> Any:
     try:
         return msgspec.convert(plain, shape.cls)
     except msgspec.ValidationError as error:
-        match = _PLACE.fullmatch(str(error))
-        reason, place = (match[1], match[2]) if match else (str(error), "")
+        reason, place = _parted(str(error))
         steps = [name or (int(index) if index else Key("...")) for name, index in _STEP.findall(place)]
         raise Misfit(_plainly(reason), *steps) from None
     except Misfit:
         raise
     except Exception as error:  # whatever a __post_init__ of the user's raises is about the document
         raise Misfit(f"{type(error).__name__}: {error}") from None
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """The reason that msgspec gives, and the path that it names at the end."""
+    reason, _, place = text.rpartition(" - at `")
+    place = place.removeprefix("key in ")
+    return (reason, place[1:-1]) if place.startswith("$") and place.endswith("`") else (text, "")
 
 
 def close(shape: Record, values: dict[str, Any]) -> Any:

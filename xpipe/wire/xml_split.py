@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from xpipe.wire.feed import Feed
 
 _OPEN = re.compile(rb"<")
-_MISC = re.compile(rb"<(?:!--|\?|!\[CDATA\[)")
 _ENDS = {b"<!--": re.compile(rb"-->"), b"<?": re.compile(rb"\?>"), b"<![CDATA[": re.compile(rb"\]\]>")}
 _NAME = re.compile(rb"<([^\s<>/!?\"'=]+)(?=[\s/>])")
 _TAG = re.compile(rb"""(?:[^<>"']|"[^"<]*"|'[^'<]*')*+>""")
 _TAG_STOP = re.compile(rb"[<>]")
-_QUOTED = rb"""|"[^"]*"|'[^']*'"""
-_SUBSET = rb"""\[(?:[^\]"'<]""" + _QUOTED + rb"|<!--.*?-->|<(?:[^>\"']" + _QUOTED + rb")*+>)*+\]"
-_DOCTYPE_END = re.compile(rb"""(?:[^\[\]>"']""" + _QUOTED + rb"|" + _SUBSET + rb")*+>", re.DOTALL)
+_DOCTYPE_TOKEN = re.compile(rb"""[\[\]<>"']""")
+_QUOTES = {b'"': re.compile(rb'"'), b"'": re.compile(rb"'")}
+_TAG_CLOSE = re.compile(rb">")
 _MAX_TAG = 1_000_000
 _MAX_NAME = 1000
 _WRAPPER = b"messages"
@@ -34,6 +33,10 @@ def split_xml(feed: Feed) -> Iterator[Document | WireError]:
     yield from _Splitter(feed).run()
 
 
+class _Broken(WireError):
+    """Something that belongs to no document, or to one that never ends."""
+
+
 class _Splitter:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
@@ -41,6 +44,14 @@ class _Splitter:
         self._forbidden = False
 
     def run(self) -> Iterator[Document | WireError]:
+        """What is broken between two documents is one finding, and not one for each tag in it."""
+        broken = False
+        for found in self._found():
+            if not (broken and isinstance(found, _Broken)):
+                yield found
+            broken = isinstance(found, _Broken)
+
+    def _found(self) -> Iterator[Document | WireError]:
         while self._feed.skip_blank():
             if self._feed.peek() != b"<":
                 yield self._stray_text()
@@ -48,7 +59,7 @@ class _Splitter:
             yield from self._markup(self._feed.peek(9))
         if self._wrapped_at:
             place = self._feed.place()
-            yield WireError(f"{place}: the input ends inside the <messages> that starts at {self._wrapped_at}")
+            yield _Broken(f"{place}: the input ends inside the <messages> that starts at {self._wrapped_at}")
 
     def _markup(self, head: bytes) -> Iterator[Document | WireError]:
         feed = self._feed
@@ -56,9 +67,8 @@ class _Splitter:
         if opener:
             yield from self._skip_misc(opener)
         elif head.startswith(b"<!"):
-            yield WireError(f"{feed.place()}: a DOCTYPE is not accepted; remove it and its entities")
-            match = feed.find(_DOCTYPE_END, 2, feed.max_bytes)
-            feed.drop(match.end() if match else len(feed.window))
+            yield _Broken(f"{feed.place()}: a DOCTYPE is not accepted; remove it and its entities")
+            self._skip_doctype()
             self._forbidden = True
         elif head.startswith(b"</"):
             yield from self._end_tag()
@@ -68,26 +78,36 @@ class _Splitter:
     def _skip_misc(self, opener: bytes) -> Iterator[WireError]:
         feed, opened = self._feed, self._feed.place()
         feed.drop(len(opener))
-        while True:
-            match = _ENDS[opener].search(feed.window)
-            if match:
-                feed.drop(match.end())
+        if not feed.drop_through(_ENDS[opener], 2):
+            yield _Broken(f"{opened}: the input ends before this {opener.decode()} is closed")
+
+    def _skip_doctype(self) -> None:
+        """Drops the DOCTYPE at the start of the window with its subset in brackets, or what is left of the input."""
+        feed, in_subset, in_declaration = self._feed, False, False
+        feed.drop(2)
+        while token := feed.drop_through(_DOCTYPE_TOKEN):
+            if token in _QUOTES:
+                feed.drop_through(_QUOTES[token])
+            elif token == b"<" and feed.peek(3) == b"!--":
+                feed.drop_through(_ENDS[b"<!--"], 2)
+            elif token == b"<":
+                in_declaration = in_subset
+            elif token == b">" and not in_subset:
                 return
-            feed.drop(max(0, len(feed.window) - 2))
-            if not feed.more():
-                feed.drop(len(feed.window))
-                yield WireError(f"{opened}: the input ends before this {opener.decode()} is closed")
-                return
+            elif token == b">":
+                in_declaration = False
+            elif not in_declaration:
+                in_subset = token == b"["
 
     def _end_tag(self) -> Iterator[WireError]:
         feed, place = self._feed, self._feed.place()
-        end = feed.find(re.compile(rb">"), 0, 0)
+        end = feed.find(_TAG_CLOSE, 0, 0)
         tag = bytes(feed.window[: end.end() if end else len(feed.window)])
         feed.drop(len(tag))
         if self._wrapped_at and tag[2:].rstrip(b"> \t\r\n") == _WRAPPER:
             self._wrapped_at = ""
             return
-        yield WireError(f"{place}: this end tag closes nothing")
+        yield _Broken(f"{place}: this end tag closes nothing")
 
     def _start_tag(self) -> Iterator[Document | WireError]:
         feed = self._feed
@@ -98,7 +118,7 @@ class _Splitter:
             place = feed.place()
             feed.drop(1)
             self._drop_to_markup()
-            yield WireError(f"{place}: < must be followed by the name of an element")
+            yield _Broken(f"{place}: < must be followed by the name of an element")
             return
         name = match[1]
         if name == _WRAPPER and not self._wrapped_at and not self._forbidden:
@@ -116,7 +136,7 @@ class _Splitter:
     def _stray_text(self) -> WireError:
         place = self._feed.place()
         self._drop_to_markup()
-        return WireError(f"{place}: there is text outside of any element")
+        return _Broken(f"{place}: there is text outside of any element")
 
     def _drop_to_markup(self) -> None:
         feed = self._feed
@@ -174,7 +194,7 @@ class _Splitter:
                 found.append(self._document(end - start))
                 done = end
             else:
-                found.append(WireError(f"{feed.place()}: this <{name.decode('utf-8', 'replace')}> is never closed"))
+                found.append(_Broken(f"{feed.place()}: this <{name.decode('utf-8', 'replace')}> is never closed"))
         feed.drop(stop - done)
         return found
 

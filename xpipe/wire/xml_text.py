@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lxml.etree import XMLParser, XMLSyntaxError, _Element
 
 _PROLOG = re.compile(rb"(?:\s+|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
+_PLACE = re.compile(r", line \d+, column \d+$")
 _ROOT = re.compile(rb"<[^\s<>/!?]+")
 _DECLARATION = f' xmlns:xsi="{XSI}"'.encode()
 
@@ -99,7 +100,7 @@ def _parser() -> XMLParser:
 
 
 def _sentence(message: str) -> str:
-    message = re.sub(r"(?:, line \d+, column \d+)?\s*$", "", message.replace("\n", " "))
+    message = _PLACE.sub("", message.replace("\n", " ").rstrip()).rstrip()
     for pattern, sentence in _SENTENCES:
         match = re.match(pattern, message)
         if match:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xpipe.config.loading import check_definition
-from xpipe.config.secrets import is_secret_name, masked, masked_url
+from xpipe.core.secrets import is_secret_name, redacted, redacted_line
 
 HEAD = "organism: x\nlisteners:\n  - {name: a, handler: handlers.greet}\n"
 
@@ -67,13 +67,13 @@ def test_the_value_of_an_unknown_key_that_is_no_secret_is_shown(folder: Path, li
     ],
 )
 def test_urls_lose_their_passwords(text: str, shown: str) -> None:
-    assert masked_url(text) == shown
+    assert redacted(text) == shown
 
 
 def test_values_are_secret_by_the_names_before_them() -> None:
-    assert masked("api_token: a b, c") == "api_token: ***"
-    assert masked("{password: 'it''s', name: x}") == "{password: ***, name: x}"
-    assert masked("max_tokens: 5") == "max_tokens: 5"
+    assert redacted_line("api_token: a b, c") == "api_token: ***"
+    assert redacted_line("{password: 'it''s', name: x}") == "{password: ***, name: x}"
+    assert redacted_line("max_tokens: 5") == "max_tokens: 5"
 
 
 def test_names_tell_what_is_secret() -> None:
