@@ -119,9 +119,9 @@ def test_a_run_that_serves_prints_what_a_killed_one_did_not_live_to_print(bench:
 
 @pytest.mark.parametrize("buried_by_others", [False, True])
 def test_a_run_that_serves_prints_what_was_over_before_it_began(bench: Bench, buried_by_others: bool) -> None:
-    organism = bench.organism("echo", "sleeper", extra=SQLITE)
+    organism = bench.organism("echo", "slow_at_first", extra=SQLITE)
     sends = [argument for number in range(20) for argument in ("--send", f'echo={{"text": "{number}"}}')]
-    other = bench.start("run", organism, *sends, "--send", 'sleeper={"text": "began", "seconds": 600}')
+    other = bench.start("run", organism, *sends, "--send", 'slow_at_first={"text": "began"}')
     wait_until(lambda: (bench.folder / "began").exists())
     wait_until(lambda: json.loads(bench.run("outputs", organism, "--json").stdout)["outputs"][19:])
     os.kill(other.pid, signal.SIGKILL)
@@ -129,11 +129,11 @@ def test_a_run_that_serves_prints_what_was_over_before_it_began(bench: Bench, bu
     if buried_by_others:
         bench.run("run", organism, "--no-messages", "--send", 'echo={"text": "in between"}')
 
-    process = serve(bench, "echo", "sleeper")
+    process = serve(bench, "echo", "slow_at_first")
 
-    wait_until(lambda: len(served(bench)) == 21, 30)
-    assert {one["payload"]["text"] for one in served(bench)} == {"up", *map(str, range(20))}
-    assert end(process) == 143
+    wait_until(lambda: len(served(bench)) == 22, 30)
+    assert {one["payload"]["text"] for one in served(bench)} == {"up", "at once", *map(str, range(20))}
+    assert end(process) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
