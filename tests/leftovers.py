@@ -117,7 +117,7 @@ def temporary(folder: Path) -> list[str]:
     """What xpipe has put into the temp folder `folder`. Its folder for runtime files stays, but empty."""
     found = []
     for path in folder.glob("xpipe*"):
-        kept = path.is_dir() and path.name == f"xpipe-{os.getuid()}"
+        kept = path.is_dir() and path.name.startswith(f"xpipe-{os.getuid()}-")
         found += [f"file {one}" for one in (path.iterdir() if kept else [path])]
     return found
 

@@ -187,10 +187,19 @@ def test_every_organism_file_has_a_runtime_file_of_its_own(tmp_path: Path, monke
     assert runtime_file("a/organism.yaml") == runtime_file(one)
 
 
-def test_without_a_runtime_folder_the_file_is_in_a_temporary_one_of_this_user(
+def test_without_a_runtime_folder_the_file_is_in_a_private_one_that_nobody_can_make_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / f"xpipe-{os.getuid()}").mkdir()
+    (tmp_path / f"xpipe-{os.getuid()}-0").mkdir(mode=0o777)
+    (tmp_path / f"xpipe-{os.getuid()}-0").chmod(0o777)
+    (tmp_path / f"xpipe-{os.getuid()}-1").symlink_to(tmp_path)
 
-    assert runtime_file("organism.yaml").parent == tmp_path / f"xpipe-{os.getuid()}"
+    path = runtime_file("organism.yaml")
+    write_runtime(path, Runtime("socket", b"key", 1))
+
+    assert path.parent.name not in {f"xpipe-{os.getuid()}{end}" for end in ("", "-0", "-1")}
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert runtime_file("organism.yaml") == path

@@ -48,7 +48,7 @@ def test_a_new_file_is_seen_wherever_it_is_and_what_tools_and_people_write_is_no
 
 
 def test_what_xpipe_leaves_in_the_temp_folder_is_seen(tmp_path: Path) -> None:
-    shared = tmp_path / f"xpipe-{os.getuid()}"
+    shared = tmp_path / f"xpipe-{os.getuid()}-random"
     shared.mkdir()
     (tmp_path / "other").mkdir()
     assert leftovers.temporary(tmp_path) == []

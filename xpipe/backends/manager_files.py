@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +28,9 @@ def runtime_file(organism_path: str | Path) -> Path:
     """Where the runtime file of the organism file `organism_path` is, whether there is one or not."""
     path = os.path.realpath(organism_path)
     digest = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
-    return _folder() / f"{Path(path).stem}-{digest}.json"
+    name = f"{Path(path).stem}-{digest}.json"
+    folders = list(_folders())
+    return next((one / name for one in folders if (one / name).exists()), (folders or [_new_folder()])[0] / name)
 
 
 def write_runtime(path: Path, runtime: Runtime) -> None:
@@ -59,11 +63,25 @@ def remove_runtime(path: Path, pid: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def _folder() -> Path:
+def _folders() -> Iterator[Path]:
+    """Where runtime files may be: what others have made under /tmp is passed over, whatever they call it."""
     base = os.environ.get("XDG_RUNTIME_DIR")
-    if base and os.path.isdir(base):
-        return Path(base, "xpipe")
-    return Path(tempfile.gettempdir(), f"xpipe-{os.getuid()}")
+    if base and os.path.isdir(base) and os.stat(base).st_uid == os.getuid():
+        yield Path(base, "xpipe")
+        return
+    for one in sorted(Path(tempfile.gettempdir()).glob(f"{_prefix()}*")):
+        with suppress(OSError, BackendError):
+            _check(one, stat.S_ISDIR)
+            yield one
+
+
+def _new_folder() -> Path:
+    """One that nobody can have made first: its name is random."""
+    return Path(tempfile.gettempdir(), f"{_prefix()}{secrets.token_hex(8)}")
+
+
+def _prefix() -> str:
+    return f"xpipe-{os.getuid()}-"
 
 
 def _check(path: Path, kind: object) -> None:
