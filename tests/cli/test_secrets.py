@@ -19,7 +19,6 @@ messages:
 """
 PLACES = [
     *(
-        "{name: bench}",
         "{type: memory, retention: 1h}",
         "memory",
         "1h",
