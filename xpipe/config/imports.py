@@ -60,6 +60,11 @@ class CodeFolder:
 
         return PRIVATE + blake2b(os.fsencode(self.folder), digest_size=8).hexdigest()
 
+    @property
+    def roots(self) -> tuple[str, str]:
+        """What `import` has to look through to find the modules."""
+        return self._root, self.folder
+
     def has(self, head: str) -> bool:
         """Whether code of this folder means a sibling by the top-level name `head`."""
         known = self._siblings.get(head)
@@ -125,7 +130,7 @@ class CodeFolder:
 
     def _join_path(self) -> None:
         """Let `import` find the folder. Tests that put sys.path back may have taken it out again."""
-        for root in () if self._is_private else (self._root, self.folder):
+        for root in () if self._is_private else self.roots:
             if root not in sys.path:
                 sys.path.append(root)
                 _joined.add(root)
@@ -236,10 +241,12 @@ def code_folder(folder: str) -> CodeFolder:
 
 def forget(folder: str) -> None:
     """Undo what loading code of the absolute `folder` has changed, so that another organism is loaded as if alone."""
-    for root in _joined & set(sys.path):
-        sys.path.remove(root)
-    _joined.clear()
-    _folders.pop(folder, None)
+    gone = _folders.pop(folder, None)
+    kept = {root for other in _folders.values() for root in other.roots}
+    for root in _joined.intersection(gone.roots if gone else ()) - kept:
+        _joined.remove(root)
+        if root in sys.path:
+            sys.path.remove(root)
     for name, module in list(sys.modules.items()):
         places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
         if name != "__main__" and any(str(place).startswith(folder + os.sep) for place in places):

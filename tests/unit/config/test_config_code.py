@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from xpipe.config.code import CodeError, find_object, load_object
+from xpipe.config.imports import forget
 from xpipe.core.organism import CodeRef
 
 
@@ -63,6 +64,20 @@ def test_a_second_organism_takes_no_names_from_the_first(two):
     load_object(CodeRef(two[1], "handlers", "VALUE"))
     assert {name: sys.modules.get(name) for name in ("handlers", "helper")} == before
     assert two[1] not in sys.path
+
+
+def test_forgetting_an_organism_takes_nothing_from_the_others(tmp_path):
+    first = write(tmp_path / "first", **{"parts/__init__": "", "parts/own": "VALUE = 1\n"})
+    second = write(tmp_path / "second", handlers="VALUE = 2\n")
+    third = write(tmp_path / "third", **{"parts/own": "VALUE = 3\n"})  # A package without __init__.py.
+    assert load_object(CodeRef(str(first), "parts.own", "VALUE")) == 1
+    assert load_object(CodeRef(str(second), "handlers", "VALUE")) == 2
+
+    forget(str(second))
+
+    assert str(first) in sys.path
+    assert str(second) not in sys.path
+    assert find_object(str(third), "parts.own.VALUE")[1] == 3
 
 
 def test_the_standard_library_is_never_shadowed(tmp_path):
