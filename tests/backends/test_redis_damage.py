@@ -357,5 +357,5 @@ def test_a_run_names_the_key_gc_sets_it_aside_and_the_next_run_goes_on(bench: Be
 
     assert stored.text("gc", "--verify").startswith("verified: nothing is damaged\n")
     assert stored.run('echo={"text": "again"}')["totals"]["in_flight"] == 0
-    assert stored.look("run", "--resume").stdout == b""
+    assert bench.run("run", "organism.yaml", "--resume").stdout == b""
     assert {one["listener"] for one in stored.jsonl("threads")} == {"cli-1", "cli-3", "echo"}

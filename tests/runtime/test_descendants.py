@@ -285,7 +285,7 @@ def test_a_worker_runs_its_exit_functions_at_the_end_and_what_they_print_is_said
     assert left(tmp_path) == set()
     assert live(path, scenario, workers=2) == left(tmp_path)
     assert (tmp_path / "flushed.log").read_text() == "kept until the end\n"
-    assert capfd.readouterr().err.count("the exit function speaks\n") == 2
+    assert capfd.readouterr().err.count("the exit function speaks") == 2
 
 
 def test_a_worker_that_is_replaced_runs_its_exit_functions(tmp_path: Path) -> None:

@@ -235,6 +235,10 @@ class Link:
             return not connection.can_read()
         except self._errors.RedisError:
             return False
+        except Exception:
+            if self._closed:  # Under its reader, who may stumble anywhere.
+                raise self._errors.ConnectionError("closed") from None
+            raise
 
     def _exchange(self, connection: Connection, command: tuple[Any, ...], patience: float) -> Any:
         try:

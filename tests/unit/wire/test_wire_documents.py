@@ -139,11 +139,9 @@ def test_a_huge_document_is_skipped_without_being_kept() -> None:
 
 
 @pytest.mark.timeout(20)
-def test_hostile_nesting_takes_linear_time() -> None:
-
-    assert len(split(b"<A>" * 100_000, max_bytes=10**6)) == 100_000
-    assert len(split(b"{" * 500_000, max_bytes=10**6)) == 1
-    assert len(split(b"<A a='" * 50_000, max_bytes=10**6)) == 50_000
+@pytest.mark.parametrize("piece", [b"<A>", b"{", b"<A a='"])
+def test_hostile_nesting_is_one_broken_document_in_linear_time(piece: bytes) -> None:
+    assert len(split(piece * 100_000, max_bytes=10**6)) == 1
 
 
 def test_the_offset_is_the_end_of_the_document() -> None:
