@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xpipe.core.codec import PayloadTypes
 from xpipe.core.errors import WireError
@@ -13,12 +13,14 @@ from xpipe.wire.json_form import read_json, read_value
 from xpipe.wire.json_text import locate
 from xpipe.wire.misfit import Step, shorten, shown
 from xpipe.wire.origin import Origin
-from xpipe.wire.targets import Candidate, Targets, Unresolved, Wanted
+from xpipe.wire.targets import Targets, Unresolved, Wanted
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from xpipe.wire.xml_text import XmlText
+
+_T = TypeVar("_T")
 
 _ENVELOPE = {"to", "type", "payload"}
 
@@ -89,6 +91,8 @@ class Inbound:
         if type(value) in self._types:
             return self._resolve(lambda: self._targets.for_payload(type(value), wanted), origin, place)[0], value
         if not isinstance(value, Mapping):
+            if wanted.to:
+                self._resolve(lambda: self._targets.check_listener(wanted.to), origin, place)
             raise origin.error(place, f"{shown(value)} is no payload; give an object with the fields of one")
         listener, cls = self._resolve(lambda: self._targets.for_mapping(value, wanted), origin, place)
         return listener, read_value(cls, value, self._types, origin, text, prefix)
@@ -105,7 +109,7 @@ class Inbound:
         listener, cls = self._resolve(lambda: self._targets.for_root(name, wanted), origin, document.place(element))
         return listener, read_element(cls, element, document, self._types)
 
-    def _resolve(self, choose: Callable[[], Candidate], origin: Origin, place: str) -> Candidate:
+    def _resolve(self, choose: Callable[[], _T], origin: Origin, place: str) -> _T:
         try:
             return choose()
         except Unresolved as error:

@@ -59,6 +59,10 @@ class Targets:
         """Whether there is no choice of targets for a document that says nothing itself."""
         return bool(wanted.to or wanted.type) or self._only_class
 
+    def check_listener(self, name: str) -> None:
+        """That there is a listener or group called `name`. Raises Unresolved."""
+        self._accepted_by(name)
+
     def fit(self, value: Mapping[Any, Any], wanted: Wanted) -> bool:
         """Whether the fields `value` are those of one of the targets."""
         try:
@@ -82,6 +86,8 @@ class Targets:
         if len(possible) == 1 and (wanted.to or wanted.type):
             return possible[0]  # its decoder says best what does not fit
         candidates = self._candidates(wanted, lambda cls: not _objection(cls, value))
+        if not candidates and len(possible) == len(self._listeners) == 1:
+            return possible[0]  # nothing else can have been meant
         if candidates or not wanted.to:
             return self._single(candidates, "a payload with these fields", wanted)
         objections = "; ".join(f"{cls.__name__}: {_objection(cls, value)}" for _, cls in possible[:8])

@@ -128,12 +128,25 @@ def test_a_document_finds_its_listener_and_class(text: str, to: str | None, deco
         ('{"to": "shop", "type": "Query", "payload": {}}', None, "bad_payload", "in:7:48: shop does not take Query; it takes Order, Refund, Fault"),
         ('{"to": "shop", "payload":\n {"id": "x"}}', None, "bad_payload", "in:8:9: Refund.id: 'x' is not an integer"),
         ('{"to": 5, "payload": {}}', None, "bad_payload", "in:7:12: 5 is not the name of a listener; write it as text"),
+        ("1", "shp", "unknown_target", "in:7:5: there is no listener called shp; did you mean shop?"),
         ("[1]", "shop", "bad_payload", "in:7:5: a list of 1 is no payload; give an object with the fields of one"),
         ('{"to": "shop", "payload": "zzz"}', None, "bad_payload", f"in:7:31: this is no JSON ({foreign.no_json('zzz')})"),
     ],
 )  # fmt: skip
 def test_a_document_without_a_single_target_is_explained(text: str, to: str | None, code: str, sentence: str) -> None:
     assert refusal(text, to) == (code, sentence)
+
+
+def test_the_only_listener_says_which_field_does_not_fit() -> None:
+    # given
+    only = Inbound([listener("greeter", Greeting)], PayloadTypes([Greeting]))
+
+    # when
+    with pytest.raises(WireError) as caught:
+        only.decode(Document(b'{"nam": "Ada"}', "json", "in:7:1"))
+
+    # then
+    assert str(caught.value) == "in:7:9: Greeting.nam: there is no such field; did you mean name?"
 
 
 @pytest.mark.parametrize(
