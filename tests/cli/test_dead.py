@@ -65,7 +65,7 @@ def test_filters_choose_by_listener_code_and_age_and_a_limit_shows_the_newest(st
     assert dead(stored, "list", "--code", "exception").stdout.endswith(b"\n3 of 4 dead letters\n")
     some = dead(stored, "list", "--code", "exception", "--limit", "1").stdout
     assert some.endswith(b"\nthe newest 1 of 3, out of 4 dead letters; --limit N or all shows more\n")
-    assert dead(stored, "list", "--code", "gone").stdout.startswith(b"none of 4 dead letters is like that; leave out")
+    assert dead(stored, "list", "--code", "gone").stdout.startswith(b"none of 4 dead letters matches; leave out")
 
 
 def test_one_is_shown_whole(stored: Stored) -> None:
@@ -90,16 +90,16 @@ def test_one_is_shown_whole(stored: Stored) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["show", "organism.yaml"], "which dead letter? give its number"),
-        (["show", "organism.yaml", "x"], "'x' is no number of a dead letter"),
+        (["show", "organism.yaml"], "no dead letter; pass its number"),
+        (["show", "organism.yaml", "x"], "'x' is not the number of a dead letter"),
         (["show", "organism.yaml", "-1"], "no such option: -1; see xpipe dead show --help"),
         (["list", "organism.yaml", "--limit", "0"], "--limit '0' is no number of rows"),
         (["list", "organism.yaml", "--newer-than", "soon"], "--newer-than: 'soon' is not a duration"),
-        (["retry", "organism.yaml"], "which dead letters? give their numbers, filters such as --listener, or --all"),
-        (["drop", "organism.yaml", "--yes"], "which dead letters?"),
-        (["drop", "organism.yaml", "1", "--all"], "leave all but one out"),
-        (["retry", "organism.yaml", "1", "--code", "x"], "leave all but one out"),
-        (["drop", "organism.yaml", "--all", "--older-than", "1h"], "leave all but one out"),
+        (["retry", "organism.yaml"], "no dead letters; pass their numbers, a filter such as --listener, or --all"),
+        (["drop", "organism.yaml", "--yes"], "no dead letters; pass"),
+        (["drop", "organism.yaml", "1", "--all"], "pass only one of numbers, filters and --all"),
+        (["retry", "organism.yaml", "1", "--code", "x"], "pass only one of numbers, filters and --all"),
+        (["drop", "organism.yaml", "--all", "--older-than", "1h"], "pass only one of numbers, filters and --all"),
         (["bury", "organism.yaml"], "'bury'; see xpipe dead --help"),
     ],
 )
@@ -118,7 +118,7 @@ def test_without_dead_letters_it_says_so(stored: Stored) -> None:
     assert listed(stored) == []
     for command in ("retry", "drop"):
         found = dead(stored, command, "--all", "--yes")
-        assert (found.returncode, b"no dead letter is like that" in found.stderr) == (0, True)
+        assert (found.returncode, b"no dead letter matches" in found.stderr) == (0, True)
 
 
 def test_3_and_4_as_the_other_commands_that_look_in(bench: Bench) -> None:

@@ -161,5 +161,5 @@ def test_2_and_nothing_is_changed_for_an_unknown_number(stored: Stored) -> None:
     for command, *arguments in (["show", "99"], ["retry", "1", "99", "--yes"], ["drop", "1", "99", "--yes"]):
         found = dead(stored, command, *arguments)
         assert (found.returncode, found.stdout) == (2, b"")
-        assert found.stderr == b"xpipe: there is no dead letter 99; `xpipe dead list` shows those that there are\n"
+        assert found.stderr == b"xpipe: there is no dead letter 99; `xpipe dead list` shows their numbers\n"
     assert numbers(stored) == [1]

@@ -81,7 +81,7 @@ def test_without_outputs_it_says_what_to_do(stored: Stored) -> None:
     stored.run(ECHO)
     assert "leave out --undelivered" in stored.text("outputs", "--undelivered")
     stored.look("gc", "--older-than", "0")
-    assert "`xpipe run ORGANISM.YAML` makes some" in stored.text("outputs")
+    assert "start with `xpipe run`" in stored.text("outputs")
     stored.kill_a_run("asleep", FOR_EVER)
     [sleeper] = stored.jsonl("threads", "--listener", "sleeper")
     assert "has no outputs yet" in stored.text("outputs", sleeper["conversation"])

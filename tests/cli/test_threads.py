@@ -70,7 +70,7 @@ def test_filters_choose_threads_by_state_listener_conversation_and_age(stored: S
     assert found("--conversation", failed["conversation"][:20]) == {failed["thread"], failed["conversation"]}
     assert found("--older-than", "1h") == set()
     assert stored.text("threads", "--state", "failed").splitlines()[-1] == "1 of 4 threads"
-    assert stored.text("threads", "--older-than", "1h").startswith("none of 4 threads is like that")
+    assert stored.text("threads", "--older-than", "1h").startswith("none of 4 threads matches")
 
 
 def test_a_tree_draws_who_called_whom(stored: Stored) -> None:
@@ -219,7 +219,7 @@ def test_without_threads_it_says_what_to_do(stored: Stored) -> None:
     stored.organism("echo")
     stored.run(ECHO)
     stored.look("gc", "--older-than", "0")
-    assert "`xpipe run ORGANISM.YAML` makes some" in stored.text("threads")
+    assert "start with `xpipe run`" in stored.text("threads")
     assert stored.json("threads")["threads"] == []
     assert stored.jsonl("threads") == []
 
@@ -270,7 +270,7 @@ def test_a_listener_that_nobody_knows_is_a_mistake_and_one_that_has_not_run_is_n
     assert (wrong.returncode, wrong.stdout, by_backend.returncode) == (2, b"", 2)
     assert b"there is no listener 'slepeer', nor has one of that name run; did you mean sleeper?" in wrong.stderr
     assert b"did you mean echo?" in by_backend.stderr
-    assert "none of 2 threads is like that" in stored.text("threads", "--listener", "sleeper")
+    assert "none of 2 threads matches" in stored.text("threads", "--listener", "sleeper")
 
 
 def test_a_conversation_that_is_not_there_is_called_one(bench: Bench) -> None:

@@ -62,6 +62,7 @@ def test_the_state_layer_imports_no_library_that_is_not_asked_for() -> None:
 @pytest.mark.parametrize("name", state.__all__)
 def test_every_public_name_can_be_imported(name: str) -> None:
     assert getattr(state, name).__name__ == name
+    assert name in dir(state)
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
@@ -205,7 +206,7 @@ def test_a_thread_takes_as_many_slots_as_the_configuration_says(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        (BackendConfig("mongo"), "there is no backend of 'mongo'; take one of memory, manager, sqlite, redis"),
+        (BackendConfig("mongo"), "there is no backend type 'mongo'; use one of memory, manager, sqlite, redis"),
         (BackendConfig("sqlite"), "the sqlite backend has no file; set backend.path"),
         (BackendConfig("manager", manager_address="/nowhere/socket"), "asks for a key; set manager_authkey"),
         (BackendConfig("manager", manager_address=("h", 99_999), manager_authkey=b"k"), "h:99999 is no address"),

@@ -39,7 +39,7 @@ Conversations = Annotated[
     ),
 ]
 Reason = Annotated[
-    str, option("--reason", metavar="TEXT", help="Why; whoever started them reads it in the fault.", panel="Cancelling")
+    str, option("--reason", metavar="TEXT", help="Reason, as it stands in the fault `cancelled`.", panel="Cancelling")
 ]
 
 
@@ -52,9 +52,9 @@ def cancel(
     json: looking.Json = False,
     jsonl: looking.JsonLines = False,
 ) -> int:
-    """End conversations and everything that is under way in them.
+    """End conversations, with all their waiting and running work.
 
-    Whoever started one gets the fault `cancelled` as its last output. A run that works for it stops doing so.
+    The last output of each is the fault `cancelled`. Runs stop working on it.
 
     Exit codes: 0 fine, 2 wrong options, or an id that is unknown or over, 3 bad organism.yaml, 4 no backend.
     """

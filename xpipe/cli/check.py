@@ -41,15 +41,19 @@ Imports = Annotated[
     typer.Option(
         "--imports/--no-imports",
         metavar="",
-        help="Import the handlers and check them; without, no code of yours is run.",
+        help="Import the handlers and check them; --no-imports runs none of your code.",
         rich_help_panel=_PHASES,
     ),
 ]
 Connect = Annotated[
     bool,
-    option("--connect", help="Reach the backend, and make a worker process if a listener is cpu_bound.", panel=_PHASES),
+    option(
+        "--connect",
+        help="Connect to the backend, and start a worker process if a listener is cpu_bound.",
+        panel=_PHASES,
+    ),
 ]
-Strict = Annotated[bool, option("--strict", help="Warnings make the exit code 1, too.", panel=_PHASES)]
+Strict = Annotated[bool, option("--strict", help="Exit with 1 on warnings, too.", panel=_PHASES)]
 FormatName = Annotated[
     str | None,
     option(

@@ -10,7 +10,7 @@ from xpipe.core.errors import UsageError
 
 SHELLS = ("bash", "zsh", "fish")
 _OPTIONS = {
-    "--install-completion": "Set up completion for the shell that this is typed in, or for the one named.",
+    "--install-completion": "Install completion for the current shell, or the one named.",
     "--show-completion": "Print the script that --install-completion sets up.",
 }
 _VARIABLE = "_XPIPE_COMPLETE"

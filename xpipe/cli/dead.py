@@ -45,7 +45,7 @@ SHOW_EXAMPLES = """[bold]Examples[/bold]
 
 
 def root(context: typer.Context) -> None:
-    """Look at messages that were given up on, try them again, or drop them."""
+    """List dead letters (messages that failed for good), retry them, or drop them."""
     if context.invoked_subcommand is None:
         raise typer.Exit(show_help(context))
 
@@ -62,9 +62,9 @@ def list_letters(
     json: looking.Json = False,
     jsonl: looking.JsonLines = False,
 ) -> int:
-    """Show the messages that were given up on, and why; the newest come last.
+    """List dead letters, the newest last: messages that failed for good, and why.
 
-    Told says whether anybody has got the fault. A number stays that of its dead letter, and is not used again.
+    `told` says whether the fault has reached a caller or an output. Numbers are never reused.
 
     Exit codes: 0 fine, 2 wrong options, 3 bad organism.yaml, 4 no backend or nothing in it.
     """
@@ -113,13 +113,13 @@ def show(
     number: dead_options.Number = None,
     json: looking.Json = False,
 ) -> int:
-    """Show all of one: where it belongs, its payload, and the fault with its traceback.
+    """Show one dead letter: its conversation, its payload, and the fault with its traceback.
 
     Exit codes: 0 fine, 2 wrong options or number, 3 bad organism.yaml, 4 no backend or nothing in it.
     """
     place, rest = find_place(location, [organism, number], 1)
     if not rest:
-        raise UsageError("which dead letter? give its number; `xpipe dead list` shows those that there are")
+        raise UsageError("no dead letter; pass its number, as `xpipe dead list` shows it")
     wanted = parse_number(rest[0])
     from xpipe.cli.console import Medium, Printer
     from xpipe.cli.emitting import Emitter

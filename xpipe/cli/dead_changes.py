@@ -36,7 +36,7 @@ DROP_EXAMPLES = """[bold]Examples[/bold]
   xpipe dead drop --all --yes --json"""
 
 Yes = Annotated[
-    bool, option("--yes", "-y", help="Do it; without this it is only shown what would be done.", panel="Doing it")
+    bool, option("--yes", "-y", help="Do it. Without this option, only show what would be done.", panel="Doing it")
 ]
 
 
@@ -63,11 +63,11 @@ def retry(
     json: looking.Json = False,
     jsonl: looking.JsonLines = False,
 ) -> int:
-    """Try messages again that were given up on; without --yes only show which.
+    """Send the messages of dead letters again; without --yes only show which.
 
-    Each becomes a new conversation in the place of the dead letter: its caller has the fault already. Prints their ids.
+    Each starts a new conversation, because its caller already has the fault. Prints their ids.
 
-    A run that is there does the work, or else the next `xpipe run ORGANISM.YAML --resume`.
+    A live run does the work, else the next `xpipe run --resume`.
 
     Exit codes: 0 fine, 1 one of them cannot be retried, 2 wrong options or number, 3 bad organism.yaml, 4 no backend.
     """
@@ -91,7 +91,7 @@ def drop(
     json: looking.Json = False,
     jsonl: looking.JsonLines = False,
 ) -> int:
-    """Forget messages that were given up on; without --yes only show which.
+    """Delete dead letters; without --yes only show which.
 
     Exit codes: 0 fine, 2 wrong options or number, 3 bad organism.yaml, 4 no backend or nothing in it.
     """

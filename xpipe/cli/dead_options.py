@@ -29,15 +29,17 @@ Listeners = Annotated[
 ]
 Codes = Annotated[
     list[str] | None,
-    option("--code", metavar="CODE", help="Only those given up with this fault. May be repeated.", panel=_WHICH),
+    option("--code", metavar="CODE", help="Only those with this fault code. May be repeated.", panel=_WHICH),
 ]
 OlderThan = Annotated[
     str | None,
-    option("--older-than", metavar="DURATION", help="Only those given up so long ago: 30s, 10m, 2h, 1d.", panel=_WHICH),
+    option(
+        "--older-than", metavar="DURATION", help="Only those at least DURATION old: 30s, 10m, 2h, 1d.", panel=_WHICH
+    ),
 ]
 NewerThan = Annotated[
     str | None,
-    option("--newer-than", metavar="DURATION", help="Only those given up since then.", panel=_WHICH),
+    option("--newer-than", metavar="DURATION", help="Only those at most DURATION old.", panel=_WHICH),
 ]
 All = Annotated[bool, option("--all", help="All of them.", panel=_WHICH)]
 
@@ -45,7 +47,7 @@ All = Annotated[bool, option("--all", help="All of them.", panel=_WHICH)]
 def parse_number(text: str) -> int:
     """The number of a dead letter. Raises UsageError."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise UsageError(f"{text!r} is no number of a dead letter; `xpipe dead list` shows those that there are")
+        raise UsageError(f"{text!r} is not the number of a dead letter; `xpipe dead list` shows their numbers")
     return int(text)
 
 
@@ -67,7 +69,7 @@ def parse_choice(numbers: Sequence[str], filter: LetterFilter, all: bool) -> Let
 
     given = [bool(numbers), not filter.takes_all, all]
     if not any(given):
-        raise UsageError("which dead letters? give their numbers, filters such as --listener, or --all")
+        raise UsageError("no dead letters; pass their numbers, a filter such as --listener, or --all")
     if sum(given) > 1:
-        raise UsageError("numbers, filters and --all each say which dead letters are meant; leave all but one out")
+        raise UsageError("pass only one of numbers, filters and --all")
     return LetterFilter(frozenset(map(parse_number, numbers))) if numbers else filter

@@ -55,9 +55,9 @@ class Outcome:
         for problem in self.problems[:MOST_TOLD]:
             tell(visible(f"xpipe: {problem}"), "error")
         if len(self.problems) > MOST_TOLD:
-            tell(f"xpipe: and {number(len(self.problems) - MOST_TOLD)} more; --json tells of all", "error")
+            tell(f"xpipe: and {number(len(self.problems) - MOST_TOLD)} more; --json lists all", "error")
         if not self.rows:
-            tell("xpipe: no dead letter is like that; `xpipe dead list` shows those that there are", "warning")
+            tell("xpipe: no dead letter matches; `xpipe dead list` shows all", "warning")
         elif self.count and not self._yes:
             tell(f"xpipe: nothing was changed; add --yes to {self._verb} {counted(self.count, 'dead letter')}")
 

@@ -119,7 +119,7 @@ def _shortened(text: str) -> str:
 
 def _nothing(which: LetterFilter, total: int) -> str:
     if total and not which.takes_all:
-        return f"none of {counted(total, 'dead letter')} is like that; leave out filters to see more"
+        return f"none of {counted(total, 'dead letter')} matches; leave out filters to see more"
     return "No dead letters."
 
 

@@ -32,7 +32,7 @@ OlderThan = Annotated[
     option(
         "--older-than",
         metavar="DURATION",
-        help="What has been over for so long: 30s, 10m, 2h, 0 for all; if left out, backend.retention (24h).",
+        help=r"Only what ended at least DURATION ago: 30s, 10m, 2h, 0 for all \[default: backend.retention, 24h].",
         panel=_WHAT,
     ),
 ]
@@ -49,7 +49,9 @@ States = Annotated[
 Verify = Annotated[
     bool,
     option(
-        "--verify", help="Read all that is stored; what is damaged is told of and kept as a dead letter.", panel=_WHAT
+        "--verify",
+        help="Read everything that is stored; report damaged records and keep them as dead letters.",
+        panel=_WHAT,
     ),
 ]
 DryRun = Annotated[bool, option("--dry-run", help="Print what would be collected, and change nothing.", panel=_WHAT)]

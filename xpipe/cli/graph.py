@@ -34,11 +34,11 @@ Imports = Annotated[
     typer.Option(
         "--imports/--no-imports",
         metavar="",
-        help="Import the handlers, to see what they take and how they run; without, no code of yours is run.",
+        help="Import the handlers, to see what they take and how they run; --no-imports runs none of your code.",
     ),
 ]
 FormatName = Annotated[
-    str | None, option("--format", "-f", values=FORMATS, help="How it is drawn; text.", panel=_SHOWING)
+    str | None, option("--format", "-f", values=FORMATS, help=r"Output format \[default: text].", panel=_SHOWING)
 ]
 Json = Annotated[bool, option("--json", help="The same as --format json.", panel=_SHOWING)]
 
@@ -52,9 +52,9 @@ def graph(
 ) -> int:
     """Show who calls whom in an organism: listeners, groups, and the messages of the file.
 
-    Calls are those that the file declares: by peers, steps of sequences, targets of buffers.
+    The calls are those declared in the file: peers, steps of sequences, targets of buffers.
 
-    What a listener without peers calls, its code decides.
+    A listener without `peers` may call anyone; its code decides.
 
     Exit codes: 0 fine, 2 wrong options, 3 bad organism.yaml.
     """

@@ -51,7 +51,7 @@ def outputs(
     json: looking.Json = False,
     jsonl: looking.JsonLines = False,
 ) -> int:
-    """Show the outputs of conversations, the oldest first: what reached whoever started them.
+    """Show the outputs of conversations, the oldest first.
 
     Looking delivers nothing: `xpipe run --resume` prints what no run has printed.
 
@@ -124,9 +124,7 @@ def _output(printer: Printer, output: OutputView, now: float) -> Iterator[str]:
 
 def _nothing(conversation: str | None, undelivered: bool) -> str:
     if undelivered:
-        return "there are no undelivered outputs; leave out --undelivered to see all"
+        return "No undelivered outputs; leave out --undelivered to see all."
     if conversation is not None:
         return f"the conversation {conversation} has no outputs yet; `xpipe threads` shows how far it is"
-    return (
-        "there are no outputs: nothing has ended yet, or all of it is collected; `xpipe run ORGANISM.YAML` makes some"
-    )
+    return "No outputs: nothing has ended yet, or it has been collected; start with `xpipe run`."

@@ -37,7 +37,7 @@ def registry(
 ) -> int:
     """Show which thread id stands for which call chain.
 
-    The root comes first. An orphan is half of a pair, which `xpipe gc` sees to.
+    The root comes first. An orphan is half of a pair; `xpipe gc` removes it.
 
     Exit codes: 0 fine, 2 wrong options, 3 bad organism.yaml, 4 no backend or nothing in it.
     """

@@ -122,10 +122,8 @@ class Tables:
     def _nothing(backend: SharedBackend, which: ThreadFilter) -> str:
         total = backend.totals().threads
         if total and not which.takes_all:
-            return f"none of {counted(total, 'thread')} is like that; leave out filters to see more"
-        return (
-            "there are no threads: nothing has run yet, or all of it is collected; `xpipe run ORGANISM.YAML` makes some"
-        )
+            return f"none of {counted(total, 'thread')} matches; leave out filters to see more"
+        return "No threads: nothing has run yet, or it has been collected; start with `xpipe run`."
 
 
 def last_message(thread: ThreadRecord) -> str:

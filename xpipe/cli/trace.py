@@ -56,9 +56,7 @@ Payloads = Annotated[
 ]
 Follow = Annotated[
     bool,
-    option(
-        "--follow", "-f", help="Tell what happens as it happens, until the conversation is over.", panel=looking.SHOWING
-    ),
+    option("--follow", "-f", help="Print events as they happen, until the conversation ends.", panel=looking.SHOWING),
 ]
 Limit = Annotated[str | None, looking.limit("calls of each call", CALLS)]
 

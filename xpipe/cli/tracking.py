@@ -109,7 +109,8 @@ class Reading:
     def _changed(self, documents: int) -> UsageError:
         return UsageError(
             f"--resume --input {self.path}: it does not begin with the {documents} documents that earlier runs read "
-            "from it; put that file back, or run it without --resume to read it from the start"
+            "from it; put that file back, and send corrected lines in a file of their own; "
+            "or run without --resume to read the file from the start"
         )
 
 

@@ -155,4 +155,4 @@ def _fault(data: bytes) -> Fault:
 
 def _unknown(numbers: list[int]) -> str:
     listed = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
-    return f"there is no dead letter {listed}; `xpipe dead list` shows those that there are"
+    return f"there is no dead letter {listed}; `xpipe dead list` shows their numbers"

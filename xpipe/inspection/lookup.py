@@ -72,7 +72,7 @@ def _find(backend: SharedBackend, what: str, prefix: str, most: int) -> list[Thr
     if not prefix:
         raise UsageError("an empty id could be any; give the first characters of one")
     if not is_utf8(prefix):
-        raise UsageError(f"{prefix!r} begins no id: it is no UTF-8; `xpipe threads` lists those that there are")
+        raise UsageError(f"{prefix!r} begins no id: it is no UTF-8; `xpipe threads` lists the ids")
     found = backend.find_threads(prefix, most)
     if not found:
         raise UsageError(_unknown(backend, what, prefix))
@@ -83,7 +83,7 @@ def _unknown(backend: SharedBackend, what: str, prefix: str) -> str:
     chain = backend.registry_get_chain(prefix)
     if chain is not None:
         return f"{prefix} is the id of the chain {chain}, which has recorded nothing; `xpipe registry` lists it"
-    return f"there is no {what} whose id begins with {prefix!r}; `xpipe threads` lists those that there are"
+    return f"there is no {what} whose id begins with {prefix!r}; `xpipe threads` lists the ids"
 
 
 def _ambiguous(what: str, prefix: str, candidates: Iterable[str]) -> str:

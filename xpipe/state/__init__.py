@@ -70,6 +70,10 @@ _HOMES = {
 __all__ = [*_HOMES]
 
 
+def __dir__() -> list[str]:
+    return [*__all__]
+
+
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:

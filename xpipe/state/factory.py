@@ -60,10 +60,10 @@ def make_backend(config: BackendConfig) -> SharedBackend:
     """A backend as `config` says; each call makes another one. Raises BackendError."""
     maker = _MAKERS.get(config.backend_type)
     if maker is None:
-        # Who mixes up the options may have put a password there.
-        shown = "that name" if "://" in config.backend_type else repr(config.backend_type)
-        hint = " and put the URL into redis_url" if "://" in config.backend_type else ""
-        raise BackendError(f"there is no backend of {shown}; take one of {', '.join(_MAKERS)}{hint}")
+        known = ", ".join(_MAKERS)
+        if "://" in config.backend_type:  # It may hold a password.
+            raise BackendError(f"the backend type is a URL; use one of {known} and put the URL into redis_url")
+        raise BackendError(f"there is no backend type {config.backend_type!r}; use one of {known}")
     return maker(config)
 
 

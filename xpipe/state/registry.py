@@ -85,7 +85,7 @@ class ThreadRegistry:
         require_id("name", name)
         chain = self.lookup(uuid)
         if chain is None:
-            raise LimitError(f"the id {uuid} stands for no chain; register it, or start a chain")
+            raise LimitError(f"the id {uuid!r} stands for no chain; register it, or start a chain")
         return self.get_or_create(chains.extend(chain, name))
 
     def prune_for_response(self, uuid: str) -> tuple[str, str] | tuple[None, None]:
