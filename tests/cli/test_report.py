@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -40,6 +41,13 @@ async def parse_all(ask: Ask | BufferComplete, metadata: HandlerMetadata) -> Han
     if isinstance(ask, BufferComplete):
         return HandlerResponse.respond(Told(f"{ask.successful} of {ask.total}"))
     return HandlerResponse(BufferStart("parse", [Ask(text) for text in ask.text.split()]), to="system.buffer")
+
+
+async def strand(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
+    os.mkdir(ask.text)
+    os.chdir(ask.text)
+    os.rmdir(os.getcwd())
+    raise ValueError("stranded")
 """
 
 
@@ -132,6 +140,14 @@ def test_failures_are_grouped_with_an_example_that_shows_the_frames_of_the_user(
     assert ended.count("Expecting value") == 1
     assert "decoder.py" not in ended
     assert reporting.run(*command_after("all of them", ended)).stdout.count(b"parse") == 5
+
+
+def test_a_handler_that_leaves_the_run_in_a_folder_that_is_gone_hides_no_result(reporting: Bench) -> None:
+    organism = reporting.organism("strand")
+    done = reporting.run("run", str(organism), "--send", 'strand={"text": "gone"}')
+    assert done.returncode == 1
+    assert b"1 x ValueError in strand\n" in done.stdout
+    assert os.fsencode(reporting.folder / "handlers.py") in done.stdout
 
 
 def test_a_hundred_thousand_failures_take_the_memory_of_a_few() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -216,7 +217,9 @@ def user_frames(traceback: str) -> list[str]:
 
 def _place(frame: re.Match[str]) -> str:
     """`frame` with its file as seen from the current folder, if it is in there."""
-    file = frame["file"].removeprefix(os.path.join(os.getcwd(), ""))
+    file: str = frame["file"]
+    with contextlib.suppress(FileNotFoundError):  # A handler may have gone to a folder and removed it.
+        file = file.removeprefix(os.path.join(os.getcwd(), ""))
     return f"{file}:{frame['line']}" + (f" in {frame['function']}" if frame["function"] else "")
 
 
