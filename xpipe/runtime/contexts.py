@@ -14,14 +14,13 @@ class Contexts:
 
     def __init__(self) -> None:
         self._base = copy_context()
-        found = [value for value in self._base.values() if isinstance(value, decimal.Context)]
-        self._decimals = found[0] if found else None
+        # Other variables may hold a decimal.Context, too: those are values like any.
+        found = (value for variable, value in self._base.items() if variable.name == "decimal_context")
+        self._decimals: decimal.Context | None = next(found, None)
 
     def fresh(self) -> Context:
-        """A context for one call, to be entered in it with `enter`."""
-        return self._base.copy()
-
-    def enter(self) -> None:
-        """Make what is changed in place this context's own."""
+        """A context for one call."""
+        context = self._base.copy()
         if self._decimals is not None:
-            decimal.setcontext(self._decimals.copy())
+            context.run(decimal.setcontext, self._decimals.copy())
+        return context

@@ -140,7 +140,6 @@ class Dispatcher:
 
     def _call(self, hop: Hop, call: Callable[..., Any], payload: Any, metadata: HandlerMetadata | None) -> Outcome:
         current.set(hop)
-        self._contexts.enter()
         hop.started = time.monotonic()
         try:
             result = call(payload) if metadata is None else call(payload, metadata)
@@ -179,7 +178,6 @@ class Dispatcher:
     ) -> tuple[Coroutine[Any, Any, Any], Any]:
         """Run a handler up to where it waits: its coroutine and what it waits for. Raises StopIteration at its end."""
         current.set(hop)
-        self._contexts.enter()
         coroutine = call(payload) if metadata is None else call(payload, metadata)
         return coroutine, coroutine.send(None)
 

@@ -139,7 +139,6 @@ class Worker:
     def _call(self, task: Task) -> tuple[list[Outgoing], Failure | None]:
         """Run the handler of `task`, in a context of its own."""
         current.set(task)
-        self._contexts.enter()
         try:
             call, takes_metadata, usage = self._handlers[task.listener]
             payload = self._decode(task)
