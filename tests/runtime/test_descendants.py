@@ -139,6 +139,34 @@ async def main():
         process.communicate()
 
 
+def test_a_run_ends_beside_a_process_that_c_code_has_forked_unseen(tmp_path: Path) -> None:
+    # Given a process that holds all that the pump holds, since nobody could tell it not to
+    code = """
+import ctypes
+
+def forks_in_c(ask: Ask, m: HandlerMetadata):
+    library = ctypes.CDLL(None)
+    child = library.fork()
+    if not child:
+        library.pause()
+        library._exit(0)
+    (HERE / "forked").write_text(str(child))
+    return respond(Answer(1))
+"""
+    path = write(tmp_path, PROGRAMS + code, {"leaves": CPU, "forks_in_c": {}})
+
+    async def scenario(organism: Organism) -> int:
+        return int((await answer(organism, "forks_in_c")).n)
+
+    try:
+        # When the run is over, then it ends
+        assert live(path, scenario, workers=1) == 1
+    finally:
+        forked = pid_in(tmp_path / "forked")
+        os.kill(forked, signal.SIGKILL)
+        os.waitpid(forked, 0)
+
+
 FORKS = """
 from collections import Counter
 

@@ -43,10 +43,11 @@ class Guard:
     def close(self) -> None:
         """There is nothing more to watch."""
         self._groups.clear()
-        self._write()
-        self.forked()
         if self._process is not None:
+            # Closing its input would not do: a process that C code has forked may hold it, too, for as long as it likes.
+            self._process.kill()
             self._process.wait()
+        self.forked()
 
     def forked(self) -> None:
         """A forked process must not keep the guard from seeing the pump's end."""
