@@ -44,7 +44,7 @@ class Guard:
         """There is nothing more to watch."""
         self._groups.clear()
         if self._process is not None:
-            # Closing its input would not do: a process that C code has forked may hold it, too, for as long as it likes.
+            # Closing its input would not do: a process that C code has forked may hold it, too, as long as it likes.
             self._process.kill()
             self._process.wait()
         self.forked()
