@@ -120,7 +120,7 @@ def test_2_for_what_is_unknown_or_over_and_the_others_are_cancelled(stored: Stor
     rows = json.loads(cancelled.stdout)["conversations"]
     assert rows == [{"conversation": over, "cancelled": False}, {"conversation": runs, "cancelled": True}]
     first, second = cancelled.stderr.decode().splitlines()
-    assert first == f"xpipe: the conversation {over} is over already; `xpipe outputs` shows what it has come to"
+    assert first == f"xpipe: the conversation {over} has already ended; `xpipe outputs` shows its outputs"
     assert second.startswith("xpipe: there is no conversation whose id begins with 'nothing-like-this'")
     assert [row["kind"] for row in stored.jsonl("outputs", over)] == ["response"]
     again = cancel(stored.bench, runs)

@@ -69,8 +69,8 @@ def test_every_command_takes_set_and_tells_what_is_wrong_with_it(bench: Bench, a
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["config", "organism.yaml", "--set", "echo"], "--set 'echo' does not say what goes where"),
-        (["config", "organism.yaml", "--set", "=4"], "--set '=4' does not say what goes where"),
+        (["config", "organism.yaml", "--set", "echo"], "--set 'echo' is not PATH=VALUE"),
+        (["config", "organism.yaml", "--set", "=4"], "--set '=4' is not PATH=VALUE"),
         (
             ["threads", "--backend", "sqlite", "--path", "x.db", "--set", "a=4"],
             "--set overrides values of an organism",

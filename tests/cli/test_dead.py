@@ -93,7 +93,7 @@ def test_one_is_shown_whole(stored: Stored) -> None:
         (["show", "organism.yaml"], "no dead letter; pass its number"),
         (["show", "organism.yaml", "x"], "'x' is not the number of a dead letter"),
         (["show", "organism.yaml", "-1"], "no such option: -1; see xpipe dead show --help"),
-        (["list", "organism.yaml", "--limit", "0"], "--limit '0' is no number of rows"),
+        (["list", "organism.yaml", "--limit", "0"], "--limit '0' is not a number of rows"),
         (["list", "organism.yaml", "--newer-than", "soon"], "--newer-than: 'soon' is not a duration"),
         (["retry", "organism.yaml"], "no dead letters; pass their numbers, a filter such as --listener, or --all"),
         (["drop", "organism.yaml", "--yes"], "no dead letters; pass"),
@@ -141,7 +141,7 @@ def test_a_backend_is_found_without_its_organism(stored: Stored) -> None:
     assert by_options.stdout == dead(stored, "show", "1", "--json").stdout
     retried = stored.bench.run("dead", "retry", *stored.options, "1", "--yes")
     assert retried.returncode == 0
-    assert b"nobody runs the organism now" in retried.stderr
+    assert b"no run of the organism is active" in retried.stderr
 
 
 HOSTILE = json.dumps({"text": "\x1b[31m[bold red]\x9b1m\u202e\nsecond"})

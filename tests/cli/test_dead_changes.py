@@ -41,7 +41,7 @@ def test_retried_ones_are_new_conversations_that_tell_where_they_come_from(store
 
     retried = dead(stored, "retry", "--all", "--yes")
 
-    told = "xpipe: nobody runs bench now; what is retried waits for `xpipe run organism.yaml --resume`\n"
+    told = "xpipe: no run of bench is active; the messages wait for `xpipe run organism.yaml --resume`\n"
     assert (retried.returncode, retried.stderr.decode()) == (0, told)
     anew = retried.stdout.decode().split()
     assert len(set(anew)) == 2

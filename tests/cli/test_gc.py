@@ -191,7 +191,7 @@ def test_a_run_that_waits_for_more_keeps_the_outputs_it_is_about_to_print(bench:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--state", "running"], "--state 'running' is none of done, failed"),
+        (["--state", "running"], "--state 'running' is not one of done, failed"),
         (["--older-than", "-1"], "--older-than: '-1' is not a duration"),
     ],
 )

@@ -78,7 +78,7 @@ def test_what_is_sent_while_nobody_runs_is_done_by_a_later_resume(bench: Bench) 
     organism = bench.organism("echo", extra=SQLITE)
     sent = bench.run("send", organism, 'echo={"text": "early"}')
     assert sent.returncode == 0
-    assert b"nobody runs bench now" in sent.stderr
+    assert b"no run of bench is active" in sent.stderr
 
     resumed = bench.run("run", organism, "--resume", "--json")
 
@@ -203,7 +203,7 @@ def test_a_memory_backend_cannot_be_sent_to_nor_served(bench: Bench) -> None:
     assert sent.returncode == 4
     assert b"its memory backend lives only inside a run" in sent.stderr
     assert served.returncode == 2
-    assert b"nobody can reach a memory backend" in served.stderr
+    assert b"no other process can reach a memory backend" in served.stderr
 
 
 def test_options_that_do_not_go_together_are_refused(bench: Bench) -> None:
@@ -259,5 +259,5 @@ def test_a_malformed_message_is_told_in_the_words_of_the_command(bench: Bench) -
     sent = bench.run("send", organism, "echo")
 
     assert sent.returncode == 2
-    assert sent.stderr.startswith(b"xpipe: 'echo' does not say what to send to whom")
+    assert sent.stderr.startswith(b"xpipe: 'echo' is not LISTENER=PAYLOAD")
     assert b"--send" not in sent.stderr

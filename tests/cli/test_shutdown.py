@@ -15,7 +15,7 @@ from cli.bench import Bench, is_alive, wait_until, workers_of
 from cli.conftest import default_and_slow
 from cli.stored import STATE_FILE, Stored, in_sqlite
 
-GRACEFUL = "no more messages are taken"
+GRACEFUL = "stopping; waiting up to"
 READ = 3_000
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 HOLD = """

@@ -12,7 +12,7 @@ import pytest
 from cli.bench import Bench, is_alive, wait_until, workers_of
 from cli.stored import SQLITE
 
-GRACEFUL = "no more messages are taken"
+GRACEFUL = "stopping; waiting up to"
 
 
 def started(bench: Bench, listener: str, seconds: float, *options: str) -> subprocess.Popen[bytes]:

@@ -33,7 +33,7 @@ DATA = {
     "dead drop": ["dead", "drop", "organism.yaml", "1"],
     "gc": ["gc", "organism.yaml", "--dry-run"],
 }
-TALKS = {"check": b"is fine", "send": b"nobody runs bench now", "dead drop": b"nothing was changed"}
+TALKS = {"check": b"is fine", "send": b"no run of bench is active", "dead drop": b"nothing was changed"}
 """What is told besides the data."""
 LIGHT = ["threads", "graph"]
 """These stand for the others where each costs a process and the slow tests have them all."""

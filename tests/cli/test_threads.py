@@ -244,11 +244,11 @@ def test_a_table_fits_the_terminal(bench: Bench, columns: int, whole: bool) -> N
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--state", "gone"], "--state 'gone' is none of active, waiting, done, failed"),
-        (["--limit", "0"], "--limit '0' is no number of rows"),
-        (["--limit", "many"], "--limit 'many' is no number of rows"),
+        (["--state", "gone"], "--state 'gone' is not one of active, waiting, done, failed"),
+        (["--limit", "0"], "--limit '0' is not a number of rows"),
+        (["--limit", "many"], "--limit 'many' is not a number of rows"),
         (["--older-than", "soon"], "--older-than: 'soon' is not a duration"),
-        (["--json", "--jsonl"], "leave one of them out"),
+        (["--json", "--jsonl"], "--json and --jsonl exclude each other"),
     ],
 )
 def test_2_for_wrong_options(bench: Bench, arguments: list[str], sentence: str) -> None:

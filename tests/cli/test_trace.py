@@ -80,7 +80,7 @@ def test_following_what_nobody_runs_says_so_and_how_far_it_is(lasting: Stored) -
 
     told = following.stderr.readline().decode()
 
-    assert told == ("xpipe: nobody runs this conversation now; it goes on with `xpipe run organism.yaml --resume`\n")
+    assert told == ("xpipe: no run works on this conversation; continue it with `xpipe run organism.yaml --resume`\n")
     head = [following.stdout.readline().decode() for _ in range(4)]
     assert head[0] == f"send-1  {sent.stdout.decode().strip()}  running\n"
     assert "  sleeper  waits, sent " in head[3]
@@ -97,7 +97,7 @@ def test_following_what_nobody_runs_says_so_and_how_far_it_is(lasting: Stored) -
         (["cli-99"], 2, "there is no conversation whose id begins with 'cli-99'"),
         (["--follow", "--json"], 2, "--follow goes with --jsonl"),
         (["--follow", "--jsonl", "--payloads"], 2, "attempts, which have no payloads"),
-        (["--limit", "0"], 2, "--limit '0' is no number of rows"),
+        (["--limit", "0"], 2, "--limit '0' is not a number of rows"),
         (["a", "b"], 2, "see xpipe trace --help"),
     ],
 )

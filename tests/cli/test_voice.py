@@ -170,8 +170,8 @@ def test_the_options_may_stand_before_the_command_and_after_it(bench: Bench, pla
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["-q", "-v"], "--quiet tells less and --verbose tells more"),
-        (["--log-format", "xml"], "--log-format 'xml' is none of text, json"),
+        (["-q", "-v"], "--quiet and --verbose exclude each other"),
+        (["--log-format", "xml"], "--log-format 'xml' is not one of text, json"),
     ],
 )
 def test_2_for_options_that_do_not_go_together(bench: Bench, options: list[str], sentence: str) -> None:

@@ -124,4 +124,4 @@ def _end(backend: SharedBackend, prefix: str, fault: bytes, ended: dict[str, boo
         return
     ended[id] = backend.cancel(id, fault, time.time())
     if not ended[id]:
-        raise UsageError(f"the conversation {id} is over already; `xpipe outputs` shows what it has come to")
+        raise UsageError(f"the conversation {id} has already ended; `xpipe outputs` shows its outputs")

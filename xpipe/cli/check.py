@@ -102,7 +102,7 @@ def check(
         raise UsageError("one of the names of files is empty; name a file or a folder")
     named = "json" if json else format or "text"
     if named not in FORMATS:
-        raise UsageError(f"--format {named!r} is none of {', '.join(FORMATS)}")
+        raise UsageError(f"--format {named!r} is not one of {', '.join(FORMATS)}")
     plan = CheckPlan(paths, options.parse_overrides(set), imports, connect, strict, named)
     from xpipe.cli.checking import execute
 

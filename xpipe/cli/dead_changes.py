@@ -117,7 +117,7 @@ def _retry(change: Change) -> int:
     if unserved:
         command = resume_command(change.place.file, change.place.overrides)
         organism = change.place.organism or "the organism"
-        tell(f"xpipe: nobody runs {organism} now; what is retried waits for `{command}`", "warning")
+        tell(f"xpipe: no run of {organism} is active; the messages wait for `{command}`", "warning")
     return EXIT_FAULT if outcome.problems else EXIT_OK
 
 

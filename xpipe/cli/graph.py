@@ -62,7 +62,7 @@ def graph(
         raise UsageError(f"--json and --format {format} both say how it is drawn; leave one of them out")
     named = "json" if json else format or "text"
     if named not in FORMATS:
-        raise UsageError(f"--format {named!r} is none of {', '.join(FORMATS)}")
+        raise UsageError(f"--format {named!r} is not one of {', '.join(FORMATS)}")
     overrides = options.parse_overrides(set)
     from xpipe.cli.emitting import Emitter
     from xpipe.cli.loading import load_organism

@@ -56,13 +56,13 @@ class Form(NamedTuple):
 def parse_form(limit: str | None, json: bool, jsonl: bool) -> Form:
     """The form that the options ask for. Raises UsageError."""
     if json and jsonl:
-        raise UsageError("--json is one document and --jsonl one a line; leave one of them out")
+        raise UsageError("--json and --jsonl exclude each other; pass only one")
     if limit is None:
         return Form(None if json or jsonl else ROWS, json, jsonl)
     if limit == "all":
         return Form(None, json, jsonl)
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 10**9):
-        raise UsageError(f"--limit {limit!r} is no number of rows; give 1 or more, or all")
+        raise UsageError(f"--limit {limit!r} is not a number of rows; pass 1 or more, or all")
     return Form(int(limit), json, jsonl)
 
 
@@ -75,7 +75,7 @@ def check_states(states: Iterable[str], known: Iterable[str]) -> frozenset[str]:
     """The `states`, all of them known. Raises UsageError."""
     chosen, options = frozenset(states), list(known)
     for state in sorted(chosen.difference(options)):
-        raise UsageError(f"--state {state!r} is none of {', '.join(options)}")
+        raise UsageError(f"--state {state!r} is not one of {', '.join(options)}")
     return chosen
 
 

@@ -173,8 +173,8 @@ def parse_overrides(texts: Sequence[str] | None) -> tuple[str, ...]:
         if not equals or not path.strip():
             from xpipe.core.secrets import redacted_line
 
-            hint = "write PATH=VALUE, such as --set listeners.NAME.concurrency=4"
-            raise UsageError(f"--set {redacted_line(text)!r} does not say what goes where; {hint}")
+            hint = "write it like --set listeners.NAME.concurrency=4"
+            raise UsageError(f"--set {redacted_line(text)!r} is not PATH=VALUE; {hint}")
         if any("\ud800" <= one <= "\udfff" for one in text):
             raise UsageError("--set: what it gives is no UTF-8; correct it")
     return tuple(texts or ())
@@ -239,9 +239,7 @@ def _parse_send(text: str, option: str) -> Send:
     to, equals, payload = text.partition("=")
     if not equals or not to:
         example = f"""{option}'greeter={{"name": "Ada"}}'"""
-        raise UsageError(
-            f"{option}{text!r} does not say what to send to whom; write LISTENER=PAYLOAD, such as {example}"
-        )
+        raise UsageError(f"{option}{text!r} is not LISTENER=PAYLOAD; write it like {example}")
     if payload == "-":
         return Send(to, _read(f"{option}{to}=-", lambda: _whole(0)), "stdin")
     if payload.startswith("@"):
@@ -280,7 +278,7 @@ def choose_format(name: str | None, out: str | None, streams: bool = False) -> s
     `streams`: they are written as they come in any case.
     """
     if name is not None and name not in FORMATS:
-        raise UsageError(f"--format {name!r} is none of {', '.join(FORMATS)}")
+        raise UsageError(f"--format {name!r} is not one of {', '.join(FORMATS)}")
     if name is None and out is None:
         return "jsonl" if streams else None
     return name or format_of(out or "")

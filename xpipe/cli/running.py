@@ -100,7 +100,9 @@ class Running:
             serves=plan.serve,
         )
         if plan.serve and not self._organism.backend.capabilities.cross_process:
-            raise UsageError(f"--serve: nobody can reach a {definition.backend.type} backend; take sqlite or redis")
+            raise UsageError(
+                f"--serve: no other process can reach a {definition.backend.type} backend; use sqlite or redis"
+            )
         self._stream = _stream(plan, self._outlet, self._organism.types)
         self._harvest = Harvest(self._organism.types, plan.json or self._stream is None, self._stream)
         self._end = End(Reason.FINISHED)
@@ -215,7 +217,7 @@ class Running:
         grace = format_duration(self._plan.grace)
         name = signal.Signals(number).name
         self._bound(self._plan.grace, exit_code_of_signal(number), name)
-        tell(f"xpipe: {name}: no more messages are taken; running handlers have {grace}; once more ends at once")
+        tell(f"xpipe: {name}: stopping; waiting up to {grace} for running handlers (signal again to quit now)")
 
     def _bound(self, seconds: float, code: int, why: str) -> None:
         """End the process with `code` if the run is not over in `seconds` and as many more as it may take to end."""

@@ -81,7 +81,7 @@ def schema(
         given.insert(0, subject)  # A listener of the default.
         subject = None
     if format not in (None, *FORMATS):
-        raise UsageError(f"--format {format!r} is none of {', '.join(FORMATS)}")
+        raise UsageError(f"--format {format!r} is not one of {', '.join(FORMATS)}")
     if jsonl and subject != "output":
         raise UsageError("--jsonl is about what a command prints; write `xpipe schema output COMMAND --jsonl`")
     if subject in ("config", "output") and (format == "xsd" or set):

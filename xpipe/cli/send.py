@@ -86,7 +86,7 @@ def send(
     if timeout is not None and not wait:
         raise UsageError("--timeout bounds the waiting; add --wait, or leave it out")
     if json and jsonl:
-        raise UsageError("--json is one document and --jsonl one a line; leave one of them out")
+        raise UsageError("--json and --jsonl exclude each other; pass only one")
     file, texts = _split([word for word in (organism, *(messages or ())) if word is not None])
     if not texts:
         raise UsageError("nothing to send; pass LISTENER=PAYLOAD")

@@ -48,8 +48,8 @@ def _execute(plan: SendPlan, stdout: Descriptor) -> int:
     deadline = time.monotonic() + plan.timeout if plan.timeout is not None else math.inf
     with sender, _orderly_end():
         if not sender.is_served():
-            waits = f"what is sent waits for `{resume_command(plan.file, plan.overrides)}`"
-            tell(f"xpipe: nobody runs {definition.name} now; {waits}", "warning")
+            waits = f"the messages wait for `{resume_command(plan.file, plan.overrides)}`"
+            tell(f"xpipe: no run of {definition.name} is active; {waits}", "warning")
         if not _wait_for_room(sender, plan, deadline):
             return EXIT_UNFINISHED
         conversations = sender.inject(injections)
@@ -128,7 +128,9 @@ class Answers:
                     case Unheard():
                         self._faults += 1
                         fault = visible(f"{happening.fault.origin}: {happening.fault.code}: {happening.fault.text}")
-                        tell(f"xpipe: nobody was told of a fault in {happening.conversation}: {fault}", "error")
+                        tell(
+                            f"xpipe: a fault reached nobody, in conversation {happening.conversation}: {fault}", "error"
+                        )
         finally:
             self._finish()
         if self._left:

@@ -97,7 +97,7 @@ def _write_lines(stdout: Descriptor, lines: Iterable[str]) -> None:
 def _remarks(plan: Plan, result: Result) -> Iterator[str]:
     for one in result.harvest.first_unheard:
         fault = visible(f"{one.fault.origin}: {one.fault.code}: {one.fault.text}")
-        yield f"xpipe: nobody was told of a fault in conversation {one.conversation}: {fault}"
+        yield f"xpipe: a fault reached nobody, in conversation {one.conversation}: {fault}"
     if result.harvest.unheard > len(result.harvest.first_unheard):
         more = result.harvest.unheard - len(result.harvest.first_unheard)
         yield f"xpipe: and of {counted(more, 'more fault')}"

@@ -121,7 +121,7 @@ def _trace(backend: SharedBackend, id: str) -> Trace:
 
     conversation = backend.conversation(id)
     if conversation is None:
-        raise UsageError(f"the conversation {id} is not there any more: it has been collected")
+        raise UsageError(f"the conversation {id} no longer exists: it has been collected")
     return trace_of(backend, conversation)
 
 
@@ -180,7 +180,7 @@ class Watch:
 
         before, self._served = self._served, is_run(self._backend)
         if before and not self._served and self._is_running():
-            tell(f"xpipe: nobody runs this conversation now; it goes on with `{self._command}`", "warning")
+            tell(f"xpipe: no run works on this conversation; continue it with `{self._command}`", "warning")
 
     def _is_running(self) -> bool:
         """The run that has just ended may have brought it to its end."""

@@ -51,9 +51,9 @@ voice = Voice()
 def set_voice(quiet: bool, verbose: bool, log_format: str | None) -> None:
     """Tell things as the options ask for; those that are left out change nothing. Raises UsageError."""
     if quiet and verbose:
-        raise UsageError("--quiet tells less and --verbose tells more; leave one of them out")
+        raise UsageError("--quiet and --verbose exclude each other; pass only one")
     if log_format is not None and log_format not in FORMATS:
-        raise UsageError(f"--log-format {log_format!r} is none of {', '.join(FORMATS)}")
+        raise UsageError(f"--log-format {log_format!r} is not one of {', '.join(FORMATS)}")
     if quiet or verbose:
         voice.least = LEVELS["error" if quiet else "debug"]
     if log_format is not None:
