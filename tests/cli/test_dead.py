@@ -247,6 +247,18 @@ def test_what_was_rejected_is_kept_with_its_source_line_and_text(stored: Stored)
     assert b"it never was a message; correct its text and send that" in retried.stderr
 
 
+def test_what_was_rejected_of_xml_is_kept_with_its_text(stored: Stored) -> None:
+    stored.organism("echo")
+    lines = ["<Ask><text>fine</text></Ask>", "stray", "<Ask><txet>1</txet></Ask>", "<Ask><text>größe"]
+    (stored.bench.folder / "in.xml").write_text("\n".join(lines), encoding="utf-8")
+
+    run = stored.bench.run("run", "organism.yaml", "--input", "in.xml", "--jsonl")
+
+    assert run.returncode == 1
+    kept = {row["payload"]["text"].strip(): row["payload"]["line"] for row in listed(stored)}
+    assert kept == {lines[1]: 2, lines[2]: 3, lines[3]: 4}
+
+
 def test_a_rejected_document_is_kept_up_to_the_limit_of_a_payload(bench: Bench) -> None:
     stored = in_sqlite(bench)
     stored.organism("echo", more="limits: {payload_bytes: 2000}\n")

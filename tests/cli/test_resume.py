@@ -231,6 +231,12 @@ def test_two_resumes_at_once_take_each_document_of_a_file_once(bench: Bench) -> 
     ("in.jsonl", '{"text": "one"}\n{"te', 'xt": "two"}\n'),
     ("in.jsonl", '{"text": "one"}\n{"text": "tw', 'o"}'),
     ("in.json", '{"text": "one"}{"text":\n ', '"two"}'),
+    ("in.xml", "<Ask><text>one</text></Ask>\n<Ask><text>tw", "o</text></Ask>"),
+    ("in.xml", "<Ask><text>one</text></Ask><As", "k><text>two</text></Ask>"),
+    ("in.xml", "<Ask><text>one</text></Ask><!-- next:", " --><Ask><text>two</text></Ask>"),
+    ("in.xml", "<Ask><text>one</text></Ask><!", "-- next --><Ask><text>two</text></Ask>"),
+    ("in.xml", "<messages><Ask><text>one</text></Ask>", "<Ask><text>two</text></Ask></messages>"),
+    ("in.xml", "<messages><Ask><text>one</text></Ask><Ask><te", "xt>two</text></Ask></messages>"),
 ])  # fmt: skip
 def test_a_line_that_is_still_being_written_is_read_when_it_is_whole(
     bench: Bench, name: str, first: str, second: str

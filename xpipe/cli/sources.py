@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from xpipe.cli.tracking import Reading
 from xpipe.core.errors import PayloadError, WireError
 from xpipe.core.messages import Cursor, Injection, Rejected
+from xpipe.core.secrets import redacted
 from xpipe.wire.documents import Document, read_documents
 from xpipe.wire.origin import Origin
 
@@ -106,7 +107,7 @@ class Gate:
         except PayloadError as error:
             # Arguments and broken documents may hold what UTF-8, and so a stored fault, cannot.
             told = PayloadError(_storable(str(error)), error.code)
-            return self._intake.rejection(one.source, _storable(one.to), told, _rejected(one)), told
+            return self._intake.rejection(one.source, redacted(_storable(one.to)), told, _rejected(one)), told
 
     def _decode(self, one: Given) -> tuple[str, object]:
         if isinstance(one.content, WireError):
@@ -129,7 +130,7 @@ def _rejected(one: Given) -> Rejected:
         case value:
             text, where = value if isinstance(value, str) else repr(value), one.where
     origin = Origin.of(where)
-    return Rejected(_storable(origin.name), 0 if origin.name == where else origin.line, _storable(text))
+    return Rejected(redacted(_storable(origin.name)), 0 if origin.name == where else origin.line, _storable(text))
 
 
 def _storable(text: str) -> str:

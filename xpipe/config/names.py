@@ -11,8 +11,10 @@ from xpipe.config.reporting import Report
 from xpipe.config.shape import Entry
 from xpipe.config.wording import did_you_mean, listed, quote
 from xpipe.core.payloads import BUFFER, SEQUENCE
+from xpipe.core.secrets import redacted
 
 LONGEST_NAME = 200
+_NAME_HINT = "Write letters, digits, - and _, with dots between parts."
 
 
 def check_names(organism: Iterable[Entry], listeners: list[Entry], messages: list[Entry], report: Report) -> None:
@@ -62,7 +64,10 @@ def _check_name(entry: Entry, report: Report) -> None:
             f"The name {quote(name)} must have no spaces at its ends, no control characters "
             f"and at most {LONGEST_NAME} characters."
         )
-        report.add(place, "bad-name", message, "Write letters, digits, - and _, with dots between parts.")
+        report.add(place, "bad-name", message, _NAME_HINT)
+    elif redacted(name) != name:
+        message = f"The name {quote(name)} holds a password, and names are shown in call chains, logs and outputs."
+        report.add(place, "bad-name", message, _NAME_HINT)
 
 
 def _check_duplicates(listeners: list[Entry], report: Report) -> None:

@@ -84,9 +84,9 @@ class Report:
 
     def withdraw(self, place: Place, codes: Collection[str]) -> None:
         """Take back what has been noted under one of `codes` at `place` in the file: nothing of it is used."""
-        where = (self.file, place.line, place.column)
+        where = (place.line, place.column)
         for told in self._findings.values():
-            told[:] = [one for one in told if one.code not in codes or (one.file, one.line, one.column) != where]
+            told[:] = [one for one in told if one.code not in codes or (one.line, one.column) != where]
 
     def blame(self, option: str, others: Collection[Finding]) -> None:
         """Let the errors that are not among `others` be about `option`, whatever line of the file tells of them."""

@@ -21,7 +21,8 @@ class Excerpt:
 class Finding:
     """One thing wrong with a file. `line` and `column` count from 1; `hint` says what to do, or is empty.
 
-    What stands in an option has no line: `file` is the option then, and both are 0.
+    What stands in an option has no line: `file` is the option then, and both are 0. No credential is shown, wherever
+    the text comes from.
     """
 
     file: str
@@ -32,6 +33,12 @@ class Finding:
     hint: str = ""
     severity: Severity = "error"
     excerpt: Excerpt | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        from xpipe.core.secrets import redacted  # Few files have errors.
+
+        for name in ("file", "message", "hint"):
+            object.__setattr__(self, name, redacted(getattr(self, name)))
 
     @property
     def place(self) -> str:

@@ -32,7 +32,7 @@ def is_secret_name(name: str) -> bool:
 
 def redacted(text: str) -> str:
     """`text` of any kind without users and passwords of URLs, and without what is assigned to secret names."""
-    if "://" not in text and "=" not in text and ":" not in text:
+    if "=" not in text and ":" not in text:
         return text
     return _masked(text, [*_users(text), *_assigned(text)])
 
@@ -67,16 +67,20 @@ def _masked(text: str, found: list[Span]) -> str:
 
 def _users(text: str) -> Iterator[Span]:
     """The users and passwords of URLs: up to the last @, for passwords that are not encoded have any character."""
-    at, last = text.find("://"), text.rfind("@")
+    at, last, run, end = text.find(":/"), text.rfind("@"), -1, -1
     while at >= 0:
-        start = at + 3
-        run = _end(_RUN, text, start)
-        end = text.rfind("@", start, run)
-        if end < 0 and _has_password(text[start : _end(_BEFORE_PATH, text, start, run)]):
+        start = at + (3 if text.startswith("/", at + 2) else 2)
+        if start > run:
+            run = _end(_RUN, text, start)
+            end = text.rfind("@", start, run)
+        if start < at + 3 and text.find(":", start, max(end, start)) < 0:
+            at = text.find(":/", start)  # A path; with a password it is a URL that was taken for one: a/redis:/me:pw@h
+            continue
+        if end < start and _has_password(text[start : _end(_BEFORE_PATH, text, start, run)]):
             end = run = last if last > run else run  # It has blanks or quotes in it, or the rest was cut off.
         if end > start:
             yield start, end
-        at = text.find("://", max(run, start))
+        at = text.find(":/", max(run, start))
 
 
 def _has_password(authority: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from xpipe.core.errors import WireError
@@ -23,6 +24,7 @@ _TAG_STOP = re.compile(rb"[<>]")
 _DOCTYPE_TOKEN = re.compile(rb"""[\[\]<>"']""")
 _QUOTES = {b'"': re.compile(rb'"'), b"'": re.compile(rb"'")}
 _TAG_CLOSE = re.compile(rb">")
+_PARTIAL_NAME = re.compile(rb"<[^\s<>/!?\"'=]*")
 _MAX_TAG = 1_000_000
 _MAX_NAME = 1000
 _WRAPPER = b"messages"
@@ -58,16 +60,21 @@ class _Splitter:
                 continue
             yield from self._markup(self._feed.peek(9))
         if self._wrapped_at:
-            place = self._feed.place()
-            yield _Broken(f"{place}: the input ends inside the <messages> that starts at {self._wrapped_at}")
+            text = f"{self._feed.place()}: the input ends inside the <messages> that starts at {self._wrapped_at}"
+            yield _Broken(text, cut_off=True)
 
     def _markup(self, head: bytes) -> Iterator[Document | WireError]:
         feed = self._feed
         opener = next((one for one in _ENDS if head.startswith(one)), b"")
         if opener:
             yield from self._skip_misc(opener)
+        elif any(one.startswith(head) for one in _ENDS):
+            yield _Broken(f"{feed.place()}: the input ends inside this markup", raw=head, cut_off=True)
+            feed.drop(len(head))
         elif head.startswith(b"<!"):
-            yield _Broken(f"{feed.place()}: a DOCTYPE is not accepted; remove it and its entities")
+            end = feed.find(_TAG_CLOSE, 0, 0)
+            raw = bytes(feed.window[: end.end()]) if end else feed.head()
+            yield _Broken(f"{feed.place()}: a DOCTYPE is not accepted; remove it and its entities", raw=raw)
             self._skip_doctype()
             self._forbidden = True
         elif head.startswith(b"</"):
@@ -76,10 +83,14 @@ class _Splitter:
             yield from self._start_tag()
 
     def _skip_misc(self, opener: bytes) -> Iterator[WireError]:
-        feed, opened = self._feed, self._feed.place()
-        feed.drop(len(opener))
+        feed = self._feed
+        end = feed.find(_ENDS[opener], len(opener), 2)
+        if end:
+            feed.drop(end.end())
+            return
+        opened, raw = feed.place(), feed.head()
         if not feed.drop_through(_ENDS[opener], 2):
-            yield _Broken(f"{opened}: the input ends before this {opener.decode()} is closed")
+            yield _Broken(f"{opened}: the input ends before this {opener.decode()} is closed", raw=raw, cut_off=True)
 
     def _skip_doctype(self) -> None:
         """Drops the DOCTYPE at the start of the window with its subset in brackets, or what is left of the input."""
@@ -107,7 +118,9 @@ class _Splitter:
         if self._wrapped_at and tag[2:].rstrip(b"> \t\r\n") == _WRAPPER:
             self._wrapped_at = ""
             return
-        yield _Broken(f"{place}: this end tag closes nothing")
+        yield _Broken(
+            f"{place}: this end tag closes nothing", raw=tag[: feed.max_bytes], cut_off=end is None and feed.ended
+        )
 
     def _start_tag(self) -> Iterator[Document | WireError]:
         feed = self._feed
@@ -115,10 +128,10 @@ class _Splitter:
             pass
         match = _NAME.match(feed.window)
         if match is None:
-            place = feed.place()
+            place, ends = feed.place(), feed.ended and _PARTIAL_NAME.fullmatch(feed.window) is not None
             feed.drop(1)
-            self._drop_to_markup()
-            yield _Broken(f"{place}: < must be followed by the name of an element")
+            raw = b"<" + self._drop_to_markup()
+            yield _Broken(f"{place}: < must be followed by the name of an element", raw=raw, cut_off=ends)
             return
         name = match[1]
         if name == _WRAPPER and not self._wrapped_at and not self._forbidden:
@@ -135,16 +148,20 @@ class _Splitter:
 
     def _stray_text(self) -> WireError:
         place = self._feed.place()
-        self._drop_to_markup()
-        return _Broken(f"{place}: there is text outside of any element")
+        return _Broken(f"{place}: there is text outside of any element", raw=self._drop_to_markup())
 
-    def _drop_to_markup(self) -> None:
+    def _drop_to_markup(self) -> bytes:
+        """Drops what stands before the next markup; the start of it."""
         feed = self._feed
-        while (match := _OPEN.search(feed.window)) is None:
+        match = feed.find(_OPEN, 0, 0)
+        dropped = bytes(feed.window[: match.start()]) if match else feed.head()
+        while match is None:
             feed.drop(len(feed.window))
             if not feed.more():
-                return
+                return dropped
+            match = _OPEN.search(feed.window)
         feed.drop(match.start())
+        return dropped
 
     def _tag_end(self, at: int) -> tuple[int, bool]:
         """Where the tag ends whose inside starts at `at`, and whether it closes itself. A broken one ends at once."""
@@ -172,7 +189,8 @@ class _Splitter:
         return self._salvage(name, scan)
 
     def _too_long(self, scan: _Scan) -> WireError:
-        error = WireError(f"{self._feed.place()}: the document is longer than {self._feed.max_bytes} bytes")
+        feed = self._feed
+        error = WireError(f"{feed.place()}: the document is longer than {feed.max_bytes} bytes", raw=feed.head())
         scan.skip()
         return error
 
@@ -181,20 +199,22 @@ class _Splitter:
         feed = self._feed
         found: list[Document | WireError] = []
         full = len(feed.window) > feed.max_bytes
-        stop = scan.at
+        stop, ends = scan.at, feed.ended and not full and scan.at == len(feed.window)
         starts = dict.fromkeys(scan.open, 0) | dict(scan.spans)
         if full and len(scan.open) > 1:  # the last one may only be under way
             stop = scan.open[-1]
             starts = {start: end for start, end in starts.items() if start < stop}
         done = 0
-        for start, end in sorted(starts.items()):
+        for (start, end), (behind, _) in pairwise([*sorted(starts.items()), (stop, stop)]):
             feed.drop(start - done)
             done = start
             if end:
                 found.append(self._document(end - start))
                 done = end
             else:
-                found.append(_Broken(f"{feed.place()}: this <{name.decode('utf-8', 'replace')}> is never closed"))
+                raw = bytes(feed.window[: min(behind - start, feed.max_bytes)])
+                text = f"{feed.place()}: this <{name.decode('utf-8', 'replace')}> is never closed"
+                found.append(_Broken(text, raw=raw, cut_off=ends))
         feed.drop(stop - done)
         return found
 
@@ -205,7 +225,7 @@ class _Splitter:
         data = bytes(feed.window[:size])
         feed.drop(size)
         if size > feed.max_bytes:
-            return WireError(f"{where}: the document is longer than {feed.max_bytes} bytes")
+            return WireError(f"{where}: the document is longer than {feed.max_bytes} bytes", raw=data[: feed.max_bytes])
         return Document(data, "xml", where, feed.offset)
 
 

@@ -64,6 +64,8 @@ def test_the_value_of_an_unknown_key_that_is_no_secret_is_shown(folder: Path, li
         ("https://host/?user=me&token=hush&x=1", "https://host/?user=me&token=***&x=1"),
         ("https://host:80/path", "https://host:80/path"),
         ("mail me@host", "mail me@host"),
+        ("/folder/redis:/me:hush@host/x", "/folder/redis:/***@host/x"),
+        ("/folder/redis:/me@host/x, C:/a@b, f:/x:1", "/folder/redis:/me@host/x, C:/a@b, f:/x:1"),
     ],
 )
 def test_urls_lose_their_passwords(text: str, shown: str) -> None:
