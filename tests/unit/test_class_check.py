@@ -60,6 +60,21 @@ class Order:
     anything: Any = None
 
 
+@dataclass
+class Link:
+    number: int
+    next: Link | None = None
+
+
+class Longer(Link):
+    pass
+
+
+@dataclass
+class Branch:
+    kids: list[Branch]
+
+
 TYPES = PayloadTypes([Order, Crate, Address, Business])
 WHAT = "must be Address, got Business, whose own fields would be lost"
 
@@ -125,6 +140,35 @@ def test_an_item_of_a_buffer_is_checked_as_any_payload() -> None:
 )
 def test_the_classes_themselves_travel(order: Order) -> None:
     assert TYPES.decode(*TYPES.encode(order)) == order
+
+
+def chain(length: int, last: Link | None = None) -> Link:
+    for number in range(length):
+        last = Link(number, last)
+    assert last is not None
+    return last
+
+
+def test_a_chain_of_many_links_travels_as_deep_as_it_can_be_encoded() -> None:
+    types = PayloadTypes([Link])
+    name, data = types.encode(chain(700))
+    found, numbers = types.decode(name, data), []
+    while found is not None:
+        numbers.append(found.number)
+        found = found.next
+    assert numbers == list(reversed(range(700)))
+
+
+def test_a_derived_object_is_refused_however_deep_it_is() -> None:
+    with pytest.raises(PayloadError, match="must be Link, got Longer, whose own fields would be lost"):
+        PayloadTypes([Link]).encode(chain(300, Longer(1)))
+
+
+def test_objects_in_a_circle_are_refused() -> None:
+    circle = Branch([])
+    circle.kids += [circle, circle]
+    with pytest.raises(PayloadError, match="Branch cannot be encoded"):
+        PayloadTypes([Branch]).encode(circle)
 
 
 def test_a_value_of_another_kind_is_told_by_the_receiver() -> None:

@@ -6,6 +6,7 @@ Bytes are decoded into the annotated classes: an instance of a derived class wou
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any, TypeAlias
@@ -17,6 +18,8 @@ from xpipe.core.field_types import CONTAINERS, RECORDS, class_of, types_in
 
 Check: TypeAlias = Callable[[Any], None]
 
+DEEP = 50
+"""Instances in one another that are checked at once; what is further in is checked when they are done."""
 _ARRAYS = (list, tuple, set, frozenset)
 """Which are encoded alike: a field may hold another one than it says."""
 
@@ -36,17 +39,70 @@ class WrongClass(Exception):
 
 def check_of(info: Any) -> Check | None:
     """What raises WrongClass for a payload of the type `info`; None if no field of it can hold an instance."""
-    return _Checks().of_fields(info)
+    return _Checks().of_payload(info)
+
+
+class _Descent(threading.local):
+    """Where a thread is in instances of classes that contain themselves."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """`seen`: the ids of those that are checked, or being checked; `put_off`: what is too deep for now."""
+        self.depth = 0
+        self.seen: set[int] = set()
+        self.put_off: list[tuple[Check, Any]] = []
 
 
 class _Checks:
     def __init__(self) -> None:
         self._known: dict[int, Check | None] = {}
+        self._descent = _Descent()
+        self._recurs = False
+
+    def of_payload(self, info: Any) -> Check | None:
+        """As `of_fields`, for a whole payload."""
+        check, descent = self.of_fields(info), self._descent
+        if check is None or not self._recurs:
+            return check
+
+        def check_whole(payload: Any) -> None:
+            descent.begin()
+            check(payload)
+            while descent.put_off:
+                inner, value = descent.put_off.pop()
+                try:
+                    inner(value)
+                except WrongClass as error:
+                    raise error.under("[...]") from None
+            descent.begin()
+
+        return check_whole
+
+    def _again(self, info: Any) -> Check:
+        """What checks an instance inside one of its own class: as deep as it likes, and Python's stack is not."""
+        descent = self._descent
+
+        def check(value: Any) -> None:
+            inner = self._known[id(info)]
+            if inner is None or id(value) in descent.seen:
+                return
+            descent.seen.add(id(value))
+            if descent.depth == DEEP:
+                descent.put_off.append((inner, value))
+                return
+            descent.depth += 1
+            inner(value)
+            descent.depth -= 1
+
+        return check
 
     def of_fields(self, info: Any) -> Check | None:
         """What checks the fields of an instance of the class that `info` describes."""
+        self._recurs = self._recurs or id(info) in self._known
         if id(info) not in self._known:
-            self._known[id(info)] = lambda value: self._known[id(info)](value)  # type: ignore[misc]  # a class that contains itself
+            self._known[id(info)] = self._again(info)
             checks = [(field.name, check) for field in info.fields if (check := self.of(field.type)) is not None]
             if isinstance(info, kinds.TypedDictType):
                 self._known[id(info)] = _check_keys(class_of(info).__name__, {one.name for one in info.fields}, checks)

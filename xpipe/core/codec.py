@@ -342,7 +342,9 @@ def _unknown(name: str, known: Iterable[str]) -> PayloadError:
 
 
 def _explain_encoding(name: str, payload: Any, error: Exception) -> str:
-    for path, value in _leaves(payload, name, 0):
+    if isinstance(error, RecursionError):
+        return f"{name} cannot be encoded: it contains itself, or is nested too deep"
+    for path, value in _leaves(payload, name, set()):
         try:
             msgspec.msgpack.encode(value)
         except (TypeError, OverflowError, UnicodeEncodeError, msgspec.MsgspecError, RecursionError) as reason:
@@ -350,8 +352,13 @@ def _explain_encoding(name: str, payload: Any, error: Exception) -> str:
     return f"{name} cannot be encoded: {error}"
 
 
-def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """The values inside `value` that hold no further ones, each with the path to it; at most 50 levels down."""
+def _leaves(value: Any, path: str, seen: set[int], depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """The values inside `value` that hold no further ones, each with the path to it; at most 50 levels down.
+
+    seen: the ids of those that hold others; there may be very many paths to one.
+    """
+    if id(value) in seen:
+        return
     parts: Iterable[tuple[str, Any]] = ()
     if dataclasses.is_dataclass(value) or isinstance(value, msgspec.Struct):
         names = getattr(value, "__struct_fields__", None) or [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]  # an instance, not a class
@@ -365,6 +372,8 @@ def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
         parts = [(f"{path}[{index}]", one) for index, one in enumerate(value)]
     else:
         yield path, value
+        return
+    seen.add(id(value))
     if depth < 50:
         for where, part in parts:
-            yield from _leaves(part, where, depth + 1)
+            yield from _leaves(part, where, seen, depth + 1)
