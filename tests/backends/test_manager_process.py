@@ -187,6 +187,18 @@ def test_every_organism_file_has_a_runtime_file_of_its_own(tmp_path: Path, monke
     assert runtime_file("a/organism.yaml") == runtime_file(one)
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o777])
+def test_a_runtime_folder_that_is_not_private_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(mode)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "shared"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    assert runtime_file("organism.yaml").parent.parent == tmp_path
+
+
 def test_without_a_runtime_folder_the_file_is_in_a_private_one_that_nobody_can_make_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,38 @@ def test_broken_documents_are_faults_with_their_place_and_the_others_run(bench: 
     assert all(fault.startswith(f"{name}:") for fault in faults)
 
 
+TWO = '{"text": "one"}\n{"text": "two"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "answers", "faults"),
+    [
+        (TWO.encode("utf-16"), ["one", "two"], 0),
+        (TWO.encode("utf-16-le"), [], 1),  # Nothing tells of the encoding.
+        (TWO.encode("utf-16-be"), [], 1),
+        (TWO.encode("utf-16")[:-1], ["one"], 1),
+        (b'{"text": "one"}\n{"seconds": ' + b"9" * 5000 + b'}\n{"text": "two"}\n', ["one", "two"], 1),
+        (b'{"text": "zero", "text": "one"}\n{"text": "two"}\n', ["two"], 1),
+    ],
+)
+def test_hostile_input_spoils_no_other_document(bench: Bench, content: bytes, answers: list[str], faults: int) -> None:
+    run = bench.run("run", bench.organism("echo"), "--input", "-", "--json", stdin=content)
+
+    assert run.returncode == (1 if faults else 0)
+    assert b"Traceback" not in run.stderr
+    kinds = [output["kind"] for output in outputs(run.stdout)]
+    assert texts(run.stdout) == answers
+    assert (kinds.count("fault") > 0) == (faults > 0)
+
+
+def test_a_huge_number_in_a_send_is_a_fault(bench: Bench) -> None:
+    run = bench.run("run", bench.organism("echo"), "--send", f'echo={{"seconds": {"9" * 5000}}}', "--json")
+
+    assert run.returncode == 1
+    assert b"Traceback" not in run.stderr
+    assert [output["kind"] for output in outputs(run.stdout)] == ["fault"]
+
+
 def test_every_document_of_every_input_is_a_conversation_of_its_own(bench: Bench) -> None:
     (bench.folder / "a.jsonl").write_text('{"text": "a"}\n' * 3)
     arguments = ["--input", "a.jsonl", "--input", "-", "--send", "echo={}", "--json"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 
-from cli.bench import Bench
+from cli.bench import Bench, wait_until, workers_of
 from xpipe.cli.app import XPIPE
 from xpipe.cli.commands import make_group
 from xpipe.core.errors import EXIT_CONFIG
@@ -127,6 +128,27 @@ def test_no_combination_of_options_shows_a_password(bench: Bench, words: list[st
 def test_no_variable_shows_a_password(bench: Bench, variable: str) -> None:
     for command in ("threads", "run"):
         shows_nothing(bench, command, code=(2, 3, 4), **{variable: URL})
+
+
+def test_no_command_line_of_a_process_holds_a_secret(bench: Bench) -> None:
+    backend = f"backend: {{type: manager, manager_authkey: {CANARY}}}\n"
+    file = bench.organism("busy", extra=backend)
+    run = bench.start("run", file, "--grace", "0s", "--send", 'busy={"text": "began", "seconds": 600}')
+    wait_until((bench.folder / "began").exists)
+
+    lines = [line for one in Path("/proc").glob("[0-9]*/cmdline") if (line := command_line(one))]
+
+    assert len(workers_of(run.pid)) >= 2
+    run.terminate()
+    run.communicate(timeout=30)
+    assert not [line for line in lines if CANARY.encode() in line]
+
+
+def command_line(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_password_in_an_exception_is_not_shown(bench: Bench) -> None:

@@ -84,6 +84,16 @@ class Server(managers.Server):
         self.stop_event = threading.Event()
         threading.Thread(target=self.accepter, daemon=True).start()
 
+    def accepter(self) -> None:
+        """Serve each connection in a thread; close it if the system refuses one."""
+        while True:
+            with suppress(OSError):
+                connection = self.listener.accept()  # type: ignore[attr-defined]  # not in its stub
+                try:
+                    threading.Thread(target=self.handle_request, args=(connection,), daemon=True).start()
+                except (RuntimeError, MemoryError):
+                    connection.close()
+
 
 def main() -> None:
     """Serve until the owner, who writes its settings to our stdin, closes it, writes more, or is gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from xpipe.config.reporting import Report, Unreadable
@@ -30,10 +31,21 @@ def read_source(path: str | Path, report: Report) -> str:
 
 def _read_bytes(path: str | Path, report: Report) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
+        with open(path, "rb", opener=_open_at_once) as file:
+            content = file.read(MAX_BYTES + 1)
+            is_fifo = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
     except (OSError, ValueError) as error:
         raise _cannot_open(path, error, report) from None
+    if is_fifo and not content:
+        message = "This is a FIFO, and nothing is written to it."
+        raise report.unreadable(1, 1, "file-unreadable", message, "Give the path of a YAML file.")
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    handle = os.open(path, flags | os.O_NONBLOCK)  # Else the open of a FIFO waits for a writer.
+    os.set_blocking(handle, True)
+    return handle
 
 
 def _cannot_open(path: str | Path, error: OSError | ValueError, report: Report) -> Unreadable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import foreign
 import pytest
@@ -142,3 +143,22 @@ def test_an_error_after_hundreds_of_warnings_is_told(findings):
     )
     assert found[-1].startswith("604:1: warning[more-findings]: ")
     assert found[0].startswith("3:")
+
+
+def test_a_fifo_that_nobody_writes_to_is_a_finding(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "organism.yaml")
+
+    _, [finding] = check_definition(tmp_path / "organism.yaml")
+
+    assert finding.message == "This is a FIFO, and nothing is written to it."
+
+
+def test_a_file_may_come_through_a_pipe() -> None:
+    receiver, sender = os.pipe()
+    os.write(sender, b"organism: {nme: x}")
+    os.close(sender)
+
+    _, findings = check_definition(f"/dev/fd/{receiver}")
+
+    os.close(receiver)
+    assert "unknown-key" in {one.code for one in findings}
