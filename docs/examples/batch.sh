@@ -9,20 +9,20 @@ organism=$1 messages=$2 answers=$3
 
 xpipe check --quiet "$organism"
 
-# What an earlier job has left is finished first, and the file read on from where it had got to.
+# Unfinished work of an earlier job comes first; then reading of the file continues.
 code=0
 xpipe run "$organism" --resume --input "$messages" --timeout 10m --jsonl --quiet >> "$answers" || code=$?
 
 case $code in
 0) ;;
-1) # It ran to its end: what failed is in the answers as faults, and kept as dead letters.
+1) # It finished with failures: the answers contain faults, and dead letters keep the messages.
     xpipe dead list "$organism" --jsonl >&2
     ;;
-5) echo "out of time; the next job goes on with it" >&2 ;;
+5) echo "timed out; the next job continues" >&2 ;;
 *) exit "$code" ;;
 esac
 
-# What is printed for programs has a schema: `xpipe schema output outputs --jsonl`.
+# The output for programs has a schema: `xpipe schema output outputs --jsonl`.
 xpipe outputs "$organism" --jsonl | python3 -c '
 import json, sys
 kinds = [json.loads(line)["kind"] for line in sys.stdin]
