@@ -199,7 +199,7 @@ class SharedBackend(Protocol):
         """
 
     def cursor(self, name: str) -> Cursor | None:
-        """How far the source `name` has been read."""
+        """The cursor of the source `name`."""
 
     def load(self) -> Load:
         """How busy it is."""

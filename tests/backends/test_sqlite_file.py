@@ -128,7 +128,7 @@ def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> No
     ("name", "sentence"),
     [
         ("folder", "folder is a folder; a state file is a regular file, so choose another path"),
-        ("file/state.db", "file is a file; the path of a state file leads through folders, so choose another path"),
+        ("file/state.db", "file is a file; every parent of a state file must be a folder, so choose another path"),
         ("fifo", "fifo is a FIFO; a state file is a regular file, so choose another path"),
         ("nowhere", "nowhere is a symbolic link that leads nowhere; correct the link, or choose another path"),
         ("circle", "circle is a symbolic link that leads nowhere; correct the link, or choose another path"),

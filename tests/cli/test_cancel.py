@@ -130,10 +130,10 @@ def test_2_for_what_is_unknown_or_over_and_the_others_are_cancelled(stored: Stor
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["organism.yaml"], "no conversation; pass the beginning of its id, or - to read ids from stdin"),
+        (["organism.yaml"], "no conversation; pass its id or a unique prefix, or - to read ids from stdin"),
         (["organism.yaml", "-", "-"], "- is given twice"),
-        (["organism.yaml", "3f2a", "--reason", "\udcff"], "--reason is no UTF-8"),
-        (["organism.yaml", "\udcff"], "no UTF-8"),
+        (["organism.yaml", "3f2a", "--reason", "\udcff"], "--reason is not valid UTF-8"),
+        (["organism.yaml", "\udcff"], "not valid UTF-8"),
         (["organism.yaml", ""], "an empty id could be any"),
     ],
 )
@@ -151,7 +151,7 @@ def test_4_on_a_memory_backend_and_where_nothing_has_run_yet(bench: Bench) -> No
     bench.organism("echo")
     cancelled = cancel(bench, "3f2a")
     assert (cancelled.returncode, cancelled.stdout) == (4, b"")
-    assert b"lives only inside a run" in cancelled.stderr
+    assert b"exists only during a run" in cancelled.stderr
     in_sqlite(bench).organism("echo")
     cancelled = cancel(bench, "3f2a")
     assert (cancelled.returncode, cancelled.stdout) == (4, b"")

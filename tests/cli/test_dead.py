@@ -127,7 +127,7 @@ def test_3_and_4_as_the_other_commands_that_look_in(bench: Bench) -> None:
     for command, *number in commands:
         found = bench.run("dead", command, "organism.yaml", *number)
         assert (found.returncode, found.stdout) == (4, b"")
-        assert b"lives only inside a run" in found.stderr
+        assert b"exists only during a run" in found.stderr
     in_sqlite(bench).organism("echo")
     assert b"run one" in bench.run("dead", "list", "organism.yaml").stderr
     assert bench.run("dead", "list", "nowhere.yaml").returncode == 3
@@ -218,7 +218,7 @@ def test_a_fault_cannot_forge_lines() -> None:
     assert letter.endswith("   ValueError: one\\rxpipe: forged\\u2028xpipe: too\\x85xpipe: and this")
 
 
-def test_what_was_rejected_is_kept_with_its_source_line_and_text(stored: Stored) -> None:
+def test_rejected_input_is_kept_with_its_source_line_and_text(stored: Stored) -> None:
     # Given input of which two documents are no messages, and a broken one from the command line
     stored.organism("echo")
     lines = ['{"text": "fine"}', '{"text": 1}', '{"txt": "größe"', '{"text": "fine too"}']
@@ -244,7 +244,7 @@ def test_what_was_rejected_is_kept_with_its_source_line_and_text(stored: Stored)
     # and cannot be sent again as it is
     retried = dead(stored, "retry", str(number), "--yes")
     assert retried.returncode == 1
-    assert b"it never was a message; correct its text and send that" in retried.stderr
+    assert b"it never was a message; correct its text and send it" in retried.stderr
 
 
 def test_what_was_rejected_of_xml_is_kept_with_its_text(stored: Stored) -> None:

@@ -111,7 +111,7 @@ def test_1_when_a_message_fits_no_listener_and_the_others_still_run(bench: Bench
         (["--timeout", "soon"], "--timeout: 'soon' is not a duration"),
         (["--grace", "-1"], "--grace: '-1' is not a duration"),
         (["--format", "csv"], "--format 'csv' is not one of"),
-        (["--out", "nowhere/out.xml"], "there is no folder"),
+        (["--out", "nowhere/out.xml"], "does not exist; create it first"),
         (["--out", "."], "is a folder"),
         (["--json", "--format", "xml"], "both go to stdout"),
         (["--json", "--out", "-"], "both go to stdout"),
@@ -191,7 +191,7 @@ def test_5_when_input_has_not_ended(bench: Bench) -> None:
     process = bench.start("run", bench.organism("echo"), "--input", "-", "--timeout", "300ms")
     assert process.wait(20) == 5
     assert process.stderr is not None
-    assert b"and more was to come; every conversation that was begun is finished" in process.stderr.read()
+    assert b"with messages left to send; all conversations started so far are finished" in process.stderr.read()
 
 
 def test_5_even_when_a_handler_blocks_the_event_loop(bench: Bench) -> None:

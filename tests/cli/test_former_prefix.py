@@ -12,7 +12,7 @@ from cli.bench import Bench
 
 REFUSED = (
     b"system.bench is not here, but under 'xpipe:', the default prefix of earlier versions; "
-    b'pass redis_prefix: "xpipe:" to go on with it, or redis_prefix: "xp:" to start anew'
+    b'pass redis_prefix: "xpipe:" to keep using it, or redis_prefix: "xp:" to start over'
 )
 
 
@@ -35,7 +35,7 @@ SEND = ("--send", 'echo={"text": "one"}')
     "command",
     [("run", *SEND), ("run", "--resume"), ("threads",), ("send", 'echo={"text": "one"}'), ("gc",), ("outputs",)],
 )
-def test_an_organism_under_the_former_prefix_is_told_of(bench: Bench, url: str, command: Sequence[str]) -> None:
+def test_an_organism_under_the_former_prefix_is_reported(bench: Bench, url: str, command: Sequence[str]) -> None:
     assert bench.run("run", organism(bench, url, "xpipe:"), *SEND).returncode == 0
     name, *options = command
 
@@ -46,7 +46,7 @@ def test_an_organism_under_the_former_prefix_is_told_of(bench: Bench, url: str, 
     assert b"Traceback" not in found.stderr
 
 
-def test_a_command_without_a_file_tells_of_it_too(bench: Bench, url: str) -> None:
+def test_a_command_without_a_file_reports_it_too(bench: Bench, url: str) -> None:
     assert bench.run("run", organism(bench, url, "xpipe:"), *SEND).returncode == 0
 
     found = bench.run("threads", "--backend", "redis", "--url", url)
@@ -57,7 +57,7 @@ def test_a_command_without_a_file_tells_of_it_too(bench: Bench, url: str) -> Non
     assert given.returncode == 0
 
 
-def test_a_prefix_that_is_given_is_taken_and_one_that_is_in_use_stays(bench: Bench, url: str) -> None:
+def test_an_explicit_prefix_is_used_and_one_in_use_stays(bench: Bench, url: str) -> None:
     assert bench.run("run", organism(bench, url, "xpipe:"), *SEND).returncode == 0
 
     anew = bench.run("run", organism(bench, url, "xp:"), *SEND)
@@ -66,7 +66,7 @@ def test_a_prefix_that_is_given_is_taken_and_one_that_is_in_use_stays(bench: Ben
     assert (anew.returncode, then.returncode) == (0, 0), anew.stderr + then.stderr
 
 
-def test_another_organism_under_the_former_prefix_is_none_of_its_business(bench: Bench, url: str) -> None:
+def test_another_organism_under_the_former_prefix_is_ignored(bench: Bench, url: str) -> None:
     file = organism(bench, url, "xpipe:")
     file.write_text(file.read_text().replace("{name: bench}", "{name: other}"))
     assert bench.run("run", file, *SEND).returncode == 0

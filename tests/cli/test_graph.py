@@ -45,7 +45,7 @@ def test_no_imports_runs_no_code(bench: Bench) -> None:
     ("arguments", "code", "sentence"),
     [
         (["--format", "svg"], 2, "--format 'svg' is not one of text, mermaid, dot, json"),
-        (["--format", "dot", "--json"], 2, "--json and --format dot both say how it is drawn"),
+        (["--format", "dot", "--json"], 2, "--json and --format dot exclude each other"),
         (["--set", "listeners.echo.typo=1"], 2, "typo"),
     ],
 )

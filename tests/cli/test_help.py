@@ -40,7 +40,9 @@ def test_every_help_ends_with_examples_and_tells_what_each_option_does(command: 
 def test_help_fits_80_columns_groups_commands_and_shows_examples_as_they_are_typed(bench: Bench) -> None:
     root = bench.run("--help", COLUMNS="80").stdout.decode()
     assert all(len(line) <= 80 for line in root.splitlines())
-    panels = [root.index(f"─ {name}") for name in ("Writing an organism", "Running it", "Looking into a backend")]
+    panels = [
+        root.index(f"─ {name}") for name in ("Writing an organism", "Running an organism", "Inspecting and cleaning up")
+    ]
     assert panels == sorted(panels)
     trace = bench.run("trace", "-h", COLUMNS="200").stdout.decode()
     assert all(example in trace for _, command in COMMANDS if command.name == "trace" for example in examples(command))
@@ -139,7 +141,7 @@ def test_organism_files_and_folders_are_completed(bench: Bench) -> None:
 def test_other_shells_are_told_what_a_command_does(bench: Bench, shell: str) -> None:
     offered = " ".join(complete(bench, "xpipe th", shell))
     assert "threads" in offered
-    assert "Show the threads that live in a backend" in offered
+    assert "Show threads, the newest first" in offered
 
 
 def test_what_fish_is_told_of_a_candidate_is_one_line_however_long(bench: Bench) -> None:

@@ -50,7 +50,7 @@ def test_nothing_is_overwritten_and_what_is_there_is_named(bench: Bench) -> None
     (folder / "handlers.py").symlink_to("nowhere")
     refused = bench.run("init", "mine")
     assert (refused.returncode, refused.stdout) == (2, b"")
-    assert b"mine has handlers.py and README.md already, and nothing is overwritten" in refused.stderr
+    assert b"mine already has handlers.py and README.md, and existing files are never overwritten" in refused.stderr
     assert (folder / "README.md").read_text() == "mine"
     assert sorted(os.listdir(folder)) == ["README.md", "handlers.py"]
 
@@ -69,7 +69,9 @@ def test_a_folder_that_is_there_is_filled(bench: Bench) -> None:
 def test_2_for_a_name_that_cannot_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "handlers.py").touch()
-    with pytest.raises(UsageError, match=rf"its name has letters|cannot be made: {foreign.NO_FOLDER}"):
+    with pytest.raises(
+        UsageError, match=rf"is not a name for an organism; use letters|cannot create .*: {foreign.NO_FOLDER}"
+    ):
         init(name)
     assert os.listdir(tmp_path) == ["handlers.py"]
 
@@ -79,7 +81,7 @@ def test_a_path_back_through_a_folder_that_is_not_there_is_refused(
 ) -> None:
     (tmp_path / "inside").mkdir()
     monkeypatch.chdir(tmp_path / "inside")
-    with pytest.raises(UsageError, match=r"\.\./x/\.\. leads through \.\./x, which is no folder"):
+    with pytest.raises(UsageError, match=r"\.\./x/\.\. leads through \.\./x, which is not a folder"):
         init("../x/..")
     assert os.listdir(tmp_path) == ["inside"]
 

@@ -95,7 +95,7 @@ def test_4_and_what_to_use_instead_on_a_memory_backend(bench: Bench, command: st
     for arguments in (["organism.yaml"], ["--backend", "memory"]):
         looked = bench.run(command, *arguments)
         assert (looked.returncode, looked.stdout) == (4, b"")
-        assert b"lives only inside a run" in looked.stderr
+        assert b"exists only during a run" in looked.stderr
         assert b"sqlite or redis" in looked.stderr
         assert looked.stderr.count(b"\n") == 1
 
@@ -251,5 +251,5 @@ def test_bytes_that_are_no_text_are_a_wrong_option_or_id(stored: Stored) -> None
         looked = stored.bench.run("threads", *arguments)
 
         assert looked.returncode == 2, looked
-        assert b"no UTF-8" in looked.stderr
+        assert b"not valid UTF-8" in looked.stderr
         assert looked.stderr.count(b"\n") == 1

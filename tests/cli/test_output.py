@@ -128,7 +128,7 @@ def test_an_answer_that_xml_cannot_carry_is_a_fault_in_its_place(bench: Bench) -
     (fault,) = etree.fromstring(run.stdout)
     assert fault.tag == "Fault"
     assert "text" in str(fault.findtext("text"))
-    assert b"xpipe: 1 answer could not be written; a fault stands in the place of each" in run.stderr
+    assert b"xpipe: 1 answer could not be written; a fault that says why replaces each" in run.stderr
 
 
 def test_json_and_out_give_both(bench: Bench) -> None:
@@ -148,7 +148,7 @@ def test_an_existing_file_is_replaced_whole_and_keeps_its_mode(bench: Bench) -> 
 def test_a_full_disk_is_one_sentence(bench: Bench) -> None:
     run = bench.run("run", bench.organism("echo"), "--send", "echo={}", "--out", "/dev/full")
     assert run.returncode == 1
-    assert run.stderr.decode() == f"xpipe: cannot write /dev/full: {foreign.DISK_FULL}; what follows is lost\n"
+    assert run.stderr.decode() == f"xpipe: cannot write /dev/full: {foreign.DISK_FULL}; later output is lost\n"
 
 
 @pytest.mark.parametrize("variables", [{}, {"TERM": "xterm-256color"}, {"COLUMNS": "40"}])

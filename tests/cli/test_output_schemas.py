@@ -176,8 +176,8 @@ def test_send_with_wait_prints_outputs(bench: Bench) -> None:
 def test_jsonl_of_a_run_goes_to_stdout_alone(bench: Bench) -> None:
     bench.organism("echo")
     for arguments, sentence in (
-        (["--out", "x.jsonl"], "--jsonl prints the outputs; to write them to x.jsonl, give --format jsonl instead"),
-        (["--format", "xml"], "--jsonl and --format xml both say how outputs are printed"),
+        (["--out", "x.jsonl"], "--jsonl prints the outputs; to write them to x.jsonl, pass --format jsonl instead"),
+        (["--format", "xml"], "--jsonl and --format xml exclude each other"),
         (["--json"], "--json and the outputs both go to stdout"),
     ):
         run = bench.run("run", "organism.yaml", "--jsonl", *arguments)

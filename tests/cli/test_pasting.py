@@ -1,4 +1,4 @@
-"""The commands that people are told to go on with do what is meant when they are pasted."""
+"""The commands that messages suggest work when they are pasted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_command_that_goes_on_opens_the_same_backend(bench: Bench) -> None:
     assert stopped.returncode == 5
 
     # When what it says is pasted
-    _, _, command = stopped.stderr.decode().strip().rpartition("go on with: ")
+    _, _, command = stopped.stderr.decode().strip().rpartition("resume with: ")
     resumed = bench.run(*shlex.split(command)[1:], "--jsonl")
 
     # Then the message is answered

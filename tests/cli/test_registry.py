@@ -57,7 +57,7 @@ def test_half_a_pair_is_an_orphan_which_gc_removes(bench: Bench) -> None:
     assert client.delete(f"{stored.options[-1]}uuid:{thread['uuid']}") == 1
 
     assert {"uuid": "", "chain": thread["chain"], "kind": "orphan"} in stored.jsonl("registry")
-    assert "1 orphan: `xpipe gc` sees to them" in stored.text("registry")
+    assert "1 orphan: `xpipe gc` removes them" in stored.text("registry")
     assert "would collect:\n  1 orphan: " in stored.text("gc", "--dry-run")
     assert "collected:\n  1 orphan: " in stored.text("gc")
     assert all(row["kind"] != "orphan" for row in stored.jsonl("registry"))

@@ -115,7 +115,7 @@ def test_an_output_that_was_cut_stays_undelivered(reporting: Bench) -> None:
 
 
 @pytest.mark.parametrize("backend", ["memory", pytest.param("manager", marks=pytest.mark.slow)])
-def test_what_cannot_be_looked_up_later_is_printed_whole(reporting: Bench, backend: str) -> None:
+def test_outputs_that_cannot_be_looked_up_later_are_printed_in_full(reporting: Bench, backend: str) -> None:
     reporting.organism("echo", "lengthy", extra=f"backend: {backend}\n")
     text = shown(reporting, "run", "organism.yaml", "--input", number(reporting, 25), "--send", "lengthy={}")
     assert text.count("  text: number") == 25

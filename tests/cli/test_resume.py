@@ -74,7 +74,7 @@ def test_every_answer_is_printed_and_what_was_confirmed_as_printed_is_not_printe
     assert listed(bench, "--undelivered") == []
 
 
-def test_of_a_conversation_with_two_outputs_only_the_one_that_was_not_printed_is_printed(bench: Bench) -> None:
+def test_only_the_unprinted_one_of_two_outputs_is_printed(bench: Bench) -> None:
     group = "  - {{name: both.{0}, handler: 'handlers.py:{0}', broadcast: true, timeout: 0}}\n"
     organism = bench.organism(extra=group.format("echo") + group.format("waiter") + SQLITE)
     send = ("--send", 'both={"text": "said"}')
@@ -191,8 +191,8 @@ def test_a_plain_run_names_what_earlier_runs_left_unfinished(bench: Bench) -> No
 
     plain = bench.run("run", "organism.yaml", "--send", 'sleeper={"text": "plain"}')
 
-    assert b"of earlier runs unfinished: " in plain.stderr
-    assert b"run with --resume to go on with them" in plain.stderr
+    assert b"unfinished conversations of earlier runs: " in plain.stderr
+    assert b"pass --resume to finish them" in plain.stderr
 
 
 def test_what_a_run_is_still_printing_is_not_printed_by_a_resume(bench: Bench) -> None:

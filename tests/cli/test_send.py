@@ -201,7 +201,7 @@ def test_a_memory_backend_cannot_be_sent_to_nor_served(bench: Bench) -> None:
     sent, served = bench.run("send", organism, "echo={}"), bench.run("run", organism, "--serve")
 
     assert sent.returncode == 4
-    assert b"its memory backend lives only inside a run" in sent.stderr
+    assert b"its memory backend exists only during a run" in sent.stderr
     assert served.returncode == 2
     assert b"no other process can reach a memory backend" in served.stderr
 

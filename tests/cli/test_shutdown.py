@@ -129,7 +129,7 @@ def test_what_ends_within_the_grace_is_printed_and_the_rest_is_named_and_finishe
     assert process.returncode == CODES[number]
     assert sorted(texts_of(stdout)) == ["before", "soon"]
     assert "interrupted; 2 conversations unfinished: " in stderr.decode()
-    assert "; go on with: xpipe run organism.yaml --resume\n" in stderr.decode()
+    assert "; resume with: xpipe run organism.yaml --resume\n" in stderr.decode()
     assert not any(map(is_alive, workers))
     # and that is how it is finished, everything answered once
     bench.let_go("one", "two")
@@ -148,7 +148,7 @@ def test_the_second_signal_ends_at_once_and_a_resume_finishes_everything(stored:
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert b"ended at once" in stderr
+    assert b"stopped at once" in stderr
     wait_until(lambda: not any(map(is_alive, workers)))
     bench.let_go("one", "two")
     assert {"one", "two"} <= set(bench.resume())  # What was printed and not confirmed is printed again.
@@ -210,7 +210,7 @@ def test_an_answer_that_is_being_committed_when_the_signal_comes_is_printed(sqli
     # Then it is waited for
     stdout, stderr = process.communicate(timeout=60)
     assert texts_of(stdout) == ["one"]
-    assert b"every conversation that was begun is finished" in stderr
+    assert b"all conversations started so far are finished" in stderr
 
 
 def test_a_memory_backend_keeps_nothing_and_the_run_says_so(bench: Bench) -> None:
@@ -221,7 +221,7 @@ def test_a_memory_backend_keeps_nothing_and_the_run_says_so(bench: Bench) -> Non
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 143
     assert b"1 conversation unfinished: " in stderr
-    assert b"; its backend keeps nothing of that\n" in stderr
+    assert b"; they cannot be resumed, the backend keeps no state\n" in stderr
 
 
 @pytest.mark.slow
@@ -238,7 +238,7 @@ def test_a_run_that_serves_names_what_others_have_sent_and_is_unfinished(
     interrupt(process, number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == CODES[number]
-    assert f"1 conversation unfinished: {sent.stdout.decode().strip()}; go on with: " in stderr.decode()
+    assert f"1 conversation unfinished: {sent.stdout.decode().strip()}; resume with: " in stderr.decode()
     bench.let_go("one")
     assert bench.resume() == ["one"]
     assert bench.answers() == Counter(["up", "one"])
@@ -254,9 +254,9 @@ def test_a_run_interrupted_while_it_reads_goes_on_in_the_file_where_it_stopped(s
     interrupt(process, signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "interrupted, and more was to come; " in stderr.decode()
+    assert "interrupted, with messages left to send; " in stderr.decode()
     assert "event loop" not in stderr.decode()  # What keeps it busy is the run's own work.
-    hint = "; go on with: xpipe run organism.yaml --resume --input in.jsonl\n"
+    hint = "; resume with: xpipe run organism.yaml --resume --input in.jsonl\n"
     assert stderr.decode().endswith(hint)
     first = texts_of((bench.folder / "out.jsonl").read_bytes())
     resumed = bench.bench.run("run", "organism.yaml", "--resume", "--input", "in.jsonl", "--format", "jsonl")
@@ -265,7 +265,7 @@ def test_a_run_interrupted_while_it_reads_goes_on_in_the_file_where_it_stopped(s
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
-def test_a_run_with_all_its_answers_lets_the_handlers_end_that_it_runs_for_others(sqlite: Stored, kind: str) -> None:
+def test_a_run_with_all_its_answers_waits_for_handlers_of_other_runs(sqlite: Stored, kind: str) -> None:
     # Given a run that has its answer, and runs the handler of a message of another run
     bench, texts = Shutting(sqlite, kind, workers=1), [str(number) for number in range(12)]
     one_each = ("--set", "listeners.work.concurrency=1")

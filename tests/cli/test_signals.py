@@ -93,7 +93,7 @@ def test_a_handler_that_blocks_the_event_loop_does_not_hold_up_the_end(bench: Be
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=20)
     assert process.returncode == 143
-    assert b"SIGTERM: a handler of blocker blocks the event loop: ended at once" in stderr
+    assert b"SIGTERM: a handler of blocker blocks the event loop: stopped at once" in stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -156,7 +156,7 @@ def forks(ask: Ask, metadata: HandlerMetadata) -> HandlerResponse:
 """
 
 
-def test_a_signal_to_a_process_that_a_handler_has_forked_is_none_to_the_run(bench: Bench) -> None:
+def test_a_signal_to_a_forked_process_does_not_reach_the_run(bench: Bench) -> None:
     with (bench.folder / "handlers.py").open("a", encoding="utf-8") as handlers:
         handlers.write(FORKING)
     file = bench.organism("echo")
@@ -262,7 +262,7 @@ def test_a_run_that_was_stopped_blames_no_handler(bench: Bench) -> None:
         process.wait(7)
     process.send_signal(signal.SIGCONT)
     _, stderr = process.communicate(timeout=30)
-    assert b"the process was stopped or had no processor; the stacks above blame nobody" in stderr
+    assert b"the process was suspended or starved of CPU; no handler above is to blame" in stderr
     assert b"has blocked the event loop" not in stderr
 
 

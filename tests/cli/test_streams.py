@@ -78,7 +78,7 @@ def test_a_full_disk_is_one_sentence_and_no_success(used: Bench, name: str) -> N
         process = used.start(*DATA[name], stdout=full)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert stderr.decode().splitlines()[-1] == f"xpipe: cannot write stdout: {foreign.DISK_FULL}; what follows is lost"
+    assert stderr.decode().splitlines()[-1] == f"xpipe: cannot write stdout: {foreign.DISK_FULL}; later output is lost"
     assert b"Traceback" not in stderr
 
 

@@ -133,7 +133,7 @@ def test_a_path_beyond_the_locale_is_never_a_bug(bench: Bench, name: str, handle
         assert "cannot express this path; use a UTF-8 locale" in said.pop()
 
 
-def test_what_the_system_refuses_is_a_sentence() -> None:
+def test_a_refusal_by_the_system_is_one_sentence() -> None:
     refused: list[BaseException] = [MemoryError(), OSError(12, "Cannot allocate memory"), OSError(24, "Too many")]
     before = threading.stack_size(1 << 46)
     try:

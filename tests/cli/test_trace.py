@@ -95,7 +95,7 @@ def test_following_what_nobody_runs_says_so_and_how_far_it_is(lasting: Stored) -
     [
         (["nothing"], 2, "there is no conversation whose id begins with 'nothing'"),
         (["cli-99"], 2, "there is no conversation whose id begins with 'cli-99'"),
-        (["--follow", "--json"], 2, "--follow goes with --jsonl"),
+        (["--follow", "--json"], 2, "--follow does not work with --json"),
         (["--follow", "--jsonl", "--payloads"], 2, "attempts, which have no payloads"),
         (["--limit", "0"], 2, "--limit '0' is not a number of rows"),
         (["a", "b"], 2, "see xpipe trace --help"),
@@ -120,4 +120,4 @@ def test_an_empty_backend_says_so(lasting: Stored) -> None:
     looked = lasting.bench.run("trace", "organism.yaml")
 
     assert (looked.returncode, looked.stdout) == (2, b"")
-    assert b"there is no conversation" in looked.stderr
+    assert b"no conversation: nothing has run yet" in looked.stderr

@@ -15,7 +15,7 @@ def cancel(drive: Driver, id: str) -> bool:
     return drive.backend.cancel(id, FAULT_BYTES, drive.now)
 
 
-def test_C1_a_cancelled_conversation_ends_with_a_fault_and_nothing_under_way(drive: Driver) -> None:
+def test_C1_a_cancelled_conversation_ends_with_a_fault_and_no_pending_work(drive: Driver) -> None:
     id = drive.inject("a")
     call(drive, drive.claim(), "b", "c")
     call(drive, drive.claim("b"), "a")
@@ -33,7 +33,7 @@ def test_C1_a_cancelled_conversation_ends_with_a_fault_and_nothing_under_way(dri
     assert cancel(drive, id) is False
 
 
-def test_C1_what_others_have_claimed_is_revoked_and_their_steps_are_refused(drive: Driver) -> None:
+def test_C1_claims_of_other_pumps_are_revoked_and_their_steps_refused(drive: Driver) -> None:
     other = Driver(drive.backend, "pump-2")
     id = drive.inject("a")
     claim = other.claim()
@@ -75,7 +75,7 @@ def test_C1_other_conversations_go_on(drive: Driver) -> None:
     assert drive.record(stays).state == "done"
 
 
-def test_C1_who_has_been_answered_gets_no_fault(drive: Driver) -> None:
+def test_C1_an_answered_call_gets_no_fault(drive: Driver) -> None:
     id = drive.inject("a", "b")
     drive.commit(answered(drive.claim("a")))
     claim = drive.claim("b")
@@ -107,7 +107,7 @@ def test_C1_each_call_of_the_initiator_that_waits_gets_a_fault(drive: Driver) ->
     assert len({decode_message(slot).call for slot in drive.backend.buffer_get_thread(id)}) == 3
 
 
-def test_C2_what_is_over_or_unknown_cannot_be_cancelled(drive: Driver) -> None:
+def test_C2_an_ended_or_unknown_conversation_cannot_be_cancelled(drive: Driver) -> None:
     id = drive.talk()
 
     assert cancel(drive, id) is False
@@ -126,7 +126,7 @@ def test_a_cancelled_conversation_can_be_forgotten(drive: Driver) -> None:
     assert (totals.threads, totals.slots, totals.in_flight, totals.conversations) == (0, 0, 0, 0)
 
 
-def test_C3_a_step_can_give_up_what_is_below_its_thread_and_go_on(drive: Driver) -> None:
+def test_C3_a_step_can_cancel_the_threads_below_its_own_and_continue(drive: Driver) -> None:
     id = drive.inject("a")
     top = drive.claim()
     drive.commit(done(top, sends=[drive.send(top, "b"), drive.send(top, "c")], own=[drive.own(top)]))
@@ -143,7 +143,7 @@ def test_C3_a_step_can_give_up_what_is_below_its_thread_and_go_on(drive: Driver)
     assert drive.backend.load().in_flight == 0
 
 
-def test_C3_a_thread_that_has_given_up_can_call_the_same_listener_again(drive: Driver) -> None:
+def test_C3_a_thread_that_has_cancelled_can_call_the_same_listener_again(drive: Driver) -> None:
     id = drive.inject("a")
     top = drive.claim()
     drive.commit(done(top, sends=[drive.send(top, "b")], own=[drive.own(top)]))
@@ -159,7 +159,7 @@ def test_C3_a_thread_that_has_given_up_can_call_the_same_listener_again(drive: D
     assert drive.record(id).state == "done"
 
 
-def test_C3_siblings_of_the_thread_that_gives_up_go_on(drive: Driver) -> None:
+def test_C3_siblings_of_the_cancelling_thread_continue(drive: Driver) -> None:
     drive.inject("a")
     call(drive, drive.claim(), "b", "c")
     chosen, sibling = drive.advance(room={"b": 9, "c": 9}).claims
@@ -171,7 +171,7 @@ def test_C3_siblings_of_the_thread_that_gives_up_go_on(drive: Driver) -> None:
     assert drive.advance(answered(sibling)).refused == {}
 
 
-def test_C3_a_failed_step_that_gives_up_tells_its_caller(drive: Driver) -> None:
+def test_C3_a_failed_step_that_cancels_faults_its_caller(drive: Driver) -> None:
     id = drive.inject("a")
     top = drive.claim()
     drive.commit(done(top, sends=[drive.send(top, "b")], own=[drive.own(top)]))

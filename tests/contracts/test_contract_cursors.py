@@ -30,7 +30,7 @@ def test_K6_a_cursor_is_kept_with_the_injection_and_replaced_by_the_next(drive: 
 
 
 @pytest.mark.parametrize("seen", [None, Cursor("in", "f1", 2), Cursor("in", "f2", 3)])
-def test_K7_whoever_read_the_cursor_before_another_moved_it_injects_nothing(drive: Driver, seen: Cursor | None) -> None:
+def test_K7_a_reader_with_an_outdated_cursor_injects_nothing(drive: Driver, seen: Cursor | None) -> None:
     winner = Cursor("in", "f1", 3)
     drive.backend.inject(PUMP, [MESSAGE] * 3, drive.now, winner)
     before = drive.backend.totals()
@@ -89,7 +89,7 @@ def test_K6_whoever_sees_a_cursor_sees_what_was_injected_with_it(backend: Shared
     writer.join()
 
 
-def test_K7_of_readers_at_once_one_injects_each_document(backend: SharedBackend) -> None:
+def test_K7_concurrent_readers_inject_each_document_once(backend: SharedBackend) -> None:
     injected: list[int] = []
 
     def read() -> None:

@@ -157,7 +157,7 @@ def bury(drive: Driver, how_many: int) -> list[str]:
 
 
 @pytest.mark.slow
-def test_of_too_many_dead_letters_the_oldest_go(drive: Driver) -> None:
+def test_the_oldest_of_too_many_dead_letters_are_dropped(drive: Driver) -> None:
     threads = bury(drive, MAX_DEAD_LETTERS + 2)
 
     assert [letter.thread for letter in drive.backend.dead_letters()] == threads[2:]

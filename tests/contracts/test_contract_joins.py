@@ -172,7 +172,7 @@ def test_E3_an_item_that_nobody_answers_or_collects_is_a_dead_letter(drive: Driv
     assert (letter.thread, letter.told, b"no_answer" in letter.fault) == (item.thread, False, True)
 
 
-def test_B4_a_late_item_that_fails_has_told_whoever_asked(drive: Driver) -> None:
+def test_B4_a_late_failed_item_is_a_reported_dead_letter(drive: Driver) -> None:
     start(drive, 2, expires=drive.now + 5)
     zero, *_ = items(drive)
     drive.now += 5
@@ -185,7 +185,7 @@ def test_B4_a_late_item_that_fails_has_told_whoever_asked(drive: Driver) -> None
     assert [letter.told for letter in drive.backend.dead_letters()] == [True]
 
 
-def test_B6_the_time_of_a_join_is_kept_however_many_others_end_before_theirs(drive: Driver) -> None:
+def test_B6_a_join_keeps_its_deadline_when_others_end_first(drive: Driver) -> None:
     # given: a join that waits, and many that are over before their time
     waiting, _ = start(drive, 1, expires=drive.now + 50)
     items(drive)

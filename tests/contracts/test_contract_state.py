@@ -36,7 +36,7 @@ def make_sequence(registry: SequenceRegistry, id: str = "s1") -> None:
 # -- a backend that no organism has claimed
 
 
-def test_a_backend_is_ready_as_it_comes(unclaimed: SharedBackend) -> None:
+def test_a_new_backend_needs_no_setup(unclaimed: SharedBackend) -> None:
     assert [unclaimed.buffer_append("t", data) for data in (b"one", b"two")] == [0, 1]
     assert unclaimed.registry_set("console.greeter", "uuid-1") == "uuid-1"
 
@@ -51,7 +51,7 @@ def test_a_backend_is_ready_as_it_comes(unclaimed: SharedBackend) -> None:
     assert (unclaimed.root(), unclaimed.closed) == ("", False)
 
 
-def test_what_needs_an_organism_says_so(unclaimed: SharedBackend) -> None:
+def test_methods_that_need_an_organism_say_so(unclaimed: SharedBackend) -> None:
     for verb in (unclaimed.secret, lambda: Driver(unclaimed).inject("a"), lambda: Driver(unclaimed).advance()):
         with pytest.raises(
             BackendError, match=r"no organism has claimed this backend; run one, or call initialize_root"
@@ -117,7 +117,7 @@ def test_an_id_is_any_text(unclaimed: SharedBackend, id: str) -> None:
     [
         (lambda one: one.buffer_append("", b"x"), ValueError, "thread must not be empty"),
         (lambda one: one.buffer_append(7, b"x"), TypeError, "thread must be a string, got 7"),
-        (lambda one: one.buffer_append("\ud800", b"x"), ValueError, "thread must be text that UTF-8 can encode"),
+        (lambda one: one.buffer_append("\ud800", b"x"), ValueError, "thread must be valid UTF-8 text"),
         (lambda one: one.buffer_append("t", "text"), TypeError, "slot must be bytes, got str; encode it first"),
         (lambda one: one.buffer_append("t", None), TypeError, "slot must be bytes, got NoneType"),
         (lambda one: one.registry_set("", "id"), ValueError, "chain must not be empty"),
@@ -125,7 +125,7 @@ def test_an_id_is_any_text(unclaimed: SharedBackend, id: str) -> None:
         (lambda one: one.registry_set("chain", b"id"), TypeError, "uuid must be a string, got b'id'"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_alike(
+def test_values_that_cannot_be_stored_are_refused_alike(
     unclaimed: SharedBackend, call: Callable[[Any], object], error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):
@@ -238,10 +238,10 @@ def test_a_buffer_collects_each_item_once(unclaimed: SharedBackend) -> None:
         (lambda one: make_buffer(one, "b2", 0), ValueError, "total_items must be 1 or more, got 0"),
         (lambda one: make_buffer(one, "b2", "3"), TypeError, "total_items must be a whole number"),
         (lambda one: one.create("b2", 1, None, "t", "f", "x"), TypeError, "return_to must be a string, got None"),
-        (lambda one: one.record_result("b1", 3, ""), IndexError, "b1 has 3 items; there is no index 3"),
-        (lambda one: one.record_result("b1", -1, ""), IndexError, "b1 has 3 items; there is no index -1"),
+        (lambda one: one.record_result("b1", 3, ""), IndexError, "b1 has 3 items, so no index 3"),
+        (lambda one: one.record_result("b1", -1, ""), IndexError, "b1 has 3 items, so no index -1"),
         (lambda one: one.record_result("b1", "0", ""), TypeError, "index must be a whole number, got '0'"),
-        (lambda one: one.record_result("b1", 0, object()), PayloadError, "buffer b1: this cannot be stored"),
+        (lambda one: one.record_result("b1", 0, object()), PayloadError, "buffer b1: the value cannot be stored"),
         (lambda one: one.record_result("b1", 0, "", False, None), TypeError, "error must be a string, got None"),
     ],
 )
@@ -289,7 +289,7 @@ def test_a_sequence_goes_on_step_by_step(unclaimed: SharedBackend) -> None:
         (lambda one: one.create("s2", ["a", 7], "r", "t", "f"), TypeError, "a step must be a string, got 7"),
         (lambda one: one.create("s2", [""], "r", "t", "f"), ValueError, "a step must not be empty"),
         (lambda one: one.create("", ["a"], "r", "t", "f"), ValueError, "sequence_id must not be empty"),
-        (lambda one: one.advance("s1", object()), PayloadError, "sequence s1: this cannot be stored"),
+        (lambda one: one.advance("s1", object()), PayloadError, "sequence s1: the value cannot be stored"),
     ],
 )
 def test_a_mistake_with_a_sequence_is_one_sentence_and_changes_nothing(
@@ -352,6 +352,6 @@ def test_listings_of_many_come_page_by_page(unclaimed: SharedBackend) -> None:
 def test_a_damaged_collection_is_named(unclaimed: SharedBackend) -> None:
     unclaimed.collection_create("buffer", "b1", b"\xc1", 1)
 
-    with pytest.raises(BackendError, match=r"the buffer b1 is damaged .*remove it and begin it anew"):
+    with pytest.raises(BackendError, match=r"the buffer b1 is damaged .*remove it and create it again"):
         BufferRegistry(unclaimed).get("b1")
     assert BufferRegistry(unclaimed).remove("b1")

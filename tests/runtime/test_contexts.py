@@ -59,7 +59,7 @@ PLACES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("listener", PLACES)
-def test_what_a_call_sets_in_its_context_is_gone_in_the_next_one(tmp_path: Path, listener: str) -> None:
+def test_context_variables_set_in_a_call_do_not_leak_into_the_next(tmp_path: Path, listener: str) -> None:
     path = write(tmp_path, CODE, {listener: PLACES[listener]})
 
     async def scenario(organism: Organism) -> list[str]:

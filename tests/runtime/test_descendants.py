@@ -50,7 +50,7 @@ def pid_in(path: Path) -> int:
 
 
 @pytest.mark.parametrize("listener", ["waits", "defies", "forks"])
-def test_what_a_handler_has_started_ends_with_it_when_its_time_is_up(tmp_path: Path, listener: str) -> None:
+def test_processes_of_a_handler_end_when_it_times_out(tmp_path: Path, listener: str) -> None:
     path = write(tmp_path, PROGRAMS, {listener: {"cpu_bound": True, "timeout": 0.5}})
 
     async def scenario(organism: Organism) -> str:
@@ -78,7 +78,7 @@ def test_the_next_attempt_never_runs_beside_what_the_last_one_has_started(tmp_pa
     assert live(path, scenario, workers=2) == 0
 
 
-def test_what_a_handler_has_started_ends_with_a_conversation_that_is_cancelled(tmp_path: Path) -> None:
+def test_processes_of_a_handler_end_when_its_conversation_is_cancelled(tmp_path: Path) -> None:
     path = write(tmp_path, PROGRAMS, {"waits": CPU})
 
     async def scenario(organism: Organism) -> None:
@@ -91,7 +91,7 @@ def test_what_a_handler_has_started_ends_with_a_conversation_that_is_cancelled(t
 
 
 @pytest.mark.parametrize("listener", ["waits", "leaves"])
-def test_what_a_handler_has_started_ends_with_the_run(tmp_path: Path, listener: str) -> None:
+def test_processes_of_a_handler_end_with_the_run(tmp_path: Path, listener: str) -> None:
     path = write(tmp_path, PROGRAMS, {listener: CPU})
 
     async def scenario(organism: Organism) -> None:
@@ -102,7 +102,7 @@ def test_what_a_handler_has_started_ends_with_the_run(tmp_path: Path, listener: 
     assert not is_alive(pid_in(tmp_path / "program1"))
 
 
-def test_what_a_handler_has_started_ends_with_a_pump_that_is_killed(tmp_path: Path) -> None:
+def test_processes_of_a_handler_end_when_the_pump_is_killed(tmp_path: Path) -> None:
     # Given a pump with handlers that have started programs, and another process that a plain handler has forked
     code = (
         PROGRAMS
@@ -300,7 +300,7 @@ def left(folder: Path) -> set[int]:
     return {int(path.name.partition("-")[2]) for path in folder.glob("left-*")}
 
 
-def test_a_worker_runs_its_exit_functions_at_the_end_and_what_they_print_is_said(
+def test_a_worker_runs_its_exit_functions_and_their_output_is_shown(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, EXITS, {"work": CPU})

@@ -548,7 +548,7 @@ EXPECTED = {
     "recursion": ("exception", "RecursionError: "),
     "deep": ("exception", "LookupError: at the bottom"),
     "number": ("bad_response", "the handler returned an int; "),
-    "payload": ("bad_response", "the handler returned the class Answer and no instance of it; "),
+    "payload": ("bad_response", "the handler returned the class Answer instead of an instance of it; "),
     "text": ("bad_response", "the handler returned a str; "),
     "mixed": ("bad_response", "the handler returned a list with several answers, "),
     "generator_object": ("bad_response", "the handler returned a generator; "),

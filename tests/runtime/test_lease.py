@@ -104,7 +104,9 @@ def expiries(backend: SharedBackend) -> dict[str, float]:
     return {pump.id: pump.expires for pump in backend.pumps()}
 
 
-def test_pumps_that_renew_their_leases_bury_nobody(backend: SharedBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pumps_that_renew_their_leases_declare_no_pump_dead(
+    backend: SharedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lease, "RENEWAL", 0.02)
     with Kept(backend, "one") as one, Kept(backend, "two") as two:
         for _ in range(2):
@@ -134,7 +136,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Shar
         one.close()
 
 
-def test_what_another_pump_does_is_news_before_any_renewal(
+def test_changes_by_another_pump_arrive_before_any_renewal(
     shared: list[SharedBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEWAL", 1_000.0)
@@ -147,7 +149,7 @@ def test_what_another_pump_does_is_news_before_any_renewal(
         assert waiting.news.wait(10.0)
 
 
-def test_a_renewal_is_news_where_nobody_tells_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_renewal_reads_changes_where_nothing_announces_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEWAL", 0.02)
     backend = InMemoryBackend()
     backend.open("living", 100)
@@ -170,7 +172,7 @@ def test_a_pump_that_begins_frees_what_the_dead_had_claimed(backend: SharedBacke
         assert claim.deliveries == 1
 
 
-def test_what_has_been_over_for_longer_than_the_retention_is_forgotten(
+def test_conversations_ended_for_longer_than_the_retention_are_removed(
     backend: SharedBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEWAL", 0.02)

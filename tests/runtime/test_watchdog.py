@@ -77,7 +77,7 @@ WORK = "def work(over):\n    while not over():\n        time.sleep(0.001)\n"
 
 
 @pytest.mark.parametrize(("file", "blamed"), [(OURS, False), ("/home/somebody/handlers.py", True)])
-def test_work_of_xpipe_that_keeps_the_event_loop_is_nobodys_fault(
+def test_work_of_xpipe_on_the_event_loop_is_blamed_on_no_handler(
     caplog: pytest.LogCaptureFixture, file: str, blamed: bool
 ) -> None:
     work: Callable[[Callable[[], bool]], None] = made_of(WORK, file)
@@ -103,7 +103,7 @@ def test_work_of_xpipe_that_keeps_the_event_loop_is_nobodys_fault(
     assert bool(caplog.records) == blamed
 
 
-def test_many_short_calls_are_none_that_blocks(caplog: pytest.LogCaptureFixture) -> None:
+def test_many_short_calls_are_not_a_blocking_one(caplog: pytest.LogCaptureFixture) -> None:
     work: Any = made_of("def work():\n    time.sleep(0.001)\n", "/home/somebody/handlers.py")
 
     async def scenario() -> None:

@@ -110,7 +110,7 @@ def test_so_is_a_class_that_is_not_related() -> None:
         TYPES.encode(Order(Crate(Address("x"))))  # type: ignore[arg-type]  # what a type checker would refuse
 
 
-def test_so_is_a_key_that_a_typed_dict_has_not() -> None:
+def test_so_is_a_key_that_a_typed_dict_does_not_have() -> None:
     with pytest.raises(PayloadError, match=r"^Order.row has the key 'zip', which Row does not have$"):
         TYPES.encode(Order(row={"zip": 1}))  # type: ignore[typeddict-unknown-key]  # as above
 

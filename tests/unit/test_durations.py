@@ -34,6 +34,6 @@ def test_a_duration_has_the_digits_that_people_can_use(seconds: float, text: str
 @pytest.mark.parametrize(
     "value", [None, True, [], {}, b"5s", -1, float("nan"), float("inf"), "", "s", "-5s", "5 weeks"]
 )
-def test_what_is_no_duration_is_refused_with_what_would_be_one(value: object) -> None:
+def test_an_invalid_duration_is_refused_with_an_example(value: object) -> None:
     with pytest.raises(ValueError, match="is not a duration; write seconds, or a number with a unit such as 250ms"):
         parse_duration(value)

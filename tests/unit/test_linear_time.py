@@ -277,7 +277,7 @@ def test_a_doctype_longer_than_a_block_is_skipped_in_linear_time() -> None:
 
 
 @pytest.mark.parametrize("piece", ["<a>", "</a>", "< ", "<!DOCTYPE a>", "<a b='"])
-def test_what_is_broken_between_two_documents_is_one_finding(piece: str) -> None:
+def test_broken_text_between_two_documents_is_one_finding(piece: str) -> None:
     data = b"<b/>" + piece.encode() * (120_000 // len(piece))
     found = list(read_documents(io.BytesIO(data), "in.xml"))
     assert len(found) == 2

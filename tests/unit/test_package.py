@@ -54,7 +54,7 @@ def test_importing_it_imports_nothing_else() -> None:
     assert set(done.stdout.split()) == {"xpipe", "xpipe.version"}
 
 
-def test_an_assertion_only_looks() -> None:
+def test_an_assertion_changes_nothing() -> None:
     """`python -O` leaves assertions out: what one calls may not be needed for anything."""
     for path in Path(xpipe.__file__).parent.rglob("*.py"):
         if "templates" in path.parts:

@@ -242,7 +242,7 @@ def _classes(annotation: Any) -> list[type]:
 
 
 @pytest.mark.parametrize(("annotation", "value"), TRAVELS, ids=lambda part: str(part)[:60])
-def test_what_is_not_a_finding_travels_by_every_way(annotation: Any, value: Any) -> None:
+def test_a_type_without_a_finding_can_be_sent_in_every_way(annotation: Any, value: Any) -> None:
     for cls in _classes(annotation):
         payload, types = cls(value), PayloadTypes([cls])
         assert complain_about_class(cls, "Holder") is None
@@ -261,7 +261,7 @@ def test_what_is_not_a_finding_travels_by_every_way(annotation: Any, value: Any)
 
 
 @pytest.mark.parametrize(("annotation", "name"), FOUND, ids=lambda part: str(part)[:60])
-def test_what_does_not_travel_is_a_finding_with_field_and_type(annotation: Any, name: str) -> None:
+def test_a_type_that_cannot_be_sent_is_a_finding_with_field_and_type(annotation: Any, name: str) -> None:
     for cls in _classes(annotation):
         complaint = complain_about_class(cls, "Holder")
         assert complaint is not None

@@ -84,7 +84,7 @@ def test_a_run_that_resumes_continues_the_pass_of_a_run_that_still_reads() -> No
     assert (first.taken, second.taken) == ([1, 2, 6, 7, 8, 9], [3, 4, 5])
 
 
-def test_every_run_without_resume_takes_the_whole_file_whatever_others_do() -> None:
+def test_every_run_without_resume_reads_the_whole_file() -> None:
     store = Store()
     first = Run(store, resumes=False)
     first.take(4)
@@ -95,10 +95,10 @@ def test_every_run_without_resume_takes_the_whole_file_whatever_others_do() -> N
 
     assert first.taken == second.taken == ALL
     assert Run(store, resumes=True).reading.takes(Cursor(NAME, "", LINES + 1))
-    assert first.logged == [f"{NAME}: another run has begun to read this file anew; `--resume` will continue that one"]
+    assert first.logged == [f"{NAME}: another run started this file over; `--resume` will continue that one"]
 
 
-def test_a_run_that_resumes_leaves_the_rest_to_a_run_that_began_anew_behind_it() -> None:
+def test_a_run_that_resumes_leaves_the_rest_to_a_run_that_started_over_behind_it() -> None:
     store = Store()
     Run(store, resumes=True).take(3)
     resumed, anew = Run(store, resumes=True), Run(store, resumes=False)

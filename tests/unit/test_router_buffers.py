@@ -187,7 +187,7 @@ def test_B2_fire_and_forget_sends_all_whatever_would_be_enough(world: World) -> 
     assert seen == list(range(8))
 
 
-def test_B2_fire_and_forget_sends_all_however_long_that_takes(world: World) -> None:
+def test_B2_fire_and_forget_sends_all_items(world: World) -> None:
     start(world, BufferStart("b", ping(8), collect=False, max_in_flight=4, timeout=5.0))
     feed(world)
     first = taken(world)
@@ -641,7 +641,7 @@ def test_B13_no_fault_is_too_many_while_nobody_knows_how_many_items_a_file_has(
     assert world.history("a")[1:] == []
 
 
-def test_B13_a_percentage_is_one_of_all_items_however_many_there_are(world: World) -> None:
+def test_B13_a_percentage_counts_all_items(world: World) -> None:
     start(world, BufferStart("b", ping(404), min_success="50%", cancel_rest=True))
     feed(world)
     claims = taken(world)
@@ -654,7 +654,7 @@ def test_B13_a_percentage_is_one_of_all_items_however_many_there_are(world: Worl
     assert (last(world).successful, last(world).cancelled) == (202, 202)
 
 
-def test_B6_B13_what_is_missing_is_out_of_time_as_long_as_nothing_was_certain(world: World) -> None:
+def test_B6_B13_missing_items_time_out_while_the_outcome_is_open(world: World) -> None:
     start(world, BufferStart("b", ping(4), min_success=1, cancel_rest=True, timeout=5.0))
     answer(world, taken(world)[:1], 0)
     world.now += 6.0

@@ -254,7 +254,7 @@ def test_R2_an_answer_of_a_request_ends_the_call_it_opened(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("result", [Pong("x"), [Pong("x")], (Pong("x"),)])
-def test_R2_a_payload_alone_is_an_answer(rig: Rig, result: Any) -> None:
+def test_R2_a_plain_payload_is_an_answer(rig: Rig, result: Any) -> None:
     assert encode_responses(rig.types, result) == encode_responses(rig.types, respond(Pong("x")))
 
 
@@ -267,7 +267,7 @@ def test_R2_a_payload_in_a_list_is_an_answer_among_calls(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("start", "to"), [(BufferStart("b", [Ping()]), BUFFER), (SequenceStart(["b"], Ping()), SEQUENCE)]
 )
-def test_R14_what_starts_a_buffer_or_a_sequence_is_a_call_to_it(rig: Rig, start: Any, to: str) -> None:
+def test_R14_a_buffer_start_or_sequence_start_alone_is_a_call(rig: Rig, start: Any, to: str) -> None:
     assert encode_responses(rig.types, start) == encode_responses(rig.types, call(to, start))
     assert encode_responses(rig.types, [start, Pong()]) == encode_responses(
         rig.types, [call(to, start), respond(Pong())]

@@ -114,7 +114,7 @@ def test_R8_a_response_that_cannot_be_encoded_is_a_fault_that_names_the_field(wo
 @pytest.mark.parametrize(
     ("result", "what"),
     [
-        (lambda *_: Pong, "the handler returned the class Pong and no instance of it; return a payload, "),
+        (lambda *_: Pong, "the handler returned the class Pong instead of an instance of it; return a payload, "),
         (7, "the handler returned an int"),
         ("text", "the handler returned a str"),
         ([respond(Pong()), None], "the handler returned a list with a NoneType"),
@@ -150,7 +150,7 @@ def test_R15_a_list_with_a_bare_payload_and_another_answer_is_a_fault(world: Wor
 
     [fault] = world.outputs()
     assert fault.code == "bad_response"
-    assert fault.text.startswith("the handler returned a list with several answers, and a call gets one; ")
+    assert fault.text.startswith("the handler returned a list with several answers, but a call gets one; ")
 
 
 @pytest.mark.parametrize("nothing", [None, [], ()])

@@ -72,7 +72,7 @@ def test_S6_what_a_step_called_itself_is_cancelled_with_it(world: World) -> None
     assert world.endings() == ["done"]
 
 
-def test_S6_the_fault_of_a_step_past_its_time_is_dated_by_when_it_was_given_up(world: World) -> None:
+def test_S6_the_fault_of_a_timed_out_step_has_the_time_of_the_time_out(world: World) -> None:
     start(world, [SequenceStep("b", timeout=5.0)])
 
     wait(world, 6.0)

@@ -173,7 +173,7 @@ def test_a_backend_that_was_closed_or_reset_is_replaced(tmp_path: Path) -> None:
     assert third.buffer_get_thread("t") == [b"slot"]
 
 
-def test_a_fork_makes_its_own(tmp_path: Path) -> None:
+def test_a_forked_process_makes_its_own_backend(tmp_path: Path) -> None:
     config = BackendConfig("sqlite", sqlite_path=tmp_path / "state.db")
     backend = get_shared_backend(config)
     backend.buffer_append("t", b"parent")
@@ -219,7 +219,7 @@ def test_what_cannot_be_made_is_named(config: BackendConfig, reason: str) -> Non
         get_shared_backend(config)
 
 
-def test_a_url_in_the_place_of_the_type_is_not_shown() -> None:
+def test_a_url_instead_of_the_type_is_not_shown() -> None:
     with pytest.raises(BackendError, match="put the URL into redis_url") as caught:
         get_shared_backend(BackendConfig("redis://:geheim@host"))
 
@@ -238,7 +238,7 @@ def test_a_server_that_is_not_there_is_one_clear_error() -> None:
         assert "geheim" not in str(one.value)
 
 
-def test_something_else_in_the_place_of_a_configuration_is_named() -> None:
+def test_an_argument_that_is_no_configuration_is_named() -> None:
     with pytest.raises(TypeError, match="get_shared_backend takes a BackendConfig, got str"):
         get_shared_backend("redis")  # type: ignore[arg-type]  # what is tested
 

@@ -138,7 +138,7 @@ TYPES = PayloadTypes([Everywhere, Job, Point, Base, Derived, Circle, Square, Pai
         Pair(1, Point(3)),
     ],
 )
-def test_nothing_of_the_users_runs_between_handlers(payload: Any) -> None:
+def test_no_user_code_runs_between_handlers(payload: Any) -> None:
     RAN.clear()
 
     arrived = TYPES.decode(*TYPES.encode(payload))
@@ -177,14 +177,14 @@ def test_it_holds_wherever_the_class_stands_inside_another() -> None:
     assert arrived.inner.place == Place(arrived.inner.jobs[0])
 
 
-def test_it_holds_for_what_a_buffer_or_a_sequence_is_given() -> None:
+def test_payloads_of_buffers_and_sequences_are_checked_too() -> None:
     for start in (BufferStart("x", [Square(1)]), SequenceStart(["x"], Square(1))):
         name, data = TYPES.encode(start)
         RAN.clear()
         assert (TYPES.decode(name, data), RAN) == (start, [])
 
 
-def test_a_default_of_a_field_that_is_newer_than_the_message_is_made_as_ever() -> None:
+def test_a_field_newer_than_the_message_gets_its_default() -> None:
     # Given a message of a time when Holder had no fields
     holder = dataclasses.make_dataclass("Holder", [("one", Base, field(default_factory=Base))])
     data = msgspec.msgpack.encode({})
@@ -212,14 +212,14 @@ def test_a_subclass_is_not_made_where_the_user_would_see_it() -> None:
     assert seen == []
 
 
-def test_errors_name_the_class_and_the_field_as_ever() -> None:
+def test_errors_still_name_the_class_and_the_field() -> None:
     data = msgspec.msgpack.encode({"x": 1, "children": [{"x": "no"}]})
     with pytest.raises(PayloadError, match=r"^Point: .*children\[0\]\.x"):
         TYPES.decode("Point", data)
 
 
 @pytest.mark.parametrize("read", [from_json, from_xml])
-def test_what_comes_from_outside_has_its_post_init_run_once(read: Any) -> None:
+def test_a_payload_from_outside_has_its_post_init_run_once(read: Any) -> None:
     write = to_json if read is from_json else to_xml
     text = write(everywhere_without_jobs(), TYPES)
     RAN.clear()

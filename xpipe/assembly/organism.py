@@ -242,7 +242,7 @@ class Organism:
         return ids
 
     async def cursor(self, name: str) -> Cursor | None:
-        """How far the source `name` has been read."""
+        """The cursor of the source `name`."""
         return await self.pump.line.call(self.backend.cursor, name)
 
     def _seek_room(self) -> bool:
@@ -413,7 +413,7 @@ class Organism:
             raise UsageError(f"{name} is reserved for xpipe; take a name that does not start with system.")
         if timeout is not None and not is_duration(timeout):
             raise UsageError(
-                f"the timeout of {name} is {timeout}; give seconds up to 36,500 days, 0 or None for no bound"
+                f"the timeout of {name} is {timeout}; pass seconds up to 36,500 days, 0 or None for no limit"
             )
         complaint = complain_about_handler(handler, getattr(handler, "__name__", type(handler).__name__))
         if complaint is not None:

@@ -27,7 +27,7 @@ class Sender:
     def __init__(self, definition: OrganismDefinition, waits: bool) -> None:
         if definition.backend.type == "memory":
             raise BackendError(
-                f"{definition.file}: its memory backend lives only inside a run; "
+                f"{definition.file}: its memory backend exists only during a run; "
                 "give it one that others can reach: backend: {type: sqlite, path: ...}, or redis"
             )
         self.intake = make_intake(definition)

@@ -1,4 +1,4 @@
-"""What callers of a backend hand in: checked before it is stored, with the same errors on every store."""
+"""Argument checks for backends, with the same errors on every store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def require_text(name: str, value: object) -> None:
     try:
         value.isascii() or value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{name} must be text that UTF-8 can encode, got {value!r}") from None
+        raise ValueError(f"{name} must be valid UTF-8 text, got {value!r}") from None
 
 
 def require_bytes(name: str, value: object) -> None:
@@ -52,4 +52,4 @@ def unclaimed(place: str) -> BackendError:
 
 
 def is_closed(place: str) -> BackendError:
-    return BackendError(f"{place}: the backend is closed; get a new one from get_shared_backend(), or make one")
+    return BackendError(f"{place}: the backend is closed; get a new one from get_shared_backend()")

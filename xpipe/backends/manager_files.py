@@ -64,7 +64,7 @@ def remove_runtime(path: Path, pid: int) -> None:
 
 
 def _folders() -> Iterator[Path]:
-    """Where runtime files may be: what others have made under /tmp is passed over, whatever they call it."""
+    """Folders for runtime files; folders under /tmp that others own are skipped."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base:
         with suppress(OSError, BackendError):
@@ -78,7 +78,7 @@ def _folders() -> Iterator[Path]:
 
 
 def _new_folder() -> Path:
-    """One that nobody can have made first: its name is random."""
+    """A folder that nobody can have created first: its name is random."""
     return Path(tempfile.gettempdir(), f"{_prefix()}{secrets.token_hex(8)}")
 
 

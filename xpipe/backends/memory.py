@@ -35,7 +35,7 @@ CAPABILITIES = Capabilities(cross_process=False, persistent=False, cross_host=Fa
 
 
 class InMemoryBackend(MemoryContent):
-    """State in this process, gone with this object."""
+    """State in this process, which ends with this object."""
 
     capabilities = CAPABILITIES
 
@@ -52,7 +52,7 @@ class InMemoryBackend(MemoryContent):
                     raise BackendError(f"this backend holds {self._state.root}, not {organism}; give each its own")
                 return
             if organism is None:
-                raise BackendError("a memory backend lives only inside a run; look at it with `xpipe run --json`")
+                raise BackendError("a memory backend exists only during a run; print its state with `xpipe run --json`")
             secret = secrets.token_bytes(32)
             self._slots_per_thread = slots_per_thread or self._slots_per_thread
             self._state = Ledger(self._store, organism, secret, self._slots_per_thread, self._max_threads)

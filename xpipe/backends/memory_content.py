@@ -20,7 +20,7 @@ PLACE = "memory"
 
 
 class ClosedLock:
-    """What takes the place of the lock of a backend that is closed: nobody gets in."""
+    """Replaces the lock of a closed backend: entering it raises."""
 
     def __enter__(self) -> None:
         raise is_closed(PLACE)

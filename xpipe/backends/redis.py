@@ -118,7 +118,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         self._link.ttl = self._ttl
         self._refuse_former(root)
         if not self._identify(root):
-            raise EmptyBackendError(f"{self._link.place}: there is no organism; run one first, or correct the prefix")
+            raise EmptyBackendError(f"{self._link.place}: no organism here; run one first, or correct the prefix")
         self._slots_per_thread = slots_per_thread or self._slots_per_thread
         if is_first:
             self._warn_of_eviction()
@@ -135,8 +135,8 @@ class RedisBackend(RedisContent, RedisKeeping):
             return
         raise BackendError(
             f"{self._link.place}: {shown(found)} is not here, but under {self._former_prefix!r}, the default prefix of "
-            f'earlier versions; pass redis_prefix: "{self._former_prefix}" to go on with it, or '
-            f'redis_prefix: "{self._prefix}" to start anew'
+            f'earlier versions; pass redis_prefix: "{self._former_prefix}" to keep using it, or '
+            f'redis_prefix: "{self._prefix}" to start over'
         )
 
     def _before_writing(self) -> None:
@@ -149,7 +149,7 @@ class RedisBackend(RedisContent, RedisKeeping):
         return bool(self._link.root_id) or self._identify("")
 
     def _identify(self, root: str) -> bool:
-        """Make it that of `root`, or see which organism it is that of; whether it is that of one now."""
+        """Claim it for `root`, or read which organism owns it; returns whether one does."""
         secret = secrets.token_bytes(32)
         self._link.root_id = ""
         found = self._link.run("open", LAYOUT, root, secret, chains.thread_id(secret, root))

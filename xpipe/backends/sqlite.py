@@ -92,7 +92,7 @@ class SQLiteBackend:
         return Ledger(self._file.store, organism, secret, self._slots_per_thread, self._max_threads)
 
     def _require_open(self) -> None:
-        """Open the file, unless that was done. Raises BackendError when it was closed."""
+        """Open the file, if it is not open yet. Raises BackendError when it was closed."""
         if self._file.is_open:
             return
         with self._opening:

@@ -59,20 +59,20 @@ def unbind_all(database: sqlite3.Connection, counters: Counters) -> None:
 
 
 def create_collection(database: sqlite3.Connection, kind: str, id: str, head: bytes, size: int) -> bool:
-    """Whether it was not there, and is now."""
+    """Returns whether it was added."""
     insert = "INSERT OR IGNORE INTO collections (kind, id, head, size) VALUES (?, ?, ?, ?)"
     return database.execute(insert, (kind, id, head, size)).rowcount == 1
 
 
 def add_to_collection(database: sqlite3.Connection, kind: str, id: str, index: int, part: bytes) -> bool:
-    """Whether the part was not there, and is now."""
+    """Returns whether the part was added."""
     where = "kind = ? AND id = ? AND ? BETWEEN 0 AND size - 1"
     insert = f"INSERT OR IGNORE INTO collection_parts SELECT n, ?, ? FROM collections WHERE {where}"
     return database.execute(insert, (index, part, kind, id, index)).rowcount == 1
 
 
 def remove_collection(database: sqlite3.Connection, kind: str, id: str) -> bool:
-    """Whether it was there, and is not now."""
+    """Returns whether it was removed."""
     which = (kind, id)
     parts = "DELETE FROM collection_parts WHERE collection = (SELECT n FROM collections WHERE kind = ? AND id = ?)"
     database.execute(parts, which)

@@ -138,7 +138,7 @@ def open_file(path: Path, create: bool, timeout: float, full: bool) -> tuple[sql
 
 
 def _check_kind(path: Path) -> None:
-    """That there is a regular file, or nothing yet. Raises BackendError."""
+    """Check that `path` is a regular file or does not exist. Raises BackendError."""
     if path.is_symlink() and not path.exists():
         raise BackendError(f"{path} is a symbolic link that leads nowhere; correct the link, or choose another path")
     for one in (path, *path.parents):
@@ -149,7 +149,7 @@ def _check_kind(path: Path) -> None:
         if stat.S_ISREG(mode) if one is path else stat.S_ISDIR(mode):
             return
         kinds = {stat.S_IFDIR: "a folder", stat.S_IFREG: "a file", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
-        wanted = "a state file is a regular file" if one is path else "the path of a state file leads through folders"
+        wanted = "a state file is a regular file" if one is path else "every parent of a state file must be a folder"
         raise BackendError(f"{one} is {kinds.get(stat.S_IFMT(mode), 'a device')}; {wanted}, so choose another path")
 
 

@@ -20,8 +20,8 @@ _ClickUsageError: Any = typer.BadParameter.__bases__[0]
 _NEAR = ". Did you mean "
 """How that one begins to name commands like the one given."""
 _WRITING = "Writing an organism"
-_RUNNING = "Running it"
-_INSIDE = "Looking into a backend, and tidying up"
+_RUNNING = "Running an organism"
+_INSIDE = "Inspecting and cleaning up"
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -62,7 +62,8 @@ def _show_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", metavar="", callback=_show_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("--version", metavar="", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     """Run an organism: message handlers declared in one organism.yaml."""

@@ -34,7 +34,7 @@ Conversations = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CONVERSATION",
-        help="End these; a unique prefix of an id is enough. - reads ids from stdin, one a line.",
+        help="Conversations to cancel, by id or unique prefix; - reads ids from stdin, one a line.",
         show_default=False,
     ),
 ]
@@ -62,18 +62,18 @@ def cancel(
     given = conversations or []
     place, ids = find_place(location, [organism, *given], len(given) + 1, changes=True)
     if not ids:
-        raise UsageError("no conversation; pass the beginning of its id, or - to read ids from stdin")
+        raise UsageError("no conversation; pass its id or a unique prefix, or - to read ids from stdin")
     from xpipe.inspection.plain import is_utf8
 
     if not is_utf8(reason):
-        raise UsageError("--reason is no UTF-8; correct it")
+        raise UsageError("--reason is not valid UTF-8; correct it")
     return _cancel(place, list(_read(ids)), reason, form)
 
 
 def _read(ids: Sequence[str]) -> Iterator[str]:
     """`ids`, and in the place of - those on stdin. Raises UsageError."""
     if ids.count("-") > 1:
-        raise UsageError("- is given twice, but stdin can be read once")
+        raise UsageError("- is given twice, but stdin can be read only once")
     for id in ids:
         if id == "-":
             yield from _from_stdin()
@@ -86,7 +86,7 @@ def _from_stdin() -> list[str]:
         with open(0, encoding="utf-8", errors="surrogateescape", closefd=False) as stdin:
             return [id for line in stdin if (id := line.strip())]
     except OSError as error:
-        raise UsageError(f"- cannot be read: {error.strerror}; give ids, or have them on stdin") from None
+        raise UsageError(f"- cannot be read: {error.strerror}; pass ids, or write them to stdin") from None
 
 
 def _cancel(place: Place, ids: Sequence[str], reason: str, form: Form) -> int:
@@ -111,7 +111,7 @@ def _cancel(place: Place, ids: Sequence[str], reason: str, form: Form) -> int:
     else:
         emitter.lines(f"cancelled {id}" for id, whether in ended.items() if whether)
     if not ids:
-        tell("xpipe: there are no ids on stdin; nothing was cancelled", "warning")
+        tell("xpipe: no ids on stdin; nothing was cancelled", "warning")
     return EXIT_USAGE if problems else EXIT_OK
 
 

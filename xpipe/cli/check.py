@@ -31,7 +31,7 @@ Files = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help=rf"Organism files; folders are searched for them \[default: ${VARIABLE}, else ./organism.yaml].",
+        help=rf"Organism files, or folders to search for them \[default: ${VARIABLE}, else ./organism.yaml].",
         show_default=False,
         autocompletion=complete_file,
     ),
@@ -60,11 +60,11 @@ FormatName = Annotated[
         "--format",
         "-f",
         values=FORMATS,
-        help="text for people, one JSON document, or workflow commands of GitHub Actions.",
+        help="Output format; github prints workflow commands for GitHub Actions \\[default: text].",
         panel=SHOWING,
     ),
 ]
-Json = Annotated[bool, option("--json", help="The same as --format json.", panel=SHOWING)]
+Json = Annotated[bool, option("--json", help="Same as --format json.", panel=SHOWING)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +88,18 @@ def check(
     format: FormatName = None,
     json: Json = False,
 ) -> int:
-    """Find what is wrong with organism files, all of it at once.
+    """Validate organism files and report every problem at once.
 
-    Checked are the syntax, keys and values, rules across listeners, the handlers, whether payloads under messages fit,
-    and with --connect the surroundings.
+    Checks syntax, keys and values, rules across listeners, handlers, payloads under messages, and with --connect the
+    backend and worker processes.
 
     Exit codes: 0 fine or warnings only, 1 errors in a file that can be loaded, 2 wrong options, 3 bad organism.yaml.
     """
     if json and format not in (None, "json"):
-        raise UsageError(f"--json and --format {format} both say how findings are printed; leave one of them out")
+        raise UsageError(f"--json and --format {format} exclude each other; pass one of them")
     paths = tuple(files) if files else (find_file(None),)
     if "" in paths:
-        raise UsageError("one of the names of files is empty; name a file or a folder")
+        raise UsageError("a file name is empty; pass a file or a folder")
     named = "json" if json else format or "text"
     if named not in FORMATS:
         raise UsageError(f"--format {named!r} is not one of {', '.join(FORMATS)}")

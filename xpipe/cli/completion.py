@@ -11,7 +11,7 @@ from xpipe.core.errors import UsageError
 SHELLS = ("bash", "zsh", "fish")
 _OPTIONS = {
     "--install-completion": "Install completion for the current shell, or the one named.",
-    "--show-completion": "Print the script that --install-completion sets up.",
+    "--show-completion": "Print the completion script.",
 }
 _VARIABLE = "_XPIPE_COMPLETE"
 

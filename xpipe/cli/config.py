@@ -17,7 +17,7 @@ EXAMPLES = """[bold]Examples[/bold]
 def config(organism: OrganismFile = None, set: options.Overrides = None, json: looking.Json = False) -> int:
     """Show the effective configuration of an organism: its file with variables, defaults and --set.
 
-    It is itself an organism file, but for its secrets, which are masked. No code of yours is run.
+    The result is an organism file itself, with secrets masked. None of your code runs.
 
     Exit codes: 0 fine, 2 wrong options, 3 bad organism.yaml.
     """

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 _WHICH = "Which dead letters"
 
 Number = Annotated[
-    str | None, typer.Argument(metavar="NUMBER", help="Show this one, as `list` numbers it.", show_default=False)
+    str | None,
+    typer.Argument(metavar="NUMBER", help="Number of the dead letter, as `list` shows it.", show_default=False),
 ]
 Numbers = Annotated[
-    list[str] | None, typer.Argument(metavar="NUMBER", help="These, as `list` numbers them.", show_default=False)
+    list[str] | None,
+    typer.Argument(metavar="NUMBER", help="Numbers of dead letters, as `list` shows them.", show_default=False),
 ]
 Listeners = Annotated[
     list[str] | None,
-    option("--listener", "-l", metavar="NAME", help="Only messages for this listener. May be repeated.", panel=_WHICH),
+    option("--listener", "-l", metavar="NAME", help="Only messages for this listener. Repeatable.", panel=_WHICH),
 ]
 Codes = Annotated[
     list[str] | None,

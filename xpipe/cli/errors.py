@@ -1,4 +1,4 @@
-"""Errors and exit codes: the one place that maps them, and the one that words them."""
+"""Maps errors to exit codes and messages."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def exit_code_of_signal(number: int) -> int:
 
 
 def explain(error: BaseException) -> str:
-    """What a user is told about `error`: one sentence, where, and what to do; for a bug also where in xpipe."""
+    """The message for `error`: one sentence with the place and what to do; for a bug also the traceback."""
     error = _by_its_cause(error)
     if isinstance(error, ConfigError):
         return _explain_findings(error)
@@ -76,7 +76,7 @@ def _by_its_cause(error: BaseException) -> BaseException:
     if isinstance(error, XpipeError):
         return error
     if _is_out_of_memory(error):
-        return SystemLimitError("out of memory; raise the limit of this process (see `ulimit -v`), or give it less")
+        return SystemLimitError("out of memory; raise the limit of this process (see `ulimit -v`), or reduce its load")
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         hint = "raise the limits of this process (see `ulimit -v` and `ulimit -u`)"
         return SystemLimitError(f"the system refuses to start a thread; {hint}")
@@ -95,7 +95,7 @@ def _by_its_cause(error: BaseException) -> BaseException:
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether `error`, or one that it was raised for, is about memory."""
+    """Whether `error` or one of its causes is about memory."""
     while error is not None:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
             return True

@@ -42,7 +42,7 @@ States = Annotated[
         "--state",
         metavar="STATE",
         values=STATES,
-        help="Only done, failed or cancelled conversations. May be repeated.",
+        help="Only conversations in this state: done, failed or cancelled. Repeatable.",
         panel=_WHAT,
     ),
 ]
@@ -54,7 +54,9 @@ Verify = Annotated[
         panel=_WHAT,
     ),
 ]
-DryRun = Annotated[bool, option("--dry-run", help="Print what would be collected, and change nothing.", panel=_WHAT)]
+DryRun = Annotated[
+    bool, option("--dry-run", help="Show what would be collected without changing anything.", panel=_WHAT)
+]
 
 
 class GcPlan(NamedTuple):
@@ -78,13 +80,13 @@ def gc(
     dry_run: DryRun = False,
     json: looking.Json = False,
 ) -> int:
-    """Collect what is finished, expired or orphaned.
+    """Remove finished, expired and orphaned state.
 
-    These are conversations that are over, dead letters, leases of runs that are gone, and what belongs to nothing.
+    That is finished conversations, dead letters, leases of lost runs, and orphaned records.
 
-    Live work is never touched, and runs may go on meanwhile.
+    Live work is never touched; runs may continue meanwhile.
 
-    Exit codes: 0 fine, 1 something is damaged, 2 wrong options, 3 bad organism.yaml, 4 no backend or nothing in it.
+    Exit codes: 0 fine, 1 damage found, 2 wrong options, 3 bad organism.yaml, 4 no backend or nothing in it.
     """
     age = looking.parse_age(older_than)
     states = looking.check_states(state or STATES, STATES)

@@ -40,7 +40,7 @@ Imports = Annotated[
 FormatName = Annotated[
     str | None, option("--format", "-f", values=FORMATS, help=r"Output format \[default: text].", panel=_SHOWING)
 ]
-Json = Annotated[bool, option("--json", help="The same as --format json.", panel=_SHOWING)]
+Json = Annotated[bool, option("--json", help="Same as --format json.", panel=_SHOWING)]
 
 
 def graph(
@@ -59,7 +59,7 @@ def graph(
     Exit codes: 0 fine, 2 wrong options, 3 bad organism.yaml.
     """
     if json and format not in (None, "json"):
-        raise UsageError(f"--json and --format {format} both say how it is drawn; leave one of them out")
+        raise UsageError(f"--json and --format {format} exclude each other; pass one of them")
     named = "json" if json else format or "text"
     if named not in FORMATS:
         raise UsageError(f"--format {named!r} is not one of {', '.join(FORMATS)}")

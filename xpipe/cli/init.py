@@ -27,30 +27,32 @@ Name = Annotated[
     str,
     typer.Argument(
         metavar="NAME",
-        help="The folder to make, or to fill if it is there; its last part names the organism.",
+        help="Folder to create or to fill; its last part names the organism.",
         show_default=False,
     ),
 ]
 
 
 def init(name: Name) -> int:
-    """Make a folder with a small organism: its file, handlers, sample input, tests.
+    """Create a folder with a small organism: organism.yaml, handlers, sample input, tests.
 
-    It runs and passes its tests as it is. A file that is there already is never overwritten.
+    It runs and passes its tests as generated. Existing files are never overwritten.
 
-    Exit codes: 0 fine, 2 the name cannot be one, or files are there already.
+    Exit codes: 0 fine, 2 invalid name, or files exist already.
     """
     folder, shown = _folder(name)
     if not name or not _NAME.fullmatch(folder.name):
-        allowed = "letters, digits, _, - and dots, a letter or digit first"
-        raise UsageError(f"{folder.name if name else name!r} cannot name an organism; its name has {allowed}")
+        allowed = "letters, digits, _, - and dots, starting with a letter or a digit"
+        raise UsageError(f"{folder.name if name else name!r} is not a name for an organism; use {allowed}")
     there = [file for file in FILES if os.path.lexists(folder / file)]
     if there:
-        raise UsageError(f"{name} has {_listed(there)} already, and nothing is overwritten; take another name")
+        raise UsageError(
+            f"{name} already has {_listed(there)}, and existing files are never overwritten; pass another name"
+        )
     try:
         _make(folder)
     except OSError as error:
-        raise UsageError(f"{error.filename or name} cannot be made: {error.strerror}; take another place") from None
+        raise UsageError(f"cannot create {error.filename or name}: {error.strerror}; pass another folder") from None
     _tell_what_next(shown)
     return EXIT_OK
 
@@ -63,7 +65,7 @@ def _folder(name: str) -> tuple[Path, str]:
     for at in range(1, len(parts)):
         before = os.path.join(*parts[:at])
         if parts[at] == ".." and not os.path.isdir(before):
-            raise UsageError(f"{name} leads through {before}, which is no folder; take another place")
+            raise UsageError(f"{name} leads through {before}, which is not a folder; pass another one")
     folder = os.path.realpath(name)
     return Path(folder), os.path.relpath(folder)
 
@@ -83,14 +85,14 @@ def _listed(names: list[str]) -> str:
 def _tell_what_next(name: str) -> None:
     import shlex
 
-    tell(f"xpipe: made {_listed([os.path.normpath(os.path.join(name, file)) for file in FILES])}")
+    tell(f"xpipe: created {_listed([os.path.normpath(os.path.join(name, file)) for file in FILES])}")
     steps = (
         *([] if os.path.samefile(name, os.curdir) else [(f"cd {shlex.quote(name)}", "")]),
-        ("xpipe run", "send it a message"),
-        ("xpipe run --input input.jsonl", "and a file of them"),
-        ("xpipe check", "is everything right?"),
-        ("xpipe graph", "who calls whom"),
-        ("pip install pytest && pytest", "its tests"),
+        ("xpipe run", "send the message in organism.yaml"),
+        ("xpipe run --input input.jsonl", "send each line of a file"),
+        ("xpipe check", "validate the organism"),
+        ("xpipe graph", "show who calls whom"),
+        ("pip install pytest && pytest", "run the tests"),
     )
     tell("Next:")
     for command, about in steps:

@@ -64,7 +64,7 @@ class Interrupts:
         bound.daemon = True
         bound.start()
         self.abandon()
-        tell(f"xpipe: {why}: ended at once; what was running is not finished", "error")
+        tell(f"xpipe: {why}: stopped at once; running handlers did not finish", "error")
         os._exit(code)
 
     def _watch(self) -> None:

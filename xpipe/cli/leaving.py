@@ -63,7 +63,7 @@ def _explain_unwritten(error: OSError | ValueError) -> int:
     from xpipe.cli.voice import tell
 
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    tell(f"xpipe: cannot write stdout: {reason}; what follows is lost", "error")
+    tell(f"xpipe: cannot write stdout: {reason}; later output is lost", "error")
     return EXIT_FAULT
 
 

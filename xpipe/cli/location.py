@@ -36,8 +36,8 @@ _FILES = frozenset({"path", "address", "authkey_file"})
 """The options whose values may be any bytes."""
 _AUTHKEY = "XPIPE_MANAGER_AUTHKEY"
 _ONLY_INSIDE = (
-    "the state of a memory backend lives only inside a run, so there is nothing to look into; "
-    "keep it in sqlite or redis (backend: {type: sqlite, path: state.db}), or print it with `xpipe run --json`"
+    "a memory backend exists only during a run, so there is nothing to inspect; "
+    "use sqlite or redis (backend: {type: sqlite, path: state.db}), or print the state with `xpipe run --json`"
 )
 
 
@@ -112,7 +112,7 @@ def _check_text(options: dict[str, str]) -> None:
 
     for name in options.keys() - _FILES:
         if not is_utf8(options[name]):
-            raise UsageError(f"{_shown(name)} is no UTF-8; correct it, or its environment variable")
+            raise UsageError(f"{_shown(name)} is not valid UTF-8; correct it, or its environment variable")
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:
@@ -189,7 +189,7 @@ def find_place(
         raise UsageError(f"unexpected argument {rest[most]!r}{why}")
     if named is not None:
         if location.typed:
-            raise UsageError(f"{named} and {_first(location)} both say where the state is; leave one of them out")
+            raise UsageError(f"{named} and {_first(location)} both say where the state is; omit one of them")
         return _place_of_file(file_at(named), location), rest
     file = None if "backend" in location.typed else default_file(changes)
     if file is None and "backend" not in location.options:

@@ -33,7 +33,7 @@ def option(*names: str, help: str, panel: str, metavar: str = "", values: Sequen
 
 
 Json = Annotated[bool, option("--json", help="Print one JSON document.", panel=SHOWING)]
-JsonLines = Annotated[bool, option("--jsonl", help="Print a JSON object a line, each as it is read.", panel=SHOWING)]
+JsonLines = Annotated[bool, option("--jsonl", help="Print JSON Lines, each row as it is read.", panel=SHOWING)]
 
 
 def limit(what: str, most: int) -> Any:

@@ -37,7 +37,7 @@ Inputs = Annotated[
         "--input",
         "-i",
         metavar="FILE|-",
-        help="Send each document in FILE: XML, JSON or JSON Lines; - is stdin. May be repeated.",
+        help="Send each document in FILE (XML, JSON or JSON Lines); - reads stdin. Repeatable.",
         rich_help_panel=_INPUT,
         show_default=False,
     ),
@@ -48,7 +48,7 @@ Sends = Annotated[
         "--send",
         "-s",
         metavar="LISTENER=PAYLOAD",
-        help="Send PAYLOAD, XML or JSON text, to LISTENER; @FILE or - reads it from there. May be repeated.",
+        help="Send PAYLOAD (XML or JSON) to LISTENER; @FILE reads it from a file, - from stdin. Repeatable.",
         rich_help_panel=_INPUT,
         show_default=False,
     ),
@@ -58,7 +58,7 @@ Messages = Annotated[
     typer.Option(
         "--messages/--no-messages",
         metavar="",
-        help="Send the messages that the file itself lists.",
+        help="Send the messages listed in the organism file.",
         rich_help_panel=_INPUT,
     ),
 ]
@@ -66,8 +66,8 @@ Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on with what earlier runs left unfinished in the backend, and in --input files where they stopped; "
-        "the file's own messages are not sent.",
+        help="Finish what earlier runs left in the backend, and continue --input files where they stopped; skip the "
+        "messages listed in the organism file.",
         rich_help_panel=_INPUT,
         show_default=False,
     ),
@@ -76,7 +76,7 @@ Serve = Annotated[
     bool,
     typer.Option(
         "--serve",
-        help="When all is done, wait for more: for `xpipe send` and what other runs leave. SIGTERM or Ctrl-C ends it.",
+        help="Keep running: wait for messages of `xpipe send` and other runs until Ctrl-C or SIGTERM.",
         rich_help_panel=_LIMITS,
         show_default=False,
     ),
@@ -87,7 +87,7 @@ Workers = Annotated[
         "--workers",
         "-w",
         metavar="N",
-        help="Worker processes for cpu_bound listeners, instead of process_pool.workers.",
+        help="Number of worker processes for cpu_bound listeners; overrides process_pool.workers.",
         rich_help_panel=_LIMITS,
         show_default=False,
     ),
@@ -97,7 +97,7 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="DURATION",
-        help="Stop after this long, with exit code 5 if something is unfinished: 30, 250ms, 5m, 1h.",
+        help="Stop after DURATION (30, 250ms, 5m, 1h); exit with 5 if anything is unfinished.",
         rich_help_panel=_LIMITS,
         show_default=False,
     ),
@@ -107,7 +107,7 @@ Grace = Annotated[
     typer.Option(
         "--grace",
         metavar="DURATION",
-        help="How long running handlers may go on after Ctrl-C or SIGTERM; a second one ends at once.",
+        help="Time for running handlers to finish after Ctrl-C or SIGTERM; a second signal quits at once.",
         rich_help_panel=_LIMITS,
     ),
 ]
@@ -116,7 +116,7 @@ Details = Annotated[
     typer.Option(
         "--details",
         metavar="",
-        help="List thread by thread, with call chains, instead of one row a listener.",
+        help="List every thread with its call chain instead of one row per listener.",
         rich_help_panel=_OUTPUT,
         show_default=False,
     ),
@@ -136,7 +136,7 @@ JsonLines = Annotated[
     typer.Option(
         "--jsonl",
         metavar="",
-        help="Print the outputs, each as a JSON object on a line as it comes; the same as --format jsonl.",
+        help="Print outputs as JSON Lines, each as it arrives; same as --format jsonl.",
         rich_help_panel=_OUTPUT,
         show_default=False,
     ),
@@ -147,7 +147,7 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="FILE|-",
-        help="Write the outputs to FILE; - is stdout, which then holds nothing else.",
+        help="Write outputs to FILE; - writes outputs, and nothing else, to stdout.",
         rich_help_panel=_OUTPUT,
         show_default=False,
     ),
@@ -159,7 +159,7 @@ FormatName = Annotated[
         "-f",
         metavar="xml|json|jsonl",
         autocompletion=lambda: list(FORMATS),
-        help="How outputs are written; by default as FILE's extension says, else jsonl, each as it comes.",
+        help="Format of the outputs \\[default: from the extension of FILE, else jsonl].",
         rich_help_panel=_OUTPUT,
         show_default=False,
     ),
@@ -176,7 +176,7 @@ def parse_overrides(texts: Sequence[str] | None) -> tuple[str, ...]:
             hint = "write it like --set listeners.NAME.concurrency=4"
             raise UsageError(f"--set {redacted_line(text)!r} is not PATH=VALUE; {hint}")
         if any("\ud800" <= one <= "\udfff" for one in text):
-            raise UsageError("--set: what it gives is no UTF-8; correct it")
+            raise UsageError("--set: the value is not valid UTF-8; correct it")
     return tuple(texts or ())
 
 
@@ -185,7 +185,7 @@ def parse_workers(text: str | None) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
-        raise UsageError(f"--workers {text!r} is not a number of processes; give 1 or more")
+        raise UsageError(f"--workers {text!r} is not a number of processes; pass 1 or more")
     return int(text)
 
 
@@ -195,7 +195,7 @@ def parse_timeout(text: str | None) -> float | None:
         return None
     seconds = parse_time("--timeout", text)
     if not seconds:
-        raise UsageError(f"--timeout {text} leaves no time to run; give more, or leave it out for no bound")
+        raise UsageError(f"--timeout {text} leaves no time to run; pass a longer one, or omit it for no limit")
     return seconds
 
 
@@ -225,7 +225,7 @@ def _try(action: Callable[[], object], option: str) -> None:
     try:
         action()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{option} cannot be read: {reason_of(error)}; give a file, or - for stdin") from None
+        raise UsageError(f"{option} cannot be read: {reason_of(error)}; pass a file, or - for stdin") from None
 
 
 def parse_sends(texts: Sequence[str], option: str = "--send ") -> list[Send]:
@@ -269,7 +269,7 @@ def check_one_stdin(inputs: Sequence[str], sends: Sequence[str], option: str = "
     readers = [f"--input {name}" for name in inputs if name == "-"]
     readers += [f"{option}{text}" for text in sends if text.partition("=")[2] == "-"]
     if len(readers) > 1:
-        raise UsageError(f"{readers[0]} and {readers[1]} both read stdin; it can be read once")
+        raise UsageError(f"{readers[0]} and {readers[1]} both read stdin, which can be read only once")
 
 
 def choose_format(name: str | None, out: str | None, streams: bool = False) -> str | None:
@@ -287,9 +287,9 @@ def choose_format(name: str | None, out: str | None, streams: bool = False) -> s
 def stream_format(name: str | None, out: str | None, jsonl: bool) -> str | None:
     """What `--format` asks for, or `--jsonl` in its place. Raises UsageError."""
     if jsonl and out not in (None, "-"):
-        raise UsageError(f"--jsonl prints the outputs; to write them to {out}, give --format jsonl instead")
+        raise UsageError(f"--jsonl prints the outputs; to write them to {out}, pass --format jsonl instead")
     if jsonl and name not in (None, "jsonl"):
-        raise UsageError(f"--jsonl and --format {name} both say how outputs are printed; leave one of them out")
+        raise UsageError(f"--jsonl and --format {name} exclude each other; pass one of them")
     return "jsonl" if jsonl else name
 
 
@@ -305,12 +305,12 @@ def out_file(text: str | None, organism: str, inputs: Sequence[str]) -> str | No
 def _check_out(out: str, organism: str, inputs: Sequence[str]) -> None:
     """That `out` can be written and is not read at the same time. Raises UsageError."""
     if not out:
-        raise UsageError("--out names no file; give one, or - for stdout")
+        raise UsageError("--out names no file; pass one, or - for stdout")
     path = Path(out)
     if path.is_dir():
         raise UsageError(f"--out {out} is a folder; name a file in it")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {path.absolute().parent}; make it first")
+        raise UsageError(f"--out {out}: the folder {path.absolute().parent} does not exist; create it first")
     target = path if path.exists() else path.absolute().parent
     if not os.access(target, os.W_OK):
         raise UsageError(f"--out {out} cannot be written: Permission denied")

@@ -1,4 +1,4 @@
-"""Which organism file a command works on: the one that is named, that of XPIPE_ORGANISM, or that of this folder."""
+"""Finds the organism file of a command: an argument, XPIPE_ORGANISM, or the current folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDINGS = (".yaml", ".yml")
 
 
 def complete_file(incomplete: str) -> list[str]:
-    """What a shell offers for an organism file: those that end like one, and folders."""
+    """Shell completion for an organism file: files with its extensions, and folders."""
     folder, start = os.path.split(incomplete)
     try:
         with os.scandir(folder or os.curdir) as entries:
@@ -51,7 +51,7 @@ def find_file(word: str | None, changes: bool = False) -> str:
 
 
 def is_file(word: str) -> bool:
-    """Whether `word`, which might be something else, means an organism file: by its ending, or as a folder."""
+    """Whether `word` is an organism file, by its extension or as a folder."""
     return word.endswith(ENDINGS) or os.path.isdir(word)
 
 

@@ -59,7 +59,7 @@ class Descriptor:
                 select.select([], [self.number], [])
             except OSError as error:
                 if error.errno != errno.EPIPE:
-                    raise WriteError(f"cannot write {self._name}: {error.strerror}; what follows is lost") from None
+                    raise WriteError(f"cannot write {self._name}: {error.strerror}; later output is lost") from None
                 self.broken = True
 
     def close(self) -> None:

@@ -32,12 +32,10 @@ EXAMPLES = """[bold]Examples[/bold]
 
 Conversation = Annotated[
     str | None,
-    typer.Argument(
-        metavar="CONVERSATION", help="Of this one only; a unique prefix of its id is enough.", show_default=False
-    ),
+    typer.Argument(metavar="CONVERSATION", help="Only this conversation, by id or unique prefix.", show_default=False),
 ]
 Undelivered = Annotated[
-    bool, option("--undelivered", help="Only those that no run has printed.", panel=looking.SHOWING)
+    bool, option("--undelivered", help="Only outputs that no run has printed.", panel=looking.SHOWING)
 ]
 
 
@@ -53,7 +51,7 @@ def outputs(
 ) -> int:
     """Show the outputs of conversations, the oldest first.
 
-    Looking delivers nothing: `xpipe run --resume` prints what no run has printed.
+    This does not deliver them: `xpipe run --resume` still prints what no run has printed.
 
     Exit codes: 0 fine, 2 wrong options or id, 3 bad organism.yaml, 4 no backend or nothing in it.
     """
@@ -126,5 +124,5 @@ def _nothing(conversation: str | None, undelivered: bool) -> str:
     if undelivered:
         return "No undelivered outputs; leave out --undelivered to see all."
     if conversation is not None:
-        return f"the conversation {conversation} has no outputs yet; `xpipe threads` shows how far it is"
+        return f"the conversation {conversation} has no outputs yet; `xpipe threads` shows its progress"
     return "No outputs: nothing has ended yet, or it has been collected; start with `xpipe run`."

@@ -12,7 +12,7 @@ def command_line(command: str, file: object, *options: str, overrides: Sequence[
 
 
 def resume_command(file: object, overrides: Sequence[str] = (), inputs: Iterable[str] = ()) -> str:
-    """The command that goes on with what is unfinished."""
+    """The command that resumes unfinished work."""
     options = [word for path in inputs for word in ("--input", path)]
     return command_line("run", file, "--resume", *options, overrides=overrides)
 

@@ -35,7 +35,7 @@ def registry(
     json: looking.Json = False,
     jsonl: looking.JsonLines = False,
 ) -> int:
-    """Show which thread id stands for which call chain.
+    """List thread ids with their call chains.
 
     The root comes first. An orphan is half of a pair; `xpipe gc` removes it.
 
@@ -76,7 +76,7 @@ def _table(printer: Printer, pairs: Iterator[RegistryRecord], most: int | None) 
 def _count(shown: Iterable[RegistryRecord], more: bool) -> str:
     kinds = [one.kind for one in shown]
     orphans = kinds.count("orphan")
-    told = f", {counted(orphans, 'orphan')}: `xpipe gc` sees to them" if orphans else ""
+    told = f", {counted(orphans, 'orphan')}: `xpipe gc` removes them" if orphans else ""
     if more:
         return f"the first {counted(len(kinds), 'pair')}{told}; --limit N or --limit all shows more"
     return f"{counted(len(kinds), 'pair')}{told}"

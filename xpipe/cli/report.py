@@ -1,4 +1,4 @@
-"""What `xpipe run` prints for people when it ends: outputs, failures, threads, totals, and where to look next."""
+"""The report at the end of `xpipe run`: outputs, failures, threads, totals, and the next command."""
 
 from __future__ import annotations
 

@@ -75,11 +75,11 @@ def run(
     format: options.FormatName = None,
     overrides: options.Overrides = None,
 ) -> int:
-    """Load an organism, send it messages, and show what happened.
+    """Run an organism: send its messages, wait for the answers, and print a report.
 
-    It ends when everything that was sent is done; with --serve it waits for more.
+    The run ends when all messages are handled; with --serve it waits for more.
 
-    Exit codes: 0 fine, 1 a failure, 2 wrong options, 3 bad organism.yaml, 4 no backend, 5 out of time, 130/143 signal.
+    Exit codes: 0 fine, 1 a failure, 2 wrong options, 3 bad organism.yaml, 4 no backend, 5 timed out, 130/143 signal.
     """
     file = find_file(organism, changes=True)
     out = options.out_file(out, file, input or [])
@@ -107,9 +107,9 @@ def run(
 
 def _start(plan: Plan) -> int:
     if plan.json and plan.data_on_stdout:
-        raise UsageError("--json and the outputs both go to stdout; add --out FILE, or leave one of them out")
+        raise UsageError("--json and the outputs both go to stdout; add --out FILE, or omit one of them")
     if plan.details and (plan.json or plan.data_on_stdout):
-        raise UsageError("--details is about the tables for people, and stdout has data; leave one of them out")
+        raise UsageError("--details changes the report, and stdout has data; omit one of them")
     from xpipe.cli.running import execute
 
     return execute(plan)

@@ -47,7 +47,7 @@ OWN = 20.0
 
 
 def execute(plan: Plan) -> int:
-    """Run `plan` and tell what happened; the exit code."""
+    """Run `plan` and report; returns the exit code."""
     stdout = claim_stdout() if plan.out and not plan.json else claim_open_stdout(", or pass --out FILE")
     with Interrupts() as interrupts, taken_in(), stalls_shown():
         definition = load(plan)
@@ -81,7 +81,7 @@ def load(plan: Plan) -> OrganismDefinition:
 def _nothing_to_do(definition: OrganismDefinition) -> str:
     names = [one.name for one in definition.listeners]
     example = f"--send '{names[0] if names else 'LISTENER'}={{...}}'"
-    return f"xpipe: nothing to do: no messages of {definition.file} are sent; give some with --input FILE or {example}"
+    return f"xpipe: nothing to do: no messages of {definition.file} to send; pass --input FILE or {example}"
 
 
 class Running:
@@ -149,8 +149,8 @@ class Running:
         left = [] if self._plan.resume or self._plan.serve else self._organism.unserved()
         if left:
             ids = ", ".join(one.id for one in left[:5]) + (", ..." if len(left) > 5 else "")
-            hint = "run with --resume to go on with them"
-            tell(f"xpipe: {counted(len(left), 'conversation')} of earlier runs unfinished: {ids}; {hint}", "warning")
+            hint = "pass --resume to finish them"
+            tell(f"xpipe: {counted(len(left), 'unfinished conversation')} of earlier runs: {ids}; {hint}", "warning")
 
     async def _serve(self, started: datetime, clock: float) -> None:
         session = self._session()

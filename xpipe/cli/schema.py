@@ -52,10 +52,12 @@ Words = Annotated[
     ),
 ]
 FormatName = Annotated[
-    str | None, option("--format", "-f", values=FORMATS, help="For payloads: json or xsd.", panel=_WHICH)
+    str | None,
+    option("--format", "-f", values=FORMATS, help="Schema language for payloads: json or xsd.", panel=_WHICH),
 ]
 JsonLines = Annotated[
-    bool, option("--jsonl", help="After output: of a line of --jsonl, not of the document of --json.", panel=_WHICH)
+    bool,
+    option("--jsonl", help="After output: describe a line of --jsonl instead of the --json document.", panel=_WHICH),
 ]
 
 
@@ -66,13 +68,13 @@ def schema(
     format: FormatName = None,
     jsonl: JsonLines = False,
 ) -> int:
-    """Print a schema: of payloads, of organism.yaml, or of what a command prints with --json.
+    """Print a schema of payloads, of organism.yaml, or of the --json output of a command.
 
-    ORGANISM.YAML: what its listeners take, as JSON Schema or XSD. Its handlers are imported.
+    ORGANISM.YAML: the payloads its listeners take, as JSON Schema or XSD. Imports the handlers.
 
     config: the JSON Schema of organism.yaml, for editors.
 
-    output COMMAND: the JSON Schema of what COMMAND prints with --json; without COMMAND the commands that do.
+    output COMMAND: the JSON Schema of the --json output of COMMAND; without COMMAND a list of them.
 
     Exit codes: 0 fine, 1 a schema cannot express a payload, 2 wrong options, 3 bad organism.yaml.
     """
@@ -83,9 +85,9 @@ def schema(
     if format not in (None, *FORMATS):
         raise UsageError(f"--format {format!r} is not one of {', '.join(FORMATS)}")
     if jsonl and subject != "output":
-        raise UsageError("--jsonl is about what a command prints; write `xpipe schema output COMMAND --jsonl`")
+        raise UsageError("--jsonl needs a command; write `xpipe schema output COMMAND --jsonl`")
     if subject in ("config", "output") and (format == "xsd" or set):
-        raise UsageError(f"--{'set' if set else 'format xsd'} is about payloads; give ORGANISM.YAML, or leave it out")
+        raise UsageError(f"--{'set' if set else 'format xsd'} is about payloads; pass ORGANISM.YAML, or omit it")
     if subject == "output":
         return _output(" ".join(given), jsonl)
     if len(given) > (subject != "config"):

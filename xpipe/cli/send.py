@@ -25,7 +25,7 @@ Messages = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="LISTENER=PAYLOAD...",
-        help="Send PAYLOAD, XML or JSON text, to LISTENER; @FILE or - reads it from there.",
+        help="Send PAYLOAD (XML or JSON) to LISTENER; @FILE reads it from a file, - from stdin.",
         show_default=False,
     ),
 ]
@@ -35,7 +35,7 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="DURATION",
-        help="Wait this long at most, then end with exit code 5; the messages stay.",
+        help="Maximum time to wait, then exit with 5; the messages stay queued.",
         show_default=False,
     ),
 ]
@@ -47,7 +47,7 @@ JsonLines = Annotated[
     bool,
     typer.Option(
         "--jsonl",
-        help="Print a JSON object a line: a conversation, or with --wait an output as it comes.",
+        help="Print JSON Lines: conversations, or with --wait outputs as they arrive.",
         show_default=False,
     ),
 ]
@@ -75,16 +75,16 @@ def send(
     jsonl: JsonLines = False,
     overrides: options.Overrides = None,
 ) -> int:
-    """Send messages to an organism that runs elsewhere, now or later.
+    """Send messages to an organism that another process runs, now or later.
 
-    It needs a backend that others can reach: sqlite, redis, or the manager of a run. Prints the ids of the
-    conversations, or with --wait what they answered.
+    Needs a shared backend: sqlite, redis, or the manager of a run. Prints the ids of the conversations, or with --wait
+    the answers.
 
     Exit codes: 0 fine, 1 a fault or a payload that does not fit, 2 wrong options, 3 bad organism.yaml, 4 no backend,
-    5 out of time, 130 interrupted.
+    5 timed out, 130 interrupted.
     """
     if timeout is not None and not wait:
-        raise UsageError("--timeout bounds the waiting; add --wait, or leave it out")
+        raise UsageError("--timeout needs --wait; add it, or omit --timeout")
     if json and jsonl:
         raise UsageError("--json and --jsonl exclude each other; pass only one")
     file, texts = _split([word for word in (organism, *(messages or ())) if word is not None])

@@ -78,12 +78,12 @@ def _wait_for_room(sender: Sender, plan: SendPlan, deadline: float) -> bool:
     if sender.has_room():
         return True
     full = "its backend is full (limits.in_flight or backend.max_threads)"
-    tell(f"xpipe: {plan.file}: {full}; waiting for room", "warning")
+    tell(f"xpipe: {plan.file}: {full}; waiting for capacity", "warning")
     if sender.wait_for_room(deadline):
         return True
     timeout = format_duration(plan.timeout or 0.0)
-    hint = "send again when runs have worked off or printed more"
-    tell(f"xpipe: no room within {timeout}: nothing was sent; {hint}", "error")
+    hint = "send again when runs have finished or printed more"
+    tell(f"xpipe: no capacity within {timeout}; nothing was sent; {hint}", "error")
     return False
 
 

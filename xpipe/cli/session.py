@@ -110,7 +110,7 @@ class Session:
         self._reading = False
         for reading in self._readings:
             if reading.incomplete:
-                hint = "a later run with --resume reads it when it is whole"
+                hint = "a later run with --resume reads it once it is complete"
                 tell(f"xpipe: {reading.incomplete}: the file ends inside this document; {hint}")
         if self._bounds.serves:
             self._serving = True
@@ -122,7 +122,7 @@ class Session:
     async def _let_others_finish(self) -> None:
         """Let the handlers end that run here for other runs: a handler that is cut off runs again there."""
         if not await self._organism.drain(QUIET):
-            tell("xpipe: all answers are in; waiting for handlers that run here for other runs (Ctrl-C to leave now)")
+            tell("xpipe: all answers are in; waiting for handlers that work for other runs (Ctrl-C to quit now)")
             await self._organism.drain()
 
     async def _inject(self, batch: list[Given]) -> None:

@@ -78,7 +78,7 @@ def _documents(name: str, max_bytes: int) -> Iterator[Document | WireError]:
         with contextlib.closing(open_input(name)) as stream:
             yield from read_documents(stream, shown, None, max_bytes)
     except OSError as error:
-        yield WireError(f"{shown}: cannot be read any further: {error.strerror}")
+        yield WireError(f"{shown}: cannot be read further: {error.strerror}")
 
 
 def open_input(name: str) -> BinaryIO:
@@ -119,7 +119,7 @@ class Gate:
 
 
 def _rejected(one: Given) -> Rejected:
-    """What is kept of `one`, which is no message."""
+    """The record of `one`, which is not a message."""
     match one.content:
         case Document(data, where=where):
             text = data.decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Shows where a handler holds the interpreter's lock: meanwhile nothing can run but the thread of faulthandler."""
+"""Shows where a handler holds the interpreter's lock: only faulthandler's thread can run meanwhile."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ class Stalls:
 
 
 def _explain(lost: float, worked: float) -> None:
-    """Say what the stacks on stderr are about: nothing ran for `lost` seconds, `worked` of them on a processor."""
+    """Explain the stacks on stderr: nothing ran for `lost` seconds, `worked` of them on a CPU."""
     if worked > lost / 10:  # Others may have had most of the processors.
         why = "a handler in the stacks above held the interpreter's lock; set cpu_bound: true for its listener"
     else:
-        why = "the process was stopped or had no processor; the stacks above blame nobody"
+        why = "the process was suspended or starved of CPU; no handler above is to blame"
     tell(f"xpipe: nothing ran for {format_duration(lost)}: {why}", "warning")
 
 
 @contextlib.contextmanager
 def stalls_shown() -> Iterator[None]:
-    """Show meanwhile what holds the interpreter's lock."""
+    """Show what holds the interpreter's lock while the context is active."""
     try:
         stalls = Stalls()
     except OSError:  # stderr is closed.

@@ -48,7 +48,7 @@ def finish(plan: Plan, stdout: Descriptor, result: Result) -> int:
             result.stream.close()
         if result.account is not None:
             if _resumed_nothing(plan, result, result.account):
-                tell("xpipe: nothing to resume: no conversation is unfinished, no output is unprinted, no input is new")
+                tell("xpipe: nothing to resume: all conversations are finished, all outputs printed, all input read")
             _print(plan, stdout, result, result.account)
         broken = result.stream.outlet.broken if result.stream is not None else stdout.broken
         result.told = result.account is not None and not broken
@@ -100,10 +100,10 @@ def _remarks(plan: Plan, result: Result) -> Iterator[str]:
         yield f"xpipe: a fault reached nobody, in conversation {one.conversation}: {fault}"
     if result.harvest.unheard > len(result.harvest.first_unheard):
         more = result.harvest.unheard - len(result.harvest.first_unheard)
-        yield f"xpipe: and of {counted(more, 'more fault')}"
+        yield f"xpipe: and {counted(more, 'more unreported fault')}"
     if result.harvest.unwritable:
         answers = counted(result.harvest.unwritable, "answer")
-        yield f"xpipe: {answers} could not be written; a fault stands in the place of each and says why"
+        yield f"xpipe: {answers} could not be written; a fault that says why replaces each"
     if result.account is not None and (result.end.reason is not Reason.FINISHED or _ended_early(result)):
         yield _unfinished(plan, result.end, result.account)
     if result.error is not None:
@@ -119,8 +119,8 @@ def _unfinished(plan: Plan, end: End, account: Account) -> str:
     ids = ", ".join(account.unfinished)
     others = f" and {count - len(account.unfinished)} more" if count > len(account.unfinished) else ""
     left = f"{counted(count, 'conversation')} unfinished: {ids}{others}"
-    begun = left if count else "every conversation that was begun is finished"
-    more = ", and more was to come" if end.more else ""
+    begun = left if count else "all conversations started so far are finished"
+    more = ", with messages left to send" if end.more else ""
     return f"xpipe: {_why(plan, end)}{more}; {begun}{_how_to_go_on(plan, end, account)}"
 
 
@@ -140,5 +140,5 @@ def _how_to_go_on(plan: Plan, end: End, account: Account) -> str:
     if not (account.totals.unfinished or files):
         return ""
     if not account.lasts:
-        return "; its backend keeps nothing of that" if account.totals.unfinished else ""
-    return f"; go on with: {resume_command(plan.file, plan.overrides, files)}"
+        return "; they cannot be resumed, the backend keeps no state" if account.totals.unfinished else ""
+    return f"; resume with: {resume_command(plan.file, plan.overrides, files)}"

@@ -39,9 +39,7 @@ _WHICH = "Which threads"
 
 Id = Annotated[
     str | None,
-    typer.Argument(
-        metavar="ID", help="Show this thread and what it has recorded; a unique prefix is enough.", show_default=False
-    ),
+    typer.Argument(metavar="ID", help="Show this thread and its messages, by id or unique prefix.", show_default=False),
 ]
 States = Annotated[
     list[str] | None,
@@ -49,13 +47,13 @@ States = Annotated[
         "--state",
         metavar="STATE",
         values=STATES,
-        help="Only active, waiting, done or failed ones. May be repeated.",
+        help="Only threads in this state: active, waiting, done or failed. Repeatable.",
         panel=_WHICH,
     ),
 ]
 Listeners = Annotated[
     list[str] | None,
-    option("--listener", "-l", metavar="NAME", help="Only those of this listener. May be repeated.", panel=_WHICH),
+    option("--listener", "-l", metavar="NAME", help="Only threads of this listener. Repeatable.", panel=_WHICH),
 ]
 Conversation = Annotated[
     str | None,
@@ -63,7 +61,7 @@ Conversation = Annotated[
         "--conversation",
         "-c",
         metavar="ID",
-        help="Only those of it; a unique prefix of its id is enough.",
+        help="Only threads of this conversation, by id or unique prefix.",
         panel=_WHICH,
     ),
 ]
@@ -76,7 +74,7 @@ OlderThan = Annotated[
         panel=_WHICH,
     ),
 ]
-Tree = Annotated[bool, option("--tree", help="Draw who called whom in their conversations.", panel=looking.SHOWING)]
+Tree = Annotated[bool, option("--tree", help="Show the call trees of their conversations.", panel=looking.SHOWING)]
 
 
 class Query(NamedTuple):
@@ -113,9 +111,9 @@ def threads(
     json: looking.Json = False,
     jsonl: looking.JsonLines = False,
 ) -> int:
-    """Show the threads that live in a backend, the newest first, or one of them.
+    """Show threads, the newest first, or one thread with its messages.
 
-    It is active while a message for it waits or runs, waiting while it waits for answers, then done or failed.
+    A thread is active (a message for it waits or runs), waiting (for answers), done or failed.
 
     Exit codes: 0 fine, 2 wrong options or id, 3 bad organism.yaml, 4 no backend or nothing in it.
     """

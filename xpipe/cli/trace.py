@@ -41,8 +41,8 @@ Id = Annotated[
     str | None,
     typer.Argument(
         metavar="ID",
-        help="The conversation: a unique prefix of its id or of that of one of its threads, or the name of its "
-        "initiator, such as cli-1. The newest one if left out; with --follow the newest that runs.",
+        help="Conversation, by unique prefix of its id or of a thread's id, or by initiator such as cli-1 "
+        "\\[default: the newest; with --follow the newest that runs].",
         show_default=False,
     ),
 ]
@@ -50,7 +50,7 @@ Payloads = Annotated[
     bool,
     option(
         "--payloads",
-        help="Show what was sent and answered; whole with --json, at the end with --follow.",
+        help="Show payloads: in full with --json, at the end with --follow.",
         panel=looking.SHOWING,
     ),
 ]
@@ -72,7 +72,7 @@ def trace(
     json: looking.Json = False,
     jsonl: looking.JsonLines = False,
 ) -> int:
-    """Show one conversation as a tree: who called whom, what waited, ran and was tried again, and what came of it.
+    """Show one conversation as a call tree: waits, runs, retries and results.
 
     Exit codes: 0 fine, 2 wrong options or id, 3 bad organism.yaml, 4 no backend or nothing in it.
     """
@@ -81,9 +81,9 @@ def trace(
     form = looking.parse_form(limit, json, jsonl)
     most = CALLS if limit is None and form.most is not None else form.most
     if follow and json:
-        raise UsageError("--json is one document at the end; --follow goes with --jsonl, or with neither")
+        raise UsageError("--follow does not work with --json; pass --jsonl instead, or neither")
     if follow and jsonl and payloads:
-        raise UsageError("--follow --jsonl tells of attempts, which have no payloads; leave one of them out")
+        raise UsageError("--follow --jsonl prints attempts, which have no payloads; omit --payloads")
     place, rest = find_place(location, [organism, id], 1)
     emitter = Emitter()
     with place.opened() as backend:
@@ -110,9 +110,7 @@ def _find(backend: SharedBackend, prefix: str | None, running: bool) -> str:
         return find_conversation(backend, prefix)
     newest = newest_conversation(backend, running)
     if newest is None:
-        raise UsageError(
-            "there is no conversation: nothing has run yet, or all of it is collected; run something first"
-        )
+        raise UsageError("no conversation: nothing has run yet, or all was collected; start with `xpipe run`")
     return newest
 
 

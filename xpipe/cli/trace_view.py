@@ -59,7 +59,7 @@ class TraceView:
         if one.retried_from:
             yield f"tries a dead letter of {one.retried_from} again"
         if trace.damaged:
-            yield f"{counted(trace.damaged, 'record')} of what happened cannot be read; `xpipe gc --verify` tells more"
+            yield f"{counted(trace.damaged, 'record')} of the history cannot be read; `xpipe gc --verify` shows more"
 
     def under_way(self) -> Iterator[str]:
         """A line for each message that waits or runs now."""

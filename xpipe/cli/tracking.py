@@ -1,4 +1,4 @@
-"""How far an input file has been read: kept by the backend, so that no two runs with --resume read a document twice."""
+"""Tracks the position in an input file in the backend, so that no two runs with --resume read a document twice."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ class Reading:
             return self._once("another run reads this file too; each document goes to one of them")
         if not self._resumes:
             self._keeps_cursor = False
-            return self._once("another run has begun to read this file anew; `--resume` will continue that one")
+            return self._once("another run started this file over; `--resume` will continue that one")
         self._leaves_rest = True
-        return self._once("another run has begun to read this file anew; leaving the rest of it to that run")
+        return self._once("another run started this file over; leaving the rest to it")
 
     def _once(self, text: str) -> str:
         told, self._told = self._told, True

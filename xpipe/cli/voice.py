@@ -29,8 +29,8 @@ LogFormat = Annotated[
     _option(
         "--log-format",
         metavar="text|json",
-        help="json: every line of stderr is one JSON object, what handlers print included; not what they write past "
-        "Python's print and logging: with os.write, or by programs that they start.",
+        help="Log as text, or as JSON with one object a line \\[default: text]. Output that bypasses Python's print "
+        "and logging (os.write, child processes) stays as it is.",
         autocompletion=lambda: list(FORMATS),
     ),
 ]

@@ -38,13 +38,13 @@ class Excerpts:
                     self._hidden[node.line] = column
 
     def _secrets(self, line: int) -> list[Span]:
-        """The spans of the secrets in `line`, found once: many findings may be about one long line."""
+        """The spans of the secrets in `line`, cached: many findings may be on one long line."""
         if line not in self._spans:
             self._spans[line] = spans(self._lines[line - 1].rstrip())
         return self._spans[line]
 
     def of(self, line: int, column: int) -> Excerpt | None:
-        """What stands around `column` of `line`, both from 1; None where there is nothing."""
+        """The text around `column` of `line`, both from 1; None if there is none."""
         text = self._lines[line - 1].rstrip() if 0 < line <= len(self._lines) else ""
         if not text:
             return None
@@ -58,7 +58,7 @@ class Excerpts:
 
 
 def _excerpt(text: str, caret: int, hidden: Sequence[Span]) -> Excerpt:
-    """What stands up to _MOST characters before and after `caret`, with the parts `hidden` masked."""
+    """Up to _MOST characters before and after `caret`, with the parts `hidden` masked."""
     parts: list[str] = []
     at, last, shown = max(0, caret - _MOST), min(len(text), caret + _MOST), 0
     for start, end in hidden:

@@ -1,4 +1,4 @@
-"""What a handler must be: a function of a payload and perhaps metadata, and in worker processes one at module level."""
+"""Requirements for handlers: a function of a payload and optional metadata, at module level for worker processes."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def complain_about_handler(handler: object, name: str) -> Complaint | None:
         hint = "Return a response or a list of them instead of using yield."
         return Complaint("handler-generator", f"{name} is a generator, not a handler.", hint)
     if _lacks_its_instance(handler):
-        message = f"{name} is a method, and its first argument would be the payload."
-        return Complaint("handler-method", message, "Name the method of an instance, or put @staticmethod above it.")
+        message = f"{name} is a method; its first argument would be the payload."
+        return Complaint("handler-method", message, "Name a method of an instance, or add @staticmethod.")
     try:
         bind(handler)
     except TypeError:

@@ -1,4 +1,4 @@
-"""Which files beside organism.yaml `import` does not find, because another module has their name."""
+"""Finds files beside organism.yaml that `import` cannot reach, because another module has their name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from xpipe.config.wording import printable, quote
 
 
 def check_hidden_modules(folder: str, shape: Shape, report: Report) -> None:
-    """Warns of the modules in `folder` by whose name `import` finds another one, at the first handler in them."""
+    """Warn about modules in `folder` shadowed by another module of the same name, at the first handler in them."""
     for file, other in hidden_modules(folder):
         named = (entry.place("handler") for entry in shape.get("listeners", []) if _is_in(file, entry))
         place = next(named, None) or next((entry.node for entry in shape.get("organism", [])), None)
         name = os.path.splitext(file)[0]
         if place is not None and not other:
-            message = f"{quote(file)} has the name of a module of Python, which is what `import {name}` means."
+            message = f"{quote(file)} has the name of a standard module, so `import {name}` finds that one."
             report.add(place, "hidden-module", message, "Rename it.", "warning")
         elif place is not None:
-            message = f"{quote(file)} has the name of {printable(other)}, which `import {name}` means in other folders."
+            message = (
+                f"{quote(file)} has the name of {printable(other)}, so `import {name}` finds that one in other folders."
+            )
             report.add(place, "hidden-module", message, "Rename it.", "warning")
 
 

@@ -36,9 +36,9 @@ _IMPORT = re.compile(
 )
 _folders: dict[str, CodeFolder] = {}
 _private: dict[str, CodeFolder] = {}
-"""The folders of which modules have private names, by the package of these."""
+"""The folders whose modules have private names, by package."""
 _joined: set[str] = set()
-"""What has been appended to sys.path."""
+"""The folders appended to sys.path."""
 
 
 class CodeFolder:
@@ -66,7 +66,7 @@ class CodeFolder:
         return self._root, self.folder
 
     def has(self, head: str) -> bool:
-        """Whether code of this folder means a sibling by the top-level name `head`."""
+        """Whether the top-level name `head` refers to a sibling in code of this folder."""
         known = self._siblings.get(head)
         if known is None:
             known = self._siblings[head] = bool(head) and head not in _RESERVED and self._finds(head)
@@ -79,13 +79,13 @@ class CodeFolder:
         return spec is not None and (spec.has_location or other is None or _root_of(other) in _joined)
 
     def refresh(self) -> None:
-        """Look at the folder anew: files may have come since."""
+        """Rescan the folder: files may be new."""
         self._siblings.clear()
         self._examined.clear()
         importlib.invalidate_caches()
 
     def import_module(self, name: str) -> ModuleType:
-        """The module that the dotted `name` means to code of this folder. Raises whatever importing it raises."""
+        """The module that the dotted `name` refers to in code of this folder. Raises whatever its import raises."""
         if not self.has(_head(name)):
             return importlib.import_module(name)
         path = os.path.join(self.folder, *name.split("."))
@@ -129,14 +129,14 @@ class CodeFolder:
         return name
 
     def _join_path(self) -> None:
-        """Let `import` find the folder. Tests that put sys.path back may have taken it out again."""
+        """Let `import` find the folder, again if a test has restored sys.path."""
         for root in () if self._is_private else self.roots:
             if root not in sys.path:
                 sys.path.append(root)
                 _joined.add(root)
 
     def _can_be_public(self, file: str) -> bool:
-        """Whether `file`, and what it imports from its folder, can have the names that `import` knows them by."""
+        """Whether `file` and its imports from the folder can be loaded under their public names."""
         pending, absolute, above = [file], False, False
         while pending:
             one = pending.pop()
@@ -154,7 +154,7 @@ class CodeFolder:
         return not above or (not absolute and self._rise())
 
     def _rise(self) -> bool:
-        """Import from the package that the folder is, for relative imports out of it. False if it is none."""
+        """Import from the package that the folder is, for relative imports out of it. False if it is not a package."""
         root = self.folder
         while os.path.isfile(os.path.join(root, "__init__.py")):
             root = os.path.dirname(root)
@@ -254,7 +254,7 @@ def forget(folder: str) -> None:
 
 
 def hidden_modules(folder: str) -> Iterator[tuple[str, str]]:
-    """The modules in `folder` by whose name `import` finds another one, and where: a file, or "" if it is Python's."""
+    """The modules in `folder` that another one of the same name shadows, and its file ("" for Python's own)."""
     others = [one for one in sys.path if one not in _joined]
     with os.scandir(folder) as entries:
         files = sorted(entry.name for entry in entries)
@@ -270,7 +270,7 @@ def hidden_modules(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _imports(file: str, folder: str) -> Iterator[tuple[bool, str, list[str]]]:
-    """What the import statements of `file` name, as far as it can be told without running it.
+    """The names in the import statements of `file`, as far as static analysis can tell.
 
     For each name: whether it leads out of `folder`, the head of an absolute one or "", its files in the folder.
     """
@@ -312,7 +312,7 @@ class _PrivateLoader(SourceFileLoader):
 
 
 class _Alias(Loader):
-    """Puts the module called `actual` in the place of the one to load, as the import system allows."""
+    """Loads the module called `actual` instead, as the import system allows."""
 
     def __init__(self, actual: str) -> None:
         self._actual = actual
@@ -342,7 +342,7 @@ def _head(name: str) -> str:
 
 
 def _dotted(path: str, root: str) -> str | None:
-    """The module name of the file or folder at `path` for who imports from `root`, or None if it cannot have one."""
+    """The module name of the file or folder at `path` relative to `root`, or None if it cannot have one."""
     inside = os.path.relpath(path, root).removesuffix(".py")
     parts = inside.split(os.sep)
     if parts[-1] == "__init__":
@@ -351,7 +351,7 @@ def _dotted(path: str, root: str) -> str | None:
 
 
 def _search_path() -> list[str]:
-    """sys.path, absolute; without what is relative to a current folder that is gone."""
+    """sys.path, absolute; without relative entries if the current folder is gone."""
     try:
         return [os.path.abspath(entry) for entry in sys.path]
     except FileNotFoundError:
@@ -359,7 +359,7 @@ def _search_path() -> list[str]:
 
 
 def _is_taken(head: str, root: str) -> bool:
-    """Whether `import head` gives something else than what `root`, at the end of sys.path, has by that name."""
+    """Whether `import head` finds another module than the one in `root`, at the end of sys.path."""
     own = PathFinder.find_spec(head, [root])
     if own is None:
         return True
@@ -374,7 +374,7 @@ def _is_taken(head: str, root: str) -> bool:
 
 
 def _meaning(head: str) -> tuple[str | None, list[str]]:
-    """What `import head` gives as things are: the file of the module, or the folders of a package without a file."""
+    """What `import head` finds now: the file of the module, or the folders of a namespace package."""
     loaded = sys.modules.get(head)
     if loaded is not None:
         return getattr(loaded, "__file__", None), list(getattr(loaded, "__path__", ()))

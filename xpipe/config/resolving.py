@@ -142,7 +142,7 @@ class Resolver:
     def _check_answers(
         self, entry: Entry, ref: CodeRef, handler: Callable[..., Any], answers: tuple[type, ...] | None
     ) -> bool:
-        """Whether what the handler answers can be sent, as far as its annotation, or else its code, tells."""
+        """Check that the handler's answers can be sent, by its annotation or else its code."""
         place = entry.place("handler")
         if answers is not None:
             usable = [self._check_class(place, cls, cls.__name__) for cls in answers]

@@ -1,4 +1,4 @@
-"""Which keys of organism.yaml hold secrets."""
+"""The keys of organism.yaml that hold secrets."""
 
 from __future__ import annotations
 

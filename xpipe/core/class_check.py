@@ -1,4 +1,4 @@
-"""Whether the fields of a payload hold instances of just the classes that they are annotated with.
+"""Checks that the fields of a payload hold instances of exactly their annotated classes.
 
 Bytes are decoded into the annotated classes: an instance of a derived class would lose the fields that it adds.
 """
@@ -21,18 +21,18 @@ Check: TypeAlias = Callable[[Any], None]
 DEEP = 50
 """Instances in one another that are checked at once; what is further in is checked when they are done."""
 _ARRAYS = (list, tuple, set, frozenset)
-"""Which are encoded alike: a field may hold another one than it says."""
+"""Types with the same encoding: a field may hold any of them."""
 
 
 class WrongClass(Exception):
-    """A value of a class that its field does not name; the text says so, `path` leads to it from the payload."""
+    """A value whose class is not the annotated one; `path` leads to it from the payload."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.path = ""
 
     def under(self, step: str) -> WrongClass:
-        """The same seen from one level further out."""
+        """The same error, one level further out."""
         self.path = step + self.path
         return self
 
@@ -111,7 +111,7 @@ class _Checks:
         return self._known[id(info)]
 
     def of(self, info: Any) -> Check | None:
-        """What checks a value of the type `info`; None if there cannot be an instance in it."""
+        """A check for a value of type `info`; None if it cannot contain an instance."""
         if not any(isinstance(one, RECORDS) for one in types_in(info)):
             return None
         match info:

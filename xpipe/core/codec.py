@@ -228,7 +228,7 @@ _TIMES = (msgspec.inspect.DateTimeType, msgspec.inspect.TimeType)
 
 
 def _encoder_of(cls: type, encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    """`encode` with what the fields of `cls` need beside it."""
+    """`encode` with the preparation that the fields of `cls` need."""
     if holds_datetime(cls):
         encode = partial(_encode_with_offsets, encode)
     try:

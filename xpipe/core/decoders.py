@@ -24,14 +24,14 @@ from xpipe.core.field_types import (
 )
 
 Restore: TypeAlias = Callable[[Any], Any]
-"""From what stands in for a value to the value."""
+"""Converts a stand-in to its value."""
 
 _HOOKS = ("__post_init__", "__attrs_post_init__")
 _set_class = object.__dict__["__class__"].__set__
 
 
 def decoder_of(cls: type) -> Callable[[bytes], Any]:
-    """What decodes an instance of `cls` without running a `__post_init__`. Raises as `field_types` does."""
+    """A decoder for `cls` that does not run `__post_init__`. Raises as `field_types` does."""
     info = field_types(cls)
     decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(cls).decode
     stand_ins = _StandIns()
@@ -55,7 +55,7 @@ def _optional_keys(record: Any) -> set[str]:
 
 
 class _StandIn:
-    """What is decoded for the class of `info`, and how an instance is made of it."""
+    """The stand-in decoded for the class of `info`, and how to make an instance of it."""
 
     def __init__(self, info: Any) -> None:
         absent = late_fields(info) | _optional_keys(info)
@@ -128,7 +128,7 @@ class _StandIns:
         return found
 
     def restore_of(self, info: Any) -> Restore | None:
-        """How to restore a value of the type `info`; None if it is as it should be."""
+        """How to restore a value of type `info`; None if it needs no restoring."""
         if not _needs_stand_in(info):
             return None
         if isinstance(info, RECORDS):
@@ -170,7 +170,7 @@ def _table(key: Restore | None, value: Restore | None) -> Restore:
 
 
 class _NoHooks:
-    """The base of a subclass of a Struct class that runs nothing of the user's, when it is made or instantiated."""
+    """The base of a Struct subclass that runs no user code when it is created or instantiated."""
 
     __slots__ = ()
 
@@ -182,7 +182,7 @@ class _NoHooks:
 
 
 def _maker_of(info: Any) -> Callable[[dict[str, Any]], Any]:
-    """What makes an instance of its fields, without `__init__` or `__post_init__`."""
+    """A constructor from fields, without `__init__` or `__post_init__`."""
     cls: Any = class_of(info)
     if isinstance(info, kinds.TypedDictType):
         return _same

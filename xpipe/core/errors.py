@@ -105,12 +105,12 @@ class WireError(PayloadError):
 
     @property
     def where(self) -> str:
-        """The place that the text begins with."""
+        """The place at the start of the text."""
         return str(self).partition(": ")[0]
 
 
 def reason_of(error: OSError | ValueError) -> str:
-    """Why a path cannot be used: the system's words, or ours where Python has refused it before asking the system."""
+    """Why a path cannot be used: the system's message, or ours if Python refused it without asking the system."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(error) if isinstance(error, UnicodeError) else "a path cannot hold a null character"

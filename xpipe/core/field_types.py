@@ -1,4 +1,4 @@
-"""What the fields of a payload class may hold, as msgspec understands their annotations."""
+"""The types of the fields of a payload class, as msgspec reads their annotations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONTAINERS: dict[type, type] = {
     kinds.TupleType: tuple,
     kinds.DictType: dict,
 }
-"""The types without fields that hold others, and what is made for them."""
+"""Container types without fields, and how to build their annotations."""
 
 _PLAIN: dict[str, Any] = {
     "AnyType": Any,
@@ -84,7 +84,7 @@ def late_fields(record: Any) -> set[str]:
 
 
 def types_in(info: Any) -> Iterator[kinds.Type]:
-    """`info` and all types inside it; classes that contain themselves are looked into once."""
+    """`info` and all types inside it; recursive classes are visited once."""
     return _types_in(info, set())
 
 

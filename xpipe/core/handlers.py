@@ -1,4 +1,4 @@
-"""How a handler is called: whether that gives a coroutine, and whether it takes its metadata."""
+"""How to call a handler: whether it returns a coroutine, and whether it takes metadata."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def is_async(handler: object) -> bool:
-    """Whether calling `handler` gives a coroutine, as far as can be told without calling it."""
+    """Whether calling `handler` returns a coroutine, as far as can be told without calling it."""
     while isinstance(handler, partial):
         handler = handler.func
     call = getattr(handler, "__call__", None)  # noqa: B004  # asks whether an instance's call is async
@@ -20,7 +20,7 @@ def is_async(handler: object) -> bool:
 
 
 def bind(handler: Callable[..., Any]) -> tuple[Callable[..., Any], bool]:
-    """What to call, and whether with the metadata: as `call(payload, metadata)`, or as `call(payload)`.
+    """The function to call, and whether as `call(payload, metadata)` or as `call(payload)`.
 
     Raises TypeError if `handler` can be called in neither way.
     """
@@ -78,7 +78,7 @@ def _passed(handler: Callable[..., Any], signature: inspect.Signature) -> bool |
 
 
 def _is_for_metadata(parameter: Parameter) -> bool:
-    """Whether a parameter that need not be given is there for the metadata."""
+    """Whether an optional parameter is for the metadata."""
     if parameter.name in ("metadata", "_metadata"):
         return True
     if parameter.annotation is not Parameter.empty:

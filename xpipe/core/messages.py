@@ -280,7 +280,7 @@ class Injection(msgspec.Struct, array_like=True, gc=False):
 
 
 class Rejected(msgspec.Struct):
-    """What came from outside and is no message: the source, the line in it (0: it has none), and the text."""
+    """Input that is not a message: its source, its line (0 for none), and its text."""
 
     source: str
     line: int
@@ -291,7 +291,7 @@ encode_rejected = _encoder.encode
 
 
 def rejected_message(injection: Injection, conversation: str, initiator: str, at: float) -> bytes:
-    """The encoded message that stands for what was rejected, in its dead letter."""
+    """The encoded message for rejected input, in its dead letter."""
     payload = injection.rejected
     return encode_message(Message(conversation, REJECTED, conversation, initiator, "", "", payload, "", 0, at=at))
 

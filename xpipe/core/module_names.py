@@ -1,4 +1,4 @@
-"""The names of user modules that cannot have their own, see `xpipe.config.imports`."""
+"""Private names of user modules, see `xpipe.config.imports`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 import sys
 
 PRIVATE = "xpipe_organism_"
-"""What a private name begins with; then 16 hexadecimal digits, a dot, and the name of the module in its folder."""
+"""Prefix of a private name; 16 hexadecimal digits, a dot, and the module's name follow."""
 _PRIVATE_PACKAGE = re.compile(PRIVATE + r"[0-9a-f]{16}\.")
 
 
 def plain_names(text: str) -> str:
-    """`text` with privately named modules under the names that they have in code."""
+    """`text` with private module names replaced by their names in code."""
     return _PRIVATE_PACKAGE.sub("", text) if PRIVATE in text else text
 
 

@@ -1,4 +1,4 @@
-"""What looks like a credential in text, and text without it. The time it takes grows linearly with the text."""
+"""Finds and masks credentials in text, in linear time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _URL_KEY = "redis_url"
-"""What is called so is a secret in a line of YAML: a broken URL may hold a password anywhere."""
+"""Keys whose values are secret in a line of YAML: a broken URL may hold a password anywhere."""
 _RUN = re.compile(r"[^\s\"']*")
 _BEFORE_PATH = re.compile(r"[^/?#]*")
 _ASSIGNED = re.compile(r"(?<![\w.-])([\w.-]++)(?:=|\\?[\"']\s*+:\s*+)")
-"""A name and what makes a value of what follows it, wherever the text comes from."""
+"""A name and the separator before its value, in any text."""
 _ENTRY = re.compile(r"(?<![\w.-])([\w.-]++)[\"']?\s*+[:=]\s*+")
 """The same in a line of YAML."""
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^']|'')*+'?")
@@ -26,7 +26,7 @@ Span = tuple[int, int]
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what is called `name` should not be shown, as far as a name can tell."""
+    """Whether `name` looks like the name of a secret."""
     return bool(_NAME.search(name))
 
 
@@ -38,12 +38,12 @@ def redacted(text: str) -> str:
 
 
 def redacted_line(line: str) -> str:
-    """One line of YAML, or `PATH=VALUE`, without what is a secret by its key, and without passwords in URLs."""
+    """One line of YAML, or `PATH=VALUE`, with values of secret keys and passwords in URLs masked."""
     return _masked(line, spans(line))
 
 
 def spans(line: str) -> list[Span]:
-    """Where the secrets in a line of YAML stand, in order, none inside another."""
+    """The spans of the secrets in a line of YAML, in order and without overlap."""
     return _merged([*_users(line), *_entries(line)])
 
 
@@ -120,6 +120,6 @@ def _entries(line: str) -> Iterator[Span]:
 
 
 def _end(pattern: re.Pattern[str], text: str, start: int, stop: int | None = None) -> int:
-    """Where a match of `pattern`, which matches nothing too, ends that starts at `start`."""
+    """The end of the match of `pattern` at `start`; `pattern` also matches the empty string."""
     match = pattern.match(text, start, len(text) if stop is None else stop)
     return match.end() if match else start

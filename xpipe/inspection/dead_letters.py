@@ -43,7 +43,7 @@ class LetterView:
         if self.message is None:
             return f"its message cannot be read: {UNREADABLE}"
         if self.message.kind == REJECTED:
-            return "it never was a message; correct its text and send that with `xpipe send` or --input"
+            return "it never was a message; correct its text and send it with `xpipe send` or --input"
         if self.message.kind not in _WORK:
             return f"its message is no work to be done again: it tells {self.message.to} of what has ended"
         return ""

@@ -72,7 +72,7 @@ def _find(backend: SharedBackend, what: str, prefix: str, most: int) -> list[Thr
     if not prefix:
         raise UsageError("an empty id could be any; give the first characters of one")
     if not is_utf8(prefix):
-        raise UsageError(f"{prefix!r} begins no id: it is no UTF-8; `xpipe threads` lists the ids")
+        raise UsageError(f"{prefix!r} is not an id: it is not valid UTF-8; `xpipe threads` lists the ids")
     found = backend.find_threads(prefix, most)
     if not found:
         raise UsageError(_unknown(backend, what, prefix))

@@ -1,4 +1,4 @@
-"""The context that each handler call begins with: that of the run, whatever earlier calls have set in theirs."""
+"""The context of each handler call: a copy of the run's, without changes by earlier calls."""
 
 from __future__ import annotations
 

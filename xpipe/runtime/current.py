@@ -31,7 +31,7 @@ current: ContextVar[UnderWay | None] = ContextVar("xpipe_hop", default=None)
 
 
 is_loading = Event()
-"""Set in a worker process while it imports the user's code, which must not run organisms then."""
+"""Set in a worker process while it imports user code, which must not run organisms."""
 
 
 def where() -> Where | None:

@@ -151,7 +151,7 @@ class Dispatcher:
         return _in_time(hop, outcome)
 
     def _stay_here(self, error: BaseException | None = None) -> None:
-        """End the process if it is one that a handler has forked, which `error` or its end has brought back here."""
+        """Exit if this is a process that a handler forked and that has returned or raised `error`."""
         if self._generation != forks.generation:
             forks.end(error)
 
@@ -176,7 +176,7 @@ class Dispatcher:
     def _begin(
         self, hop: Hop, call: Callable[..., Coroutine[Any, Any, Any]], payload: Any, metadata: HandlerMetadata | None
     ) -> tuple[Coroutine[Any, Any, Any], Any]:
-        """Run a handler up to where it waits: its coroutine and what it waits for. Raises StopIteration at its end."""
+        """Run a handler to its first wait: its coroutine and the awaited future. Raises StopIteration at its end."""
         current.set(hop)
         coroutine = call(payload) if metadata is None else call(payload, metadata)
         return coroutine, coroutine.send(None)
@@ -305,7 +305,7 @@ def _settle_once(hop: Hop, outcome: Outcome, settle: Settle) -> None:
 
 
 def _in_time(hop: Hop, outcome: Outcome) -> Outcome:
-    """`outcome`, unless its handler has taken longer than it may: the timer may have been kept from running, too."""
+    """`outcome`, unless its handler exceeded its time-out: the timer may have been blocked, too."""
     listener = hop.listener
     assert listener is not None
     late = listener.timeout is not None and time.monotonic() - hop.started > listener.timeout

@@ -1,6 +1,6 @@
-"""Processes that a handler forks: they are neither the pump nor a worker, and end where their handler would return.
+"""Processes that a handler forks: they are neither pump nor worker, and exit where the handler would return.
 
-Nothing of ours goes on in them: no event loop, no connection, no signal that is meant for their parent.
+They run no event loop, use no connection, and receive no signal meant for their parent.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from weakref import WeakSet
 from xpipe.runtime.responses import user_traceback
 
 generation = 0
-"""How many forks lie between this process and the one that was started: what was made under another one stays there."""
+"""Number of forks since the process was started: objects made under another number belong to another process."""
 
 
-NO_HISTORY = "history is read in the process that the handler was called in, before it forks another one"
+NO_HISTORY = "read the history in the process of the handler, before it forks"
 
 
 class Forked(Protocol):
-    """Something of a process that does not belong to those that are forked from it."""
+    """An object that a forked process must not inherit."""
 
     def forked(self) -> None:
         """Called in each of them."""
@@ -34,7 +34,7 @@ _watched: WeakSet[Any] = WeakSet()
 
 
 def watch(one: Forked) -> None:
-    """Call `one.forked` in each process that is forked from this one, as long as there is `one`."""
+    """Call `one.forked` in each forked process, as long as `one` exists."""
     _watched.add(one)
 
 
@@ -51,7 +51,7 @@ os.register_at_fork(after_in_child=_begin_child)
 
 
 def end(error: BaseException | None = None) -> NoReturn:
-    """End a forked process as Python ends one that `error` has left, but at once: exit functions are its parent's."""
+    """Exit a forked process as Python does after `error`, but without exit functions: those are its parent's."""
     code = 1
     try:
         code = _exit_code(error)
@@ -71,9 +71,9 @@ def _exit_code(error: BaseException | None) -> int:
 
 
 def keep_signals(numbers: Sequence[signal.Signals], restore: Callable[[], object]) -> None:
-    """Handle the signals `numbers` in this process alone; `restore` sees to them in each that is forked from it.
+    """Handle the signals `numbers` in this process only; `restore` resets them in forked processes.
 
-    They are blocked until it has: between the two they would be taken for signals to this process.
+    They stay blocked until then, or this process would take them for its own.
     """
     masks = threading.local()
 
@@ -92,7 +92,7 @@ def keep_signals(numbers: Sequence[signal.Signals], restore: Callable[[], object
 
 
 def default_signals(numbers: Sequence[signal.Signals]) -> None:
-    """Handle `numbers` as Python does in a program that says nothing of signals; what is ignored stays ignored."""
+    """Restore Python's default handling of `numbers`; ignored signals stay ignored."""
     for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""A tiny process that outlives a killed pump, to end what the pump's workers have started."""
+"""A tiny process that outlives a killed pump and kills the processes its workers started."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import subprocess
 from xpipe.runtime import forks
 
 _SCRIPT = 'while read -r line; do groups=$line; done; [ -z "$groups" ] || kill -9 $groups'
-"""Its input ends with the pump, however that ends; the last line names the process groups that are left then."""
+"""Its stdin closes when the pump ends; the last line names the remaining process groups."""
 
 
 class Guard:
-    """Ends the process groups that it watches when this process is gone. Where there is no shell it does nothing."""
+    """Kills the watched process groups when this process is gone. Does nothing without a shell."""
 
     def __init__(self) -> None:
         self._groups: set[int] = set()
@@ -36,12 +36,12 @@ class Guard:
         self._write()
 
     def forget(self, group: int) -> None:
-        """The process group `group` is gone."""
+        """Stop watching the process group `group`: it is gone."""
         self._groups.discard(group)
         self._write()
 
     def close(self) -> None:
-        """There is nothing more to watch."""
+        """Stop watching."""
         self._groups.clear()
         if self._process is not None:
             # Closing its input would not do: a process that C code has forked may hold it, too, as long as it likes.
@@ -50,7 +50,7 @@ class Guard:
         self.forked()
 
     def forked(self) -> None:
-        """A forked process must not keep the guard from seeing the pump's end."""
+        """Close the pipe in a forked process, so that the guard notices the pump's end."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 

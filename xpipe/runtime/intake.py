@@ -36,7 +36,7 @@ class Intake:
         return Injection(source, list(self.topology.members(to)), name, data)
 
     def rejection(self, source: str, to: str, error: PayloadError, what: Rejected) -> Injection:
-        """A conversation whose only output is the fault that `error` is (F10); a dead letter keeps `what`."""
+        """A conversation whose only output is the fault for `error` (F10); a dead letter keeps `what`."""
         fault = Fault(error.code, str(error), origin=to or "system")
         what.text = what.text[: self._limits.payload_bytes]
         return Injection(source, [], fault=self.types.encode(fault)[1], rejected=encode_rejected(what))

@@ -154,7 +154,7 @@ class Pool:
         self._waiting.clear()
 
     async def close(self) -> None:
-        """End all workers: those that run something at once, the others when their exit functions have run."""
+        """Stop all workers: busy ones at once, idle ones after their exit functions."""
         self._closed = True
         for seat in self._seats:
             if seat.timer is not None:
@@ -169,7 +169,7 @@ class Pool:
             self._guard.close()
 
     def kill(self) -> None:
-        """End all workers at once, with what they have started. From any thread."""
+        """Kill all workers and the processes they started. From any thread."""
         for process in list(self._processes):
             process.kill_group()
 

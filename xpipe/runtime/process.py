@@ -1,4 +1,4 @@
-"""One worker process as the pump sees it: its connection, its mark, and its end with all that it has started."""
+"""A worker process as seen by the pump: its connection, its mark, and its end, with the processes it started."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from xpipe.runtime.frames import (
 )
 
 LEAVING = 2.0
-"""Seconds that a worker has for its exit functions."""
+"""Seconds for the exit functions of a worker."""
 ENDING = {signal.SIGTERM: 0.5, signal.SIGKILL: 2.5}
 """Seconds that what a worker has started has to end on each signal. The last one counts for zombies, too, which are
 there until whoever has inherited them looks."""
@@ -87,18 +87,18 @@ class WorkerProcess:
             self._writable()
 
     def kill(self) -> None:
-        """End the process at once; then what it has started ends, too, see `_wait`."""
+        """Kill the process; the processes it started are killed after it, see `_wait`."""
         self._process.kill()
 
     def kill_group(self) -> None:
-        """End the process and what it has started, all at once. From any thread."""
+        """Kill the process and the processes it started. From any thread."""
         if self._process.returncode is None:
             _signal_group(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Let the process end by itself, with its exit functions; a handler that runs is not waited for.
+        """Let the process exit by itself, with its exit functions; do not wait for a running handler.
 
-        What it still says is taken in. Past LEAVING it is killed.
+        Its last output is read. After LEAVING it is killed.
         """
         if self._bound is None:
             self._unsent.clear()
@@ -186,7 +186,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def _end_group(group: int) -> None:
-    """End what is left of a worker's process group, and wait until it has: the next attempt must not run beside it."""
+    """Kill the rest of a worker's process group and wait: the next attempt must not overlap with it."""
     for number, seconds in ENDING.items():
         end = time.monotonic() + seconds
         left = _signal_group(group, number)
@@ -199,7 +199,7 @@ def _end_group(group: int) -> None:
 
 
 def _reap(group: int) -> None:
-    """See to orphans of `group` that have become children of this process: it is the first one of its container."""
+    """Reap orphans of `group` that became children of this process, as they do for PID 1 of a container."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-group, os.WNOHANG)[0]:
             pass

@@ -95,7 +95,7 @@ class Pump:
         forks.watch(self)
 
     def forked(self) -> None:
-        """In a process that a handler, or a task of its, forks: end it when it comes back to the event loop."""
+        """In a process forked by a handler or its task: exit when it returns to the event loop."""
         if not self._closed and threading.get_ident() == self._thread:
             self._loop.call_soon(forks.end)
         self._closed = True
@@ -107,7 +107,7 @@ class Pump:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a handler runs whose result is wanted, or such a result is not committed yet."""
+        """Whether a handler with a wanted result is running, or such a result is uncommitted."""
         return bool(self._calls or self._steps) or len(self._claimed) > self._dispatcher.put_off
 
     @property

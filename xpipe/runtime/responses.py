@@ -21,7 +21,7 @@ from xpipe.core.secrets import redacted
 _NOT_THEIRS = (str(Path(__file__).parent.parent), str(Path(importlib.__file__).parent), "<frozen importlib")
 """Where the frames come from that tell a user nothing: xpipe, and Python's import system."""
 _STARTED_BY = {BufferStart: BUFFER, SequenceStart: SEQUENCE}
-"""What starts a Buffer or a Sequence, and where it goes: nobody is answered with one."""
+"""Payloads that start a Buffer or a Sequence, with their targets: they are never answers."""
 MAX_TEXT = 10_000
 MAX_TRACEBACK = 20_000
 MAX_CAUSES = 40
@@ -50,7 +50,7 @@ class Failure(msgspec.Struct, array_like=True, gc=False):
 
 
 def encode_responses(types: PayloadTypes, result: Any) -> list[Outgoing]:
-    """The responses in `result`, what a handler returned. Raises PayloadError (R8, R9, R15)."""
+    """The responses in `result`, the return value of a handler. Raises PayloadError (R8, R9, R15)."""
     if result is None:
         return []
     if type(result) is HandlerResponse:
@@ -59,7 +59,7 @@ def encode_responses(types: PayloadTypes, result: Any) -> list[Outgoing]:
         return [_encode_one(types, result, "")]
     responses = [_encode_one(types, one, "a list with ") for one in result]
     if sum(one.to is None for one in responses) > 1 and not all(isinstance(one, HandlerResponse) for one in result):
-        raise _bad_response("a list with several answers, and a call gets one")
+        raise _bad_response("a list with several answers, but a call gets one")
     return responses
 
 
@@ -68,7 +68,7 @@ def _encode_one(types: PayloadTypes, result: Any, lead: str) -> Outgoing:
         return _encode(types, result)
     cls = type(result)
     if isinstance(result, type):
-        raise _bad_response(f"{lead}the class {result.__name__} and no instance of it")
+        raise _bad_response(f"{lead}the class {result.__name__} instead of an instance of it")
     if cls not in types and not is_payload_class(cls):
         raise _bad_response(f"{lead}{'an' if cls.__name__[:1].lower() in 'aeiou' else 'a'} {cls.__name__}")
     return Outgoing(_STARTED_BY.get(cls), *types.encode(result))
@@ -90,7 +90,7 @@ def _encode(types: PayloadTypes, response: HandlerResponse) -> Outgoing:
 
 
 def describe(error: BaseException) -> Failure:
-    """The failure that the exception `error` of a handler is. Raises nothing, whatever its attributes raise."""
+    """The failure for the exception `error` of a handler. Never raises, even if its attributes do."""
     cls = type(error)  # `isinstance` may ask `error` for its class.
     try:
         if issubclass(cls, PayloadError):
@@ -123,7 +123,7 @@ def _names(cls: type[BaseException]) -> Iterator[str]:
 
 
 def _class_names(cls: type) -> tuple[str, str]:
-    """What `cls` is called, short and whole: not what a metaclass says."""
+    """The short and full name of `cls`, whatever its metaclass says."""
     name, qualified, module = (type.__dict__[key].__get__(cls) for key in ("__name__", "__qualname__", "__module__"))
     return name, f"{module if isinstance(module, str) else '?'}.{qualified}"
 
@@ -137,7 +137,7 @@ def exact(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """`text` for people without credentials, as long as a text may be, modules under plain names."""
+    """`text` for people: bounded, without credentials, with plain module names."""
     return redacted(plain_names(exact(str.__getitem__(text, slice(2 * MAX_TEXT)))))[:MAX_TEXT]
 
 

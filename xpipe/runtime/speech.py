@@ -58,7 +58,7 @@ class Speech:
         forks.watch(self)
 
     def forked(self) -> None:
-        """In a forked process: another thread may have held the lock, and what was being said is the parent's."""
+        """In a forked process: another thread may have held the lock, and buffered output belongs to the parent."""
         self._lock = threading.Lock()
         self._unended.clear()
 
@@ -183,7 +183,7 @@ class Relay(logging.Handler):
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """What `record` says. That its arguments do not fit, or raise, is the user's mistake, and no reason to end."""
+    """The text of `record`. Arguments that do not fit or raise are the user's mistake and must not end the run."""
     try:
         return exact(record.getMessage())
     except BaseException:
@@ -191,7 +191,7 @@ def message_of(record: logging.LogRecord) -> str:
     try:
         return exact(f"{record.msg} {record.args}")
     except BaseException:
-        return "(a record whose text cannot be shown)"
+        return "(a record that cannot be formatted)"
 
 
 def trace_of(record: logging.LogRecord) -> str:

@@ -33,13 +33,13 @@ class FaultRecord:
 
     @property
     def kind(self) -> str:
-        """The class of the exception that it was, else its code."""
+        """The class of the exception, else the code."""
         return self.causes[0] if self.code == "exception" and self.causes else self.code
 
 
 @dataclass(slots=True)
 class FaultGroup:
-    """Faults of one kind and origin: the first of them, and how many there are."""
+    """Faults of one kind and origin: the first of them, and their number."""
 
     example: FaultRecord
     count: int = 0

@@ -1,4 +1,4 @@
-"""Notices a handler that blocks the event loop, and says where: an `async def` must not block.
+"""Warns about a handler that blocks the event loop, and where: an `async def` must not block.
 
 Only what is seen on the loop's own stack is blamed: xpipe's work, a pause of the collector, a process that was stopped
 or a lock that another thread held may keep the loop as long.
@@ -35,7 +35,7 @@ def calls_handlers(code: CodeType, name: str) -> None:
 
 
 class Blocking(NamedTuple):
-    """A call of a handler on the stack of an event loop. `call` is its frame; hop: None for a task of nobody's."""
+    """A handler call on the stack of an event loop. `call` is its frame; hop: None for a task outside any hop."""
 
     call: FrameType
     hop: UnderWay | None
@@ -46,7 +46,7 @@ class Blocking(NamedTuple):
 
 
 def handler_on_stack(thread: int) -> Blocking | None:
-    """The call of user code that the event loop in `thread` is in now; None if it is in none."""
+    """The call of user code that the event loop in `thread` is running now, if any."""
     callee, frame = None, sys._current_frames().get(thread)
     while frame is not None:
         if frame.f_code in _callers or frame.f_code is _HANDLE_RUN:
@@ -65,7 +65,7 @@ def _hop_of(frame: FrameType) -> UnderWay | None:
 
 
 class Watchdog:
-    """Warns when a handler keeps the event loop this was made in from coming round for `patience` seconds."""
+    """Warns when a handler blocks the event loop this was made in for `patience` seconds."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, patience: float = 1.0) -> None:
         self._loop = loop

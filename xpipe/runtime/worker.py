@@ -78,7 +78,7 @@ class Worker:
         forks.watch(self)
 
     def forked(self) -> None:
-        """In a process that a handler forks: the connection is not its own."""
+        """In a forked process: the connection belongs to the parent."""
         self._connection.close()
         speech.give_back(say_left=False)
 
@@ -151,7 +151,7 @@ class Worker:
         return responses, None
 
     def _stay_here(self, error: BaseException | None = None) -> None:
-        """End the process if it is one that the handler has forked, which `error` or its end has brought back here."""
+        """Exit if this is a process that the handler forked and that has returned or raised `error`."""
         if self._generation != forks.generation:
             forks.end(error)
 
@@ -205,7 +205,7 @@ class Worker:
         self._leave()
 
     def _leave(self) -> NoReturn:
-        """The pump wants no more, or is gone: the main thread runs the exit functions, unless a handler keeps it."""
+        """The pump has stopped or is gone: the main thread runs the exit functions, unless a handler blocks it."""
         number, started = read_mark(self._mark)
         if not number or started == math.inf:
             self._over = True

@@ -1,4 +1,4 @@
-"""Buffers of one's own: results of several items, collected from any number of processes."""
+"""Buffers without an organism: results of several items, collected from any number of processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xpipe.state.collections import Collections
 
 @dataclass(frozen=True, slots=True)
 class BufferState:
-    """A Buffer as it was when it was read. `results` holds what had come, by index."""
+    """A snapshot of a Buffer. `results` holds the results so far, by index."""
 
     buffer_id: str
     total_items: int
@@ -29,17 +29,17 @@ class BufferState:
 
     @property
     def completed_count(self) -> int:
-        """How many items have a result."""
+        """Number of items with a result."""
         return len(self.results)
 
     @property
     def successful_count(self) -> int:
-        """How many of them have succeeded."""
+        """Number of successful items."""
         return sum(one.success for one in self.results.values())
 
     @property
     def pending_count(self) -> int:
-        """How many items have no result."""
+        """Number of items without a result."""
         return self.total_items - len(self.results)
 
     @property
@@ -104,7 +104,7 @@ class BufferRegistry:
         return _state(buffer_id, head, {})
 
     def get(self, buffer_id: str) -> BufferState | None:
-        """The Buffer, None if there is none."""
+        """The Buffer, or None."""
         found = self._buffers.get(buffer_id)
         return None if found is None else _state(buffer_id, *found)
 
@@ -113,7 +113,7 @@ class BufferRegistry:
     ) -> BufferState | None:
         """Record the result of an item, unless it has one: the first counts. The Buffer then, None if there is none.
 
-        Raises IndexError for an item that the Buffer has not got.
+        Raises IndexError for an unknown item.
         """
         if type(index) is not int:
             raise TypeError(f"index must be a whole number, got {index!r}")
@@ -121,15 +121,15 @@ class BufferRegistry:
         self._buffers.add(buffer_id, index, _Part(bool(success), result, error))
         state = self.get(buffer_id)
         if state is not None and not 0 <= index < state.total_items:
-            raise IndexError(f"the Buffer {buffer_id} has {state.total_items} items; there is no index {index}")
+            raise IndexError(f"the Buffer {buffer_id} has {state.total_items} items, so no index {index}")
         return state
 
     def remove(self, buffer_id: str) -> bool:
-        """Forget a Buffer; whether there was one."""
+        """Remove a Buffer; returns whether it existed."""
         return self._buffers.remove(buffer_id)
 
     def list_active(self) -> list[str]:
-        """The ids of the Buffers that are not removed, complete or not."""
+        """The ids of all Buffers, complete or not."""
         return list(dict.fromkeys(self.iter_active()))
 
     def iter_active(self) -> Iterator[str]:
@@ -137,7 +137,7 @@ class BufferRegistry:
         return self._buffers.ids()
 
     def clear(self) -> None:
-        """Forget all Buffers."""
+        """Remove all Buffers."""
         self._buffers.clear()
 
 

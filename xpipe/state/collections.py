@@ -1,4 +1,4 @@
-"""What the registries of Buffers and Sequences keep in a backend: a head and numbered parts, apart from organisms."""
+"""Storage of Buffers and Sequences in a backend: a head and numbered parts, separate from organisms."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Collections(Generic[Head, Part]):
         return None if found is None else self._decoded(id, found)
 
     def add(self, id: str, index: int, part: Part) -> bool:
-        """Add a part. False when there is one at `index` already, no such index, or no such collection."""
+        """Add a part. False if it exists already, or the index or collection does not exist."""
         return self._backend.collection_add(self._kind, id, index, self._encoded(id, part))
 
     def remove(self, id: str) -> bool:
@@ -53,11 +53,13 @@ class Collections(Generic[Head, Part]):
         try:
             return msgspec.msgpack.encode(content)
         except (TypeError, OverflowError, UnicodeEncodeError, msgspec.MsgspecError, RecursionError) as error:
-            raise PayloadError(f"the {self._kind} {id}: this cannot be stored ({error}); give plain data") from None
+            raise PayloadError(
+                f"the {self._kind} {id}: the value cannot be stored ({error}); pass plain data"
+            ) from None
 
     def _decoded(self, id: str, found: Collection) -> tuple[Head, dict[int, Part]]:
         try:
             head = self._decode_head(found.head)
             return head, {index: self._decode_part(part) for index, part in found.parts.items()}
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise BackendError(f"the {self._kind} {id} is damaged ({error}); remove it and begin it anew") from None
+            raise BackendError(f"the {self._kind} {id} is damaged ({error}); remove it and create it again") from None

@@ -50,7 +50,7 @@ class ContextBuffer:
 
     @property
     def is_shared(self) -> bool:
-        """Whether it is a view of a backend that others may use, too."""
+        """Whether it is a view of a given backend instead of a private one."""
         return self._is_shared
 
     def append(self, thread: str, sender: str, type: str, payload: Any, *, to: str = "", kind: str = NOTE) -> int:

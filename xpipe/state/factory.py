@@ -14,7 +14,7 @@ from xpipe.state.config import BackendConfig
 _lock = threading.Lock()
 _backends: dict[BackendConfig, SharedBackend] = {}
 _inherited: list[dict[BackendConfig, SharedBackend]] = []
-"""Those of the process that this one was forked from: not to be used here, nor closed."""
+"""Backends of the parent of this forked process: neither use nor close them."""
 
 
 def get_shared_backend(config: BackendConfig | None = None) -> SharedBackend:
@@ -33,7 +33,7 @@ def get_shared_backend(config: BackendConfig | None = None) -> SharedBackend:
 
 
 def reset_shared_backend() -> None:
-    """Close what `get_shared_backend` has made; the next call makes new ones. State that persists stays."""
+    """Close all backends of `get_shared_backend`; the next call creates new ones. Persistent state stays."""
     with _lock:
         made = [*_backends.values()]
         _backends.clear()
@@ -52,12 +52,12 @@ os.register_at_fork(after_in_child=_forget_inherited)
 
 
 def private_backend() -> SharedBackend:
-    """One in memory that nobody else has."""
+    """A private backend in memory."""
     return make_backend(BackendConfig())
 
 
 def make_backend(config: BackendConfig) -> SharedBackend:
-    """A backend as `config` says; each call makes another one. Raises BackendError."""
+    """A new backend for `config`. Raises BackendError."""
     maker = _MAKERS.get(config.backend_type)
     if maker is None:
         known = ", ".join(_MAKERS)

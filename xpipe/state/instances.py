@@ -1,4 +1,4 @@
-"""One registry and context buffer for each backend, whoever asks for them; without a backend, a private one."""
+"""One registry and context buffer for each backend; without a backend, a private one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _sequences = _Instances(SequenceRegistry)
 
 
 def get_registry(backend: SharedBackend | None = None) -> ThreadRegistry:
-    """The thread registry of `backend`, or the private one of this process; the same for all who ask."""
+    """The thread registry of `backend`, or the private one of this process; always the same object."""
     return _registries.of(backend)
 
 
@@ -60,7 +60,7 @@ def reset_registry() -> None:
 
 
 def get_context_buffer(backend: SharedBackend | None = None) -> ContextBuffer:
-    """The context buffer of `backend`, or the private one of this process; the same for all who ask."""
+    """The context buffer of `backend`, or the private one of this process; always the same object."""
     return _contexts.of(backend)
 
 
@@ -70,7 +70,7 @@ def reset_context_buffer() -> None:
 
 
 def get_buffer_registry(backend: SharedBackend | None = None) -> BufferRegistry:
-    """The Buffer registry of `backend`, or the private one of this process; the same for all who ask."""
+    """The Buffer registry of `backend`, or the private one of this process; always the same object."""
     return _buffers.of(backend)
 
 
@@ -80,7 +80,7 @@ def reset_buffer_registry() -> None:
 
 
 def get_sequence_registry(backend: SharedBackend | None = None) -> SequenceRegistry:
-    """The Sequence registry of `backend`, or the private one of this process; the same for all who ask."""
+    """The Sequence registry of `backend`, or the private one of this process; always the same object."""
     return _sequences.of(backend)
 
 

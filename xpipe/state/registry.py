@@ -26,12 +26,12 @@ class ThreadRegistry:
 
     @property
     def is_shared(self) -> bool:
-        """Whether it is a view of a backend that others may use, too."""
+        """Whether it is a view of a given backend instead of a private one."""
         return self._is_shared
 
     def initialize_root(self, organism: str) -> str:
-        """Claim the backend for `organism`, unless it is that one's; the id of its root. Raises BackendError for
-        another's."""
+        """Claim the backend for `organism`; returns the id of its root. Raises BackendError if it belongs to
+        another."""
         require_id("organism", organism)
         self._backend.open(organism)
         self._is_cleared = False
@@ -39,13 +39,13 @@ class ThreadRegistry:
 
     @property
     def root_uuid(self) -> str | None:
-        """The id of the chain above all conversations; None while the backend is no organism's."""
+        """The id of the chain above all conversations; None while no organism has claimed the backend."""
         root = self._root()
         return self._backend.registry_get_uuid(root) if root else None
 
     @property
     def root_chain(self) -> str:
-        """The chain above all conversations, `system.<organism>`; `system` while the backend is no organism's."""
+        """The chain above all conversations, `system.<organism>`; `system` while the backend is unclaimed."""
         return self._root() or "system"
 
     def _root(self) -> str:

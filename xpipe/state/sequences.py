@@ -1,4 +1,4 @@
-"""Sequences of one's own: steps that are done one after the other, by any number of processes."""
+"""Sequences without an organism: steps done in order, by any number of processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xpipe.state.collections import Collections
 
 @dataclass(frozen=True, slots=True)
 class SequenceState:
-    """A Sequence as it was when it was read. `results` holds those of the steps that are done, in order."""
+    """A snapshot of a Sequence. `results` holds the results of the finished steps, in order."""
 
     sequence_id: str
     steps: list[str]
@@ -26,12 +26,12 @@ class SequenceState:
 
     @property
     def current_index(self) -> int:
-        """The number of the step that is to be done now, from 0."""
+        """The number of the current step, from 0."""
         return len(self.results)
 
     @property
     def current_step(self) -> str | None:
-        """That step; None when all are done."""
+        """The current step; None when all are done."""
         return None if self.is_complete else self.steps[self.current_index]
 
     @property
@@ -85,14 +85,14 @@ class SequenceRegistry:
         return _state(sequence_id, head, {})
 
     def get(self, sequence_id: str) -> SequenceState | None:
-        """The Sequence, None if there is none."""
+        """The Sequence, or None."""
         found = self._sequences.get(sequence_id)
         return None if found is None else _state(sequence_id, *found)
 
     def advance(self, sequence_id: str, result: Any) -> SequenceState | None:
         """Record the result of the current step, and go on to the next. The Sequence then, None if there is none.
 
-        Each call does one step, also when several processes call at once. Raises ValueError when no step is left.
+        Each call finishes one step, even with concurrent callers. Raises ValueError when no step is left.
         """
         while (found := self.get(sequence_id)) is not None:
             if found.is_complete:
@@ -104,11 +104,11 @@ class SequenceRegistry:
         return None
 
     def remove(self, sequence_id: str) -> bool:
-        """Forget a Sequence; whether there was one."""
+        """Remove a Sequence; returns whether it existed."""
         return self._sequences.remove(sequence_id)
 
     def list_active(self) -> list[str]:
-        """The ids of the Sequences that are not removed, complete or not."""
+        """The ids of all Sequences, complete or not."""
         return list(dict.fromkeys(self.iter_active()))
 
     def iter_active(self) -> Iterator[str]:
@@ -116,7 +116,7 @@ class SequenceRegistry:
         return self._sequences.ids()
 
     def clear(self) -> None:
-        """Forget all Sequences."""
+        """Remove all Sequences."""
         self._sequences.clear()
 
 

@@ -12,7 +12,7 @@ from xpipe.core.messages import Message, encode_message
 
 VERSION = 1
 NOTE = "note"
-"""The kind of a slot that no hop has recorded."""
+"""The kind of a slot recorded outside a hop."""
 
 
 class SlotError(BackendError):
@@ -50,7 +50,7 @@ class BufferSlot:
 
 
 class _StoredSlot(Message, array_like=True, gc=False):
-    """A message as it is stored, with its place where that is known."""
+    """A message as stored, with its place if known."""
 
     thread: str = ""
     index: int = -1

@@ -62,7 +62,7 @@ class Feed:
         return f"{self.name}:{line}:{column}"
 
     def head(self) -> bytes:
-        """The start of the window, as much as a document may take."""
+        """The start of the window, up to the size limit of a document."""
         return bytes(self.window[: self.max_bytes])
 
     def skip_blank(self) -> bool:

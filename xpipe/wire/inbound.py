@@ -93,7 +93,7 @@ class Inbound:
         if not isinstance(value, Mapping):
             if wanted.to:
                 self._resolve(lambda: self._targets.check_listener(wanted.to), origin, place)
-            raise origin.error(place, f"{shown(value)} is no payload; give an object with the fields of one")
+            raise origin.error(place, f"{shown(value)} is not a payload; pass an object with its fields")
         listener, cls = self._resolve(lambda: self._targets.for_mapping(value, wanted), origin, place)
         return listener, read_value(cls, value, self._types, origin, text, prefix)
 
@@ -117,7 +117,7 @@ class Inbound:
 
 
 def _places(text: str, origin: Origin) -> Callable[..., str]:
-    """What names the place of the value at a path in `text`."""
+    """A function that locates the value at a path in `text`."""
 
     def place(*path: Step) -> str:
         return origin.at_offset(text, locate(text, path)) if text else origin.name

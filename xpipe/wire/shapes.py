@@ -102,13 +102,13 @@ class Record:
     fields: dict[str, RecordField] = field(default_factory=dict)
 
     def holds(self, value: object) -> bool:
-        """Whether `value` is one of these."""
+        """Whether `value` is a member."""
         if issubclass(self.cls, dict):  # a TypedDict
             return type(value) is dict and value.keys() <= self.fields.keys()
         return type(value) is self.cls
 
     def parts(self, value: Any) -> list[tuple[RecordField, Any]]:
-        """The fields of `value` that are set, each with what it holds."""
+        """The set fields of `value`, with their values."""
         if isinstance(value, dict):
             return [(self.fields[name], part) for name, part in value.items()]
         found = ((one, getattr(value, one.attribute, msgspec.UNSET)) for one in self.fields.values())

@@ -36,7 +36,7 @@ def split_xml(feed: Feed) -> Iterator[Document | WireError]:
 
 
 class _Broken(WireError):
-    """Something that belongs to no document, or to one that never ends."""
+    """Text outside any document, or in one that never ends."""
 
 
 class _Splitter:
@@ -46,7 +46,7 @@ class _Splitter:
         self._forbidden = False
 
     def run(self) -> Iterator[Document | WireError]:
-        """What is broken between two documents is one finding, and not one for each tag in it."""
+        """Broken text between two documents is one finding, not one per tag."""
         broken = False
         for found in self._found():
             if not (broken and isinstance(found, _Broken)):

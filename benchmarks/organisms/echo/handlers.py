@@ -9,7 +9,7 @@ from xpipe import HandlerMetadata, HandlerResponse
 
 @dataclass
 class Call:
-    """What comes in."""
+    """The input."""
 
     number: int
     text: str = ""

@@ -83,8 +83,8 @@ CASES = {
     f"but is three(a, b, c). {HINT}",
     "m.limited": "error[handler-signature]: m.limited must take a payload, and may take metadata, "
     f"but is limited(a, *, limit). {HINT}",
-    "m.S.method": "error[handler-method]: m.S.method is a method, and its first argument would be the payload. "
-    "Name the method of an instance, or put @staticmethod above it.",
+    "m.S.method": "error[handler-method]: m.S.method is a method; its first argument would be the payload. "
+    "Name a method of an instance, or add @staticmethod.",
     "m.agen": "error[handler-generator]: m.agen is a generator, not a handler. "
     "Return a response or a list of them instead of using yield.",
     "m.gen": "error[handler-generator]: m.gen is a generator, not a handler. "

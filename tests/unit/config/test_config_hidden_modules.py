@@ -15,7 +15,7 @@ listeners:
   - {name: greet, handler: handlers.py:greet}
   - {name: late, handler: queue.py:greet}
 """
-PYTHON = '"queue.py" has the name of a module of Python, which is what `import queue` means. Rename it.'
+PYTHON = '"queue.py" has the name of a standard module, so `import queue` finds that one. Rename it.'
 
 
 def check(folder: Path, imports: bool = True, text: str = ORGANISM) -> tuple[bool, list[str]]:
@@ -31,7 +31,7 @@ def test_a_file_with_the_name_of_another_module_is_a_warning_where_it_is_named_f
     (folder / "yaml" / "__init__.py").write_text("1/0\n")
     (folder / "msgspec").mkdir()  # A folder of data hides nothing and is not hidden.
 
-    other = f'"yaml" has the name of {yaml.__file__}, which `import yaml` means in other folders. Rename it.'
+    other = f'"yaml" has the name of {yaml.__file__}, so `import yaml` finds that one in other folders. Rename it.'
     assert check(folder, imports) == (
         True,
         [f"1:11: warning[hidden-module]: {other}", f"4:27: warning[hidden-module]: {PYTHON}"],

@@ -310,7 +310,7 @@ Job = dataclasses.make_dataclass("Job", [("prio", Prio), ("rights", Rights, Righ
         ("<Job><prio>HIGH</prio></Job>", "Job.prio: 'HIGH' is not one of 1 (LOW), 2 (HIGH)"),
     ],
 )
-def test_what_no_member_of_an_enum_stands_for_is_told_with_those_there_are(text: str, sentence: str) -> None:
+def test_a_value_of_no_enum_member_is_reported_with_the_members(text: str, sentence: str) -> None:
     read: Any = from_xml if text.startswith("<") else from_json
     with pytest.raises(WireError) as caught:
         read(Job, text, PayloadTypes([Job]))

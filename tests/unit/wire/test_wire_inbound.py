@@ -129,7 +129,7 @@ def test_a_document_finds_its_listener_and_class(text: str, to: str | None, deco
         ('{"to": "shop", "payload":\n {"id": "x"}}', None, "bad_payload", "in:8:9: Refund.id: 'x' is not an integer"),
         ('{"to": 5, "payload": {}}', None, "bad_payload", "in:7:12: 5 is not the name of a listener; write it as text"),
         ("1", "shp", "unknown_target", "in:7:5: there is no listener called shp; did you mean shop?"),
-        ("[1]", "shop", "bad_payload", "in:7:5: a list of 1 is no payload; give an object with the fields of one"),
+        ("[1]", "shop", "bad_payload", "in:7:5: a list of 1 is not a payload; pass an object with its fields"),
         ('{"to": "shop", "payload": "zzz"}', None, "bad_payload", f"in:7:31: this is no JSON ({foreign.no_json('zzz')})"),
     ],
 )  # fmt: skip
@@ -175,7 +175,7 @@ def test_a_value_is_of_the_type_it_says() -> None:
         ({"id": "x"}, "o.yaml:3:5: Refund.id: 'x' is not an integer"),
         ("<Refund>", "o.yaml:3:5: the document ends inside <Refund>"),
         ("", "o.yaml:3:5: there is no JSON value"),
-        (None, "o.yaml:3:5: None is no payload; give an object with the fields of one"),
+        (None, "o.yaml:3:5: None is not a payload; pass an object with its fields"),
         (Query("x"), "o.yaml:3:5: shop does not take Query; it takes Order, Refund, Fault"),
     ],
 )
@@ -207,7 +207,7 @@ SEVERAL = Inbound(
 
 @pytest.mark.parametrize("inbound", [HOOKS, SEVERAL])
 @pytest.mark.parametrize("value", [EVENT, json.dumps(EVENT), json.dumps(EVENT).encode()])
-def test_json_that_fits_the_class_of_a_known_target_is_the_payload_whatever_its_fields_are_called(
+def test_json_that_fits_the_class_of_a_known_target_is_the_payload_whatever_its_field_names(
     inbound: Inbound, value: Any
 ) -> None:
     assert inbound.decode_value(value, "hook") == Event(**EVENT)
@@ -224,13 +224,13 @@ def test_no_level_of_a_payload_is_taken_for_an_envelope() -> None:
     assert SEVERAL.decode_value(value, "box") == Wrapped({"payload": {"id": 1}}, "x")
 
 
-def test_where_the_class_is_open_json_of_that_form_is_an_envelope() -> None:
+def test_json_of_that_form_is_an_envelope_if_the_class_is_open() -> None:
     envelope = {"type": "Refund", "payload": {"id": 1}}
 
     assert SEVERAL.decode(Document(json.dumps(envelope).encode(), "json", "in:1:1")) == ("shop", Refund(1))
 
 
-def test_a_payload_that_nearly_fits_is_told_by_its_own_field() -> None:
+def test_a_payload_that_nearly_fits_is_reported_by_field() -> None:
     with pytest.raises(WireError, match=r"^Event.payload: 5 is not a mapping$"):
         HOOKS.decode_value({"type": "order.created", "payload": 5}, "hook")
 

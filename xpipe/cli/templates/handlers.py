@@ -1,4 +1,4 @@
-"""The handlers of the organism, and the payloads that they exchange: plain dataclasses."""
+"""The handlers of the organism, and their payloads: plain dataclasses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xpipe import HandlerMetadata, HandlerResponse
 
 @dataclass
 class Note:
-    """What comes in."""
+    """The input."""
 
     title: str
     text: str
@@ -17,14 +17,14 @@ class Note:
 
 @dataclass
 class Text:
-    """Words that are to be counted."""
+    """A text whose words to count."""
 
     text: str
 
 
 @dataclass
 class Counted:
-    """How many words there were, and the longest of them."""
+    """The number of words, and the longest of them."""
 
     words: int
     longest: str
@@ -32,7 +32,7 @@ class Counted:
 
 @dataclass
 class Description:
-    """What goes out."""
+    """The output."""
 
     title: str
     words: int
@@ -40,17 +40,17 @@ class Description:
 
 
 async def describe(payload: Note | Counted, metadata: HandlerMetadata) -> HandlerResponse[Text] | Description:
-    """Called twice: with the note, whose text goes on to `count`, and with what `count` has answered."""
+    """Called twice: with a note, whose text it sends to `count`, and with the answer of `count`."""
     if isinstance(payload, Note):
         return HandlerResponse(Text(payload.text), to="count")
-    # What this thread has received before is in its history.
+    # The history holds the messages that this thread has received.
     note = next(slot.payload for slot in metadata.history if isinstance(slot.payload, Note))
     return Description(note.title, payload.words, payload.longest)
 
 
 def count(text: Text) -> Counted:
-    """A plain function runs in a thread. What it raises is a fault, which goes to the caller instead of an answer."""
+    """A plain function runs in a thread. If it raises, the caller gets a fault instead of an answer."""
     words = text.text.split()
     if not words:
-        raise ValueError("a text without words cannot be counted")
+        raise ValueError("the text has no words")
     return Counted(len(words), max(words, key=len))

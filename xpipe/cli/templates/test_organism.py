@@ -1,4 +1,4 @@
-"""Tests of the organism; run them with `pytest`. Nothing is kept: the state lives in memory."""
+"""Tests of the organism; run them with `pytest`. State lives in memory, so nothing remains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def state_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def outputs_of(payload: object) -> list[Output]:
-    """What `describe` answers to `payload`."""
+    """The outputs of `describe` for `payload`."""
     async with Organism.load(FOLDER / "organism.yaml") as organism:
         conversation = await organism.inject("describe", payload)
         return await organism.outputs(conversation)

@@ -155,6 +155,6 @@ def join_id(claim: Claim, call: str) -> str:
 
 
 def check_seconds(what: str, seconds: float, index: int = -1) -> None:
-    """Refuse a time-out that is none. A negative one, a deadline minus now, is over."""
+    """Refuse an invalid time-out. A negative one (a deadline minus now) has expired."""
     if not (math.isfinite(seconds) and is_duration(max(0.0, seconds))):
         raise Refusal("bad_payload", f"{what} is {seconds}; give seconds up to 36,500 days, 0 for no bound", index)
