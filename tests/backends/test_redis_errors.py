@@ -31,7 +31,7 @@ def test_any_organism_is_attached_to_without_a_name_and_none_is_an_error(make_re
 
     assert second.secret() == first.secret()
     assert [one.id for one in second.conversations()] == [id]
-    with pytest.raises(BackendError, match="there is no organism"):
+    with pytest.raises(BackendError, match="no organism here"):
         make_redis("nothing:", organism=None)
 
 

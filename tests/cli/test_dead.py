@@ -15,6 +15,7 @@ from cli.stored import Stored, in_sqlite, rows
 from cli.test_terminal import Terminal
 from xpipe.cli.console import Medium, Printer
 from xpipe.cli.dead_view import LetterViews
+from xpipe.cli.sources import MOST_KEPT
 from xpipe.core.messages import DeadLetter
 from xpipe.core.payloads import Fault
 from xpipe.inspection.dead_letters import LetterView
@@ -245,6 +246,16 @@ def test_rejected_input_is_kept_with_its_source_line_and_text(stored: Stored) ->
     retried = dead(stored, "retry", str(number), "--yes")
     assert retried.returncode == 1
     assert b"it never was a message; correct its text and send it" in retried.stderr
+
+
+def test_a_file_of_the_wrong_kind_does_not_push_out_other_dead_letters(stored: Stored) -> None:
+    stored.organism("echo")
+    (stored.bench.folder / "in.jsonl").write_text('{"wrong": 1}\n' * (MOST_KEPT + 10))
+
+    run = stored.bench.run("run", "organism.yaml", "--input", "in.jsonl", "--jsonl")
+
+    assert len(rows(run.stdout)) == MOST_KEPT + 10
+    assert len(listed(stored, "--limit", str(2 * MOST_KEPT))) == MOST_KEPT
 
 
 def test_what_was_rejected_of_xml_is_kept_with_its_text(stored: Stored) -> None:

@@ -98,8 +98,9 @@ def interrupt(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 def wait_for_line(process: subprocess.Popen[bytes], text: bytes) -> None:
     """Wait until the run has logged a line with `text`."""
     assert process.stderr is not None
-    while text not in process.stderr.readline():
-        assert process.poll() is None
+    while (line := process.stderr.readline()) and text not in line:
+        pass
+    assert line, "the run has ended"
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def _handled_once(number: int) -> Callable[[], object]:
         from ctypes import CDLL, create_string_buffer
 
         sigaction = CDLL(None).sigaction
-    except (ImportError, OSError, AttributeError):
+    except (ImportError, OSError, AttributeError, MemoryError):
         return bool
     action, other = create_string_buffer(1024), create_string_buffer(1024)  # Larger than the structure is anywhere.
     # Where in it the flags are differs between systems: there, where another flag makes a difference.

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from xpipe.core.organism import StartMessage
     from xpipe.runtime.intake import Intake
 
+MOST_KEPT = 1_000
+"""Rejected messages of a run that become dead letters: a file of the wrong kind must not push out all others."""
+
 YAML, SEND, INPUT = "yaml", "cli", "in"
 """Names of the initiators."""
 
@@ -98,6 +101,7 @@ class Gate:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
+        self._rejected = 0
 
     def injection(self, one: Given) -> tuple[Injection, PayloadError | None]:
         """The injection, and what is wrong with `one`."""
@@ -107,7 +111,9 @@ class Gate:
         except PayloadError as error:
             # Arguments and broken documents may hold what UTF-8, and so a stored fault, cannot.
             told = PayloadError(_storable(str(error)), error.code)
-            return self._intake.rejection(one.source, redacted(_storable(one.to)), told, _rejected(one)), told
+            self._rejected += 1
+            kept = _rejected(one) if self._rejected <= MOST_KEPT else None
+            return self._intake.rejection(one.source, redacted(_storable(one.to)), told, kept), told
 
     def _decode(self, one: Given) -> tuple[str, object]:
         if isinstance(one.content, WireError):

@@ -37,7 +37,10 @@ class Stalls:
     def _watch(self) -> None:
         while not self._over.is_set():
             began, worked = time.monotonic(), time.process_time()
-            faulthandler.dump_traceback_later(HELD, file=self._stderr)
+            try:
+                faulthandler.dump_traceback_later(HELD, file=self._stderr)
+            except RuntimeError:  # No room for its thread.
+                return
             self._over.wait(PULSE)
             lost = time.monotonic() - began - PULSE
             if lost + PULSE > HELD:

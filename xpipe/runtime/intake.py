@@ -35,8 +35,10 @@ class Intake:
             raise PayloadError(f"{text}; send less or raise it", code="payload_too_large")
         return Injection(source, list(self.topology.members(to)), name, data)
 
-    def rejection(self, source: str, to: str, error: PayloadError, what: Rejected) -> Injection:
-        """A conversation whose only output is the fault for `error` (F10); a dead letter keeps `what`."""
+    def rejection(self, source: str, to: str, error: PayloadError, what: Rejected | None) -> Injection:
+        """A conversation whose only output is the fault for `error` (F10); a dead letter keeps `what`, if given."""
         fault = Fault(error.code, str(error), origin=to or "system")
+        if what is None:
+            return Injection(source, [], fault=self.types.encode(fault)[1])
         what.text = what.text[: self._limits.payload_bytes]
         return Injection(source, [], fault=self.types.encode(fault)[1], rejected=encode_rejected(what))
