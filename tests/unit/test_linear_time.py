@@ -6,6 +6,7 @@ Processor time is compared, of two sizes far enough apart that what grows with t
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import io
 import re
@@ -134,6 +135,7 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
             yield str(path.relative_to(FOLDER)), ast.parse(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
 def patterns() -> dict[str, tuple[list[re.Pattern[Any]], set[str]]]:
     """The constants of the package that hold patterns, and the methods that are called on them."""
     found: dict[str, tuple[list[re.Pattern[Any]], set[str]]] = {}
