@@ -101,7 +101,6 @@ def _become(descriptors: list[int], folder: str, environ: dict[str, str]) -> Non
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
-    sys.path.insert(0, folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)

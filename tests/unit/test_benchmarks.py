@@ -157,7 +157,7 @@ def test_the_case_scale_fills_four_tables_and_writes_the_same_as_json(tmp_path: 
     assert done.returncode in (0, 1), done.stderr
     written = json.loads((tmp_path / "scale.json").read_text(encoding="utf-8"))
     tables = written["cases"]["scale"]
-    assert [len(table["rows"]) for table in tables] == [2, 11, 6, 4]
+    assert [len(table["rows"]) for table in tables] == [2, 10, 6, 4]
     assert all(table["bars"] for table in tables)
     assert all(f"### {table['title']}" in done.stdout for table in tables)
     assert {"processor", "cores", "memory", "system"} <= written["machine"].keys()

@@ -48,7 +48,6 @@ OWN = 20.0
 
 def execute(plan: Plan) -> int:
     """Run `plan` and report; returns the exit code."""
-    _prepare_threads()
     stdout = claim_stdout() if plan.out and not plan.json else claim_open_stdout(", or pass --out FILE")
     with Interrupts() as interrupts, taken_in(), stalls_shown():
         definition = load(plan)
@@ -67,13 +66,6 @@ def execute(plan: Plan) -> int:
         leave_soon(code)
         runner.close()
         return code
-
-
-def _prepare_threads() -> None:
-    """Load what ends threads (glibc: libgcc_s) while there is memory for it: later, the process would be aborted."""
-    thread = threading.Thread(target=lambda: None, name="xpipe-first")
-    thread.start()
-    thread.join()
 
 
 def load(plan: Plan) -> OrganismDefinition:
