@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -22,6 +23,9 @@ settings.register_profile(
 settings.load_profile("patient")
 PATIENCE = 5.0
 """Seconds in which what is ending may end."""
+NOT_KEPT = "PYTHONDONTWRITEBYTECODE"
+"""Where this is set, each process that a test starts would compile all of xpipe, which costs more than most tests do:
+what they have compiled is kept until the tests end."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +38,9 @@ def own_temp_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         patch.delenv("XDG_RUNTIME_DIR", raising=False)
+        if os.environ.get(NOT_KEPT):
+            patch.delenv(NOT_KEPT)
+            patch.setenv("PYTHONPYCACHEPREFIX", f"{folder}/compiled")
         yield Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -36,6 +36,8 @@ LASTING = {
     *("sizes", "flights", "inbox", "claimed", "ready"),
 }
 """The kinds of keys that have no TTL by design: see xpipe/backends/lua/keys.lua."""
+SHARED: set[int] = set()
+"""The processes that serve all tests of this process, and end with it."""
 EXPIRING = {"buffer", "chain", "uuid", "thread", "conversation", "members"}
 
 
@@ -60,7 +62,7 @@ def _children() -> Iterator[int]:
 
 def _shared() -> set[int | None]:
     tracker: Any = resource_tracker._resource_tracker  # type: ignore[attr-defined]
-    return {tracker._pid, *([redis_server.shared().process.pid] if _has_redis() else [])}
+    return {tracker._pid, *SHARED, *([redis_server.shared().process.pid] if _has_redis() else [])}
 
 
 def _runs(pid: int) -> bool:

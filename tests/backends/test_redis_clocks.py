@@ -67,7 +67,7 @@ def test_a_pump_whose_clock_is_an_hour_off_lives_as_long_as_its_lease(backend: R
     assert far(backend).expires == pytest.approx(time.time() + 60, abs=30)
 
 
-@pytest.mark.parametrize("ahead", [HOUR, -HOUR])
+@pytest.mark.parametrize("ahead", [HOUR, pytest.param(-HOUR, marks=pytest.mark.slow)])
 def test_a_pump_whose_clock_is_an_hour_off_is_dead_when_its_lease_is_over(backend: RedisBackend, ahead: int) -> None:
     on_host(backend, ahead, "enroll", -1)
     assert not is_alive(far(backend))

@@ -221,6 +221,7 @@ def test_what_may_not_be_done_twice_says_that_it_may_have_been_done(backend: Red
     assert backend.buffer_get_thread("loose") == [b"before", b"slot"]
 
 
+@pytest.mark.slow
 def test_killed_connections_in_the_middle_of_a_run_are_made_again() -> None:
     server = redis_server.shared()
     backend = RedisBackend(server.tcp, redis_server.new_prefix())

@@ -43,9 +43,10 @@ def backend() -> Iterator[RedisBackend]:
     one.close()
 
 
-def test_processes_that_bind_the_same_chains_at_once_agree(backend: RedisBackend) -> None:
-    with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(bind, redis_server.shared().tcp, backend._prefix, number) for number in range(8)]
+@pytest.mark.parametrize("processes", [4, pytest.param(8, marks=pytest.mark.slow)])
+def test_processes_that_bind_the_same_chains_at_once_agree(backend: RedisBackend, processes: int) -> None:
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(bind, redis_server.shared().tcp, backend._prefix, number) for number in range(processes)]
         answers = [job.result() for job in jobs]
 
     assert all(answer == answers[0] for answer in answers)
@@ -122,7 +123,7 @@ def test_pumps_in_several_processes_answer_every_conversation_once(backend: Redi
     assert_answered_once(drive, ids)
 
 
-@pytest.mark.parametrize("after", [0.0, 0.01, 0.05, 0.2])
+@pytest.mark.parametrize("after", [0.05, *(pytest.param(one, marks=pytest.mark.slow) for one in (0.0, 0.01, 0.2))])
 def test_a_pump_that_is_killed_loses_nothing_and_doubles_nothing(backend: RedisBackend, after: float) -> None:
     # given: two pumps at work, one of which is killed in the middle
     drive = Driver(backend, "source")

@@ -60,7 +60,7 @@ def assert_one_error(process: subprocess.Popen[bytes], sentence: str) -> None:
 
 
 @persistent
-@pytest.mark.parametrize("away", [0.0, 2.0])
+@pytest.mark.parametrize("away", [0.0, pytest.param(2.0, marks=pytest.mark.slow)])
 def test_a_run_goes_on_after_a_restart_that_has_kept_the_state(
     bench: Bench, server: redis_server.Server, away: float
 ) -> None:
@@ -102,7 +102,7 @@ def test_a_run_that_waits_for_its_handlers_hears_of_a_restart_that_has_kept_noth
     assert_one_error(process, GONE)
 
 
-@pytest.mark.parametrize("seconds", [0.05, 600])
+@pytest.mark.parametrize("seconds", [0.05, pytest.param(600, marks=pytest.mark.slow)])
 def test_a_run_ends_with_one_error_after_a_restart_that_has_lost_the_latest_changes(
     bench: Bench, server: redis_server.Server, seconds: float
 ) -> None:

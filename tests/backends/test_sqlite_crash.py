@@ -77,7 +77,7 @@ def test_a_process_goes_on_while_others_are_killed_beside_it(tmp_path: Path) -> 
     path = tmp_path / "state.db"
     steady = start(path, "steady")
 
-    for number in range(5):
+    for number in range(3):
         kill_after(random.uniform(0.05, 0.2), start(path, f"victim-{number}"))
 
     kill_after(0.1, steady)

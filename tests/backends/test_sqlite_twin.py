@@ -60,7 +60,7 @@ def grow(seed: int, folder: Path, limits: Limits | None = None) -> None:
     twin.pair.close()
 
 
-@pytest.mark.parametrize("first", range(0, 40, 10))
+@pytest.mark.parametrize("first", [0, *(pytest.param(one, marks=pytest.mark.slow) for one in (10, 20, 30))])
 def test_random_trees_grow_alike(first: int, tmp_path: Path) -> None:
     for seed in range(first, first + 10):
         grow(seed, tmp_path)
@@ -280,12 +280,12 @@ def pairs(tmp_path: Path) -> Callable[[int, int], Pair]:
     return lambda seed, most: Pair(tmp_path / f"{seed}.db", Random(seed), most, slots=6)
 
 
-@pytest.mark.parametrize("first", [0, *(pytest.param(one, marks=pytest.mark.slow) for one in (20, 40))])
+@pytest.mark.parametrize("first", [0, *(pytest.param(one, marks=pytest.mark.slow) for one in range(10, 60, 10))])
 @pytest.mark.parametrize("most", [6, 100_000])
 def test_errands_in_a_random_order_have_the_same_outcomes(
     first: int, most: int, pairs: Callable[[int, int], Pair]
 ) -> None:
-    for seed in range(first, first + 20):
+    for seed in range(first, first + 10):
         Errands(pairs(seed, most)).run(turns=80)
 
 

@@ -29,7 +29,7 @@ ITEMS = 40
 STEPS = 40
 
 
-@pytest.fixture(params=["sqlite", "redis", pytest.param("manager", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sqlite", *(pytest.param(one, marks=pytest.mark.slow) for one in ("redis", "manager"))])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BackendConfig]:
     """A configuration that leads every process to the same state."""
     if request.param == "manager":

@@ -120,7 +120,7 @@ def listener(name: str) -> str:
 class Bench:
     """A folder with handlers, organisms made of them, and the executable to run them with.
 
-    warm: forks for commands that a test waits for and that need no other variables.
+    warm: forks for commands that a test waits for and whose variables are none of Python's.
     """
 
     def __init__(self, folder: Path, warm: Warm | None = None) -> None:
@@ -156,7 +156,7 @@ class Bench:
 
     def run(self, *arguments: object, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[bytes]:
         """The executable with `arguments`, ended."""
-        if self._warm is not None and variables.keys() <= {"COLUMNS"}:
+        if self._warm is not None and all(map(_is_ours, variables)):
             words = list(map(str, arguments))
             run = self._warm.run(words, self.folder, self.environment(**variables), stdin)
             if run is not None:
@@ -170,6 +170,11 @@ class Bench:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
+
+
+def _is_ours(variable: str) -> bool:
+    """Whether xpipe alone reads `variable`, and when a command begins."""
+    return variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "STATE") or variable.startswith("XPIPE_")
 
 
 def heed_signals() -> None:

@@ -167,7 +167,7 @@ def test_nothing_that_is_stored_can_steer_a_terminal(bench: Bench) -> None:
         assert b"[bold red]" in shown.stdout
 
 
-@pytest.mark.parametrize(("columns", "whole"), [(80, False), (200, True)])
+@pytest.mark.parametrize(("columns", "whole"), [(80, False), pytest.param(200, True, marks=pytest.mark.slow)])
 def test_a_table_fits_the_terminal(bench: Bench, columns: int, whole: bool) -> None:
     stored = in_sqlite(bench)
     stored.organism("broken")

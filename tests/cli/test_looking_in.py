@@ -12,6 +12,7 @@ import pytest
 import redis_server
 
 from cli.bench import Bench, wait_until
+from cli.conftest import default_and_slow
 from cli.stored import Stored, in_sqlite
 from xpipe.backends.manager import ManagerBackend
 
@@ -26,7 +27,7 @@ def twins(stored: Stored) -> dict[str, str]:
     return dict(zip(map(TWINS.__getitem__, stored.options[::2]), stored.options[1::2], strict=True))
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "inspect-threads", "dump-registry"])
+@pytest.mark.parametrize("command", default_and_slow(*COMMANDS, "inspect-threads", "dump-registry"))
 def test_a_backend_is_found_without_its_organism(stored: Stored, command: str) -> None:
     stored.organism("echo")
     stored.run(ECHO)
@@ -145,7 +146,7 @@ def test_the_users_code_is_not_run(bench: Bench, command: str) -> None:
     assert not (bench.folder / "ran").exists()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", default_and_slow(*COMMANDS))
 def test_what_is_not_needed_is_not_imported(bench: Bench, command: str) -> None:
     stored = in_sqlite(bench)
     stored.organism("echo")
@@ -160,7 +161,7 @@ def test_what_is_not_needed_is_not_imported(bench: Bench, command: str) -> None:
     assert "xpipe.backends.sqlite" in looked.stderr.split()
 
 
-@pytest.mark.parametrize("command", ["threads", "registry", "outputs"])
+@pytest.mark.parametrize("command", default_and_slow("threads", "registry", "outputs"))
 def test_head_is_quiet(bench: Bench, command: str) -> None:
     stored = in_sqlite(bench)
     stored.organism("echo")

@@ -26,6 +26,7 @@ from xpipe.core.errors import BackendError
 CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
 UUID = re.compile(rb"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 HOSTILE = "\x1b[31m[bold]red\x9b31m"
+OTHER_FORMS = [["--json"], ["--format", "xml"]]
 
 
 @pytest.mark.parametrize("listener", ["chatty", "chatty_worker"])
@@ -178,7 +179,9 @@ def test_colors_in_a_pipe_come_only_when_asked_for(bench: Bench, variables: dict
     assert b"\x1b" not in run.stderr
 
 
-@pytest.mark.parametrize("options", [[], ["--json"], ["--format", "jsonl"], ["--format", "xml"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--format", "jsonl"], *(pytest.param(one, marks=pytest.mark.slow) for one in OTHER_FORMS)]
+)
 def test_a_reader_that_goes_away_is_no_error(bench: Bench, options: list[str]) -> None:
     lines = b"".join(b'{"text": "%d"}\n' % number for number in range(3_000))
     (bench.folder / "in.jsonl").write_bytes(lines)
@@ -205,7 +208,7 @@ def test_an_endless_input_ends_when_nobody_reads_the_answers(bench: Bench) -> No
         endless.communicate()
 
 
-@pytest.mark.parametrize("closing", ["2>&-", "<&- 2>&-"])
+@pytest.mark.parametrize("closing", [pytest.param("2>&-", marks=pytest.mark.slow), "<&- 2>&-"])
 @pytest.mark.parametrize("listener", ["chatty", "chatty_worker"])
 def test_stdin_and_stderr_may_be_closed(bench: Bench, closing: str, listener: str) -> None:
     command = bench.command("run", bench.organism(listener), "--send", f"{listener}={{}}")

@@ -57,7 +57,7 @@ def shows_nothing(bench: Bench, *words: object, code: tuple[int, ...] = (0, 1, 2
     return end.returncode
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [0, *(pytest.param(one, marks=pytest.mark.slow) for one in (1, 2, 3))])
 def test_no_place_of_a_file_shows_a_password(bench: Bench, part: int) -> None:
     file = bench.folder / "organism.yaml"
     for start, end in places()[part::4]:

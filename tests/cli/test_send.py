@@ -117,7 +117,7 @@ def test_a_run_that_serves_prints_what_a_killed_one_did_not_live_to_print(bench:
     assert end(process) == 0
 
 
-@pytest.mark.parametrize("buried_by_others", [False, True])
+@pytest.mark.parametrize("buried_by_others", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_run_that_serves_prints_what_was_over_before_it_began(bench: Bench, buried_by_others: bool) -> None:
     organism = bench.organism("echo", "slow_at_first", extra=SQLITE)
     sends = [argument for number in range(20) for argument in ("--send", f'echo={{"text": "{number}"}}')]
@@ -136,7 +136,7 @@ def test_a_run_that_serves_prints_what_was_over_before_it_began(bench: Bench, bu
     assert end(process) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_sender_that_is_interrupted_names_what_it_still_waits_for(bench: Bench, number: signal.Signals) -> None:
     organism = bench.organism("sleeper", extra=SQLITE)
     bench.run("send", organism, 'sleeper={"text": "x"}')

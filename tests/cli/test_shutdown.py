@@ -265,7 +265,7 @@ def test_a_run_interrupted_while_it_reads_goes_on_in_the_file_where_it_stopped(s
     assert Counter(first + texts_of(resumed.stdout)) == Counter(map(str, range(READ)))
 
 
-@pytest.mark.parametrize("kind", OPTIONS)
+@pytest.mark.parametrize("kind", default_and_slow(*OPTIONS))
 def test_a_run_with_all_its_answers_waits_for_handlers_of_other_runs(sqlite: Stored, kind: str) -> None:
     # Given a run that has its answer, and runs the handler of a message of another run
     bench, texts = Shutting(sqlite, kind, workers=1), [str(number) for number in range(12)]
@@ -326,7 +326,7 @@ def test_several_runs_that_are_ended_leave_no_process_behind(bench: Bench, share
     for run in range(3):
         sends = [word for number in range(2) for word in ("--send", f'work={{"text": "{run}-{number}"}}')]
         runs.append(bench.start("run", "organism.yaml", "--format", "jsonl", "--grace", grace, *sends))
-    wait_until(lambda: len(marks(bench)) >= 2, 60)
+    wait_until(lambda: len(marks(bench)) >= 2 and all(len(workers_of(run.pid)) >= 2 for run in runs), 60)
     workers = [child for run in runs for child in workers_of(run.pid)]
 
     # When all are asked to end; with a long grace twice

@@ -25,7 +25,9 @@ def started(bench: Bench, listener: str, seconds: float, *options: str) -> subpr
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)], ids=lambda one: str(one)
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), pytest.param(signal.SIGHUP, 143, marks=pytest.mark.slow)],
+    ids=str,
 )
 def test_the_first_signal_lets_handlers_finish_and_prints_the_tables(bench: Bench, number: int, code: int) -> None:
     process = started(bench, "sleeper", 0.7)
@@ -96,7 +98,7 @@ def test_a_handler_that_blocks_the_event_loop_does_not_hold_up_the_end(bench: Be
     assert b"SIGTERM: a handler of blocker blocks the event loop: stopped at once" in stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_to_the_whole_group_lets_workers_finish(bench: Bench, number: int) -> None:
     process = started(bench, "busy", 0.7)
     workers = workers_of(process.pid)

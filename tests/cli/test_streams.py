@@ -40,6 +40,7 @@ LIGHT = ["threads", "graph"]
 ALL = [name if name in LIGHT else pytest.param(name, marks=pytest.mark.slow) for name in DATA]
 PRINTING = [one for name, one in zip(DATA, ALL, strict=True) if name != "check"]
 """Not `check`, which says that all is fine on stderr."""
+OTHER_FORMS = [["run", "--jsonl"], ["run", "--json"]]
 CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]")
 
 
@@ -106,7 +107,9 @@ def test_closed_streams_are_nobodys_problem(used: Bench, name: str, closing: str
 
 
 @pytest.mark.parametrize("closing", [">&-", "1<organism.yaml"])
-@pytest.mark.parametrize("words", [["run"], ["run", "--jsonl"], ["run", "--json"], ["send", "--wait"]])
+@pytest.mark.parametrize(
+    "words", [["run"], ["send", "--wait"], *(pytest.param(one, marks=pytest.mark.slow) for one in OTHER_FORMS)]
+)
 def test_nothing_is_begun_whose_answer_cannot_be_printed(bench: Bench, words: list[str], closing: str) -> None:
     bench.organism("echo", extra=SQLITE)
     command = bench.command(words[0], "organism.yaml", *words[1:], "--send" if words[0] == "run" else ECHO, ECHO)
@@ -131,7 +134,7 @@ def test_a_run_that_writes_to_a_file_needs_no_stdout(bench: Bench) -> None:
     assert (bench.folder / "out.jsonl").read_text().count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [["--help"], DATA["threads"], DATA["graph"]])
+@pytest.mark.parametrize("words", [pytest.param(["--help"], marks=pytest.mark.slow), DATA["threads"], DATA["graph"]])
 def test_head_gets_its_line_and_no_complaint(used: Bench, words: list[str]) -> None:
     command = " ".join(used.command(*words))
     shell = f"set -o pipefail; {command} | head -1"

@@ -103,7 +103,7 @@ def test_absolute_paths_work_in_a_folder_that_is_gone(bench: Bench) -> None:
     assert [code for code, _ in ends.values()] == [0], ends
 
 
-@pytest.mark.parametrize("name", ["ö", b"b\xff".decode(errors="surrogateescape")])
+@pytest.mark.parametrize("name", [pytest.param("ö", marks=pytest.mark.slow), b"b\xff".decode(errors="surrogateescape")])
 @pytest.mark.parametrize(
     ("handlers", "backend"),
     [

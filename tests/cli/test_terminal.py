@@ -12,7 +12,7 @@ from cli.terminal import Terminal
 SPREAD = ["--send", 'spread={"items": 30, "seconds": 0.03}', "--workers", "1"]
 
 
-@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.slow)])
 def test_progress_is_live_on_stderr_and_the_tables_are_on_stdout(bench: Bench, columns: int) -> None:
     terminal = Terminal(columns)
     environ = bench.environment(TERM="xterm-256color")
@@ -66,7 +66,7 @@ def test_lines_fit_the_terminal_and_fold_instead_of_being_cut(bench: Bench) -> N
     assert "…" not in shown
 
 
-@pytest.mark.parametrize("columns", [25, 40, 48])
+@pytest.mark.parametrize("columns", [25, *(pytest.param(one, marks=pytest.mark.slow) for one in (40, 48))])
 def test_a_narrow_terminal_loses_no_column(bench: Bench, columns: int) -> None:
     terminal = Terminal(columns)
     environ = bench.environment(TERM="xterm", NO_COLOR="1")

@@ -224,7 +224,10 @@ def test_without_threads_it_says_what_to_do(stored: Stored) -> None:
     assert stored.jsonl("threads") == []
 
 
-@pytest.mark.parametrize(("columns", "whole"), [(60, False), (80, False), (200, True)])
+@pytest.mark.parametrize(
+    ("columns", "whole"),
+    [pytest.param(60, False, marks=pytest.mark.slow), (80, False), pytest.param(200, True, marks=pytest.mark.slow)],
+)
 def test_a_table_fits_the_terminal(bench: Bench, columns: int, whole: bool) -> None:
     stored = in_sqlite(bench)
     stored.organism("spread", "busy")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 import redis_server
+from contract_manager import manager_backend
 
 from xpipe.backends.manager import ManagerBackend
 from xpipe.backends.memory import InMemoryBackend
@@ -32,7 +33,7 @@ def redis_backend(max_threads: int) -> RedisBackend:
 BACKENDS: dict[str, tuple[type, Factory]] = {
     "sqlite": (SQLiteBackend, lambda folder, max_threads: SQLiteBackend(folder / "state.db", max_threads)),
     "memory": (InMemoryBackend, lambda _, max_threads: InMemoryBackend(max_threads)),
-    "manager": (ManagerBackend, lambda _, max_threads: ManagerBackend(max_threads=max_threads)),
+    "manager": (ManagerBackend, lambda _, max_threads: manager_backend(max_threads)),
     "redis": (RedisBackend, lambda _, max_threads: redis_backend(max_threads)),
 }
 

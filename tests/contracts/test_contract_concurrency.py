@@ -77,7 +77,7 @@ def test_reading_while_others_write_sees_whole_commits(backend: SharedBackend) -
 
     def read() -> None:
         barrier.wait()
-        for _ in range(100):
+        for _ in range(50):
             by_conversation = Counter(one.conversation for one in backend.threads())
             seen.append(set(by_conversation.values()) <= {2, 3})
             list(backend.registry_list_all())

@@ -22,7 +22,7 @@ PUMPS = ("pump-1", "pump-2")
 ALL = dict.fromkeys(("a", "b", "c", "d.e"), 1_000)
 CHAINS = ("system.org.x", "system.org.y.z", "system.org.x*")
 NAMES = ("one", "two", "x*[?]%_")
-EXAMPLES = {"memory": 200, "sqlite": 40, "redis": 40, "manager": 15}
+EXAMPLES = {"memory": 100, "sqlite": 20, "redis": 15, "manager": 15}
 """As many as take a few seconds; those of the manager end in a memory backend."""
 
 few = st.integers(0, 3)
@@ -380,9 +380,10 @@ class Contents(Machine):
         assert list(backend.collection_ids("sequence")) == list(backend.joins()) == []
 
 
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("machine", [Conversations, Contents])
 def test_any_backend_does_what_the_model_does(
-    request: pytest.FixtureRequest, make_backend: Callable[..., SharedBackend], machine: type[Machine]
+    request: pytest.FixtureRequest, make_backend: Callable[..., SharedBackend], machine: type[Machine], times: int
 ) -> None:
     class OnBackend(machine):  # type: ignore[valid-type,misc]
         make = staticmethod(lambda: make_backend(MAX_THREADS, MAX_SLOTS))
@@ -391,7 +392,7 @@ def test_any_backend_does_what_the_model_does(
     run_state_machine_as_test(
         OnBackend,
         settings=settings(
-            max_examples=examples if machine is Conversations else examples // 2,
+            max_examples=times * (examples if machine is Conversations else examples // 2),
             stateful_step_count=40,
             deadline=None,
             database=None,

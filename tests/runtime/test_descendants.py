@@ -49,7 +49,9 @@ def pid_in(path: Path) -> int:
     return int(path.read_text() or 0)
 
 
-@pytest.mark.parametrize("listener", ["waits", "defies", "forks"])
+@pytest.mark.parametrize(
+    "listener", ["defies", *(pytest.param(one, marks=pytest.mark.slow) for one in ("waits", "forks"))]
+)
 def test_processes_of_a_handler_end_when_it_times_out(tmp_path: Path, listener: str) -> None:
     path = write(tmp_path, PROGRAMS, {listener: {"cpu_bound": True, "timeout": 0.5}})
 
@@ -90,7 +92,7 @@ def test_processes_of_a_handler_end_when_its_conversation_is_cancelled(tmp_path:
     live(path, scenario, workers=1)
 
 
-@pytest.mark.parametrize("listener", ["waits", "leaves"])
+@pytest.mark.parametrize("listener", [pytest.param("waits", marks=pytest.mark.slow), "leaves"])
 def test_processes_of_a_handler_end_with_the_run(tmp_path: Path, listener: str) -> None:
     path = write(tmp_path, PROGRAMS, {listener: CPU})
 

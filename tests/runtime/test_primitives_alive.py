@@ -113,14 +113,18 @@ NAMES = (
 )  # fmt: skip
 
 
+LISTENERS: dict[str, dict[str, Any]] = {**{name: {} for name in NAMES}, "restricted": {"peers": ["echo"]}}
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return write(
-        tmp_path,
-        CODE,
-        {**{name: {} for name in NAMES}, "cpu": {"cpu_bound": True}, "restricted": {"peers": ["echo"]}},
-        process_pool={"workers": 1},
-    )
+    """Of an organism without worker processes: each run would start one."""
+    return write(tmp_path, CODE, LISTENERS)
+
+
+def with_worker(path: Path) -> Path:
+    """That organism with the listener `cpu` as well."""
+    return write(path.parent, CODE, {**LISTENERS, "cpu": {"cpu_bound": True}}, process_pool={"workers": 1})
 
 
 def run(path: Path, to: str, type: str, **fields: Any) -> Any:
@@ -136,7 +140,7 @@ def run(path: Path, to: str, type: str, **fields: Any) -> Any:
 
 @pytest.mark.parametrize("target", ["echo", "shuffled", "thread", "cpu", "twice"])
 def test_results_are_in_the_order_of_the_items_and_each_counts_once(path: Path, target: str) -> None:
-    complete = run(path, "fan", "Fan", target=target, count=100)
+    complete = run(with_worker(path) if target == "cpu" else path, "fan", "Fan", target=target, count=100)
     assert (complete.total, complete.successful, complete.success, complete.error) == (100, 100, True, "")
     assert [(one.index, one.success, one.result.n) for one in complete.results] == [(n, True, n) for n in range(100)]
 
@@ -267,7 +271,7 @@ def test_items_may_be_xml_or_json_text(path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["echo", "cpu"])
 def test_five_thousand_items(path: Path, target: str) -> None:
-    complete = run(path, "fan", "Fan", target=target, count=5_000)
+    complete = run(with_worker(path) if target == "cpu" else path, "fan", "Fan", target=target, count=5_000)
     assert complete.successful == 5_000
     assert [one.result.n for one in complete.results] == list(range(5_000))
 
@@ -284,7 +288,7 @@ def test_many_buffers_at_once(path: Path) -> None:
 
 
 def test_a_sequence_feeds_each_result_to_the_next_step(path: Path) -> None:
-    complete = run(path, "fan", "Chain", steps=["plus", "plus", "plus", "cpu"], n=10)
+    complete = run(with_worker(path), "fan", "Chain", steps=["plus", "plus", "plus", "cpu"], n=10)
     assert (complete.steps, complete.result.n) == (4, 13)
 
 

@@ -190,7 +190,7 @@ def test_a_timeout_of_zero_is_none(tmp_path: Path, options: dict[str, Any]) -> N
     assert live(path, scenario, workers=1) == 4
 
 
-@pytest.mark.parametrize("options", [{}, {"concurrency": 1}, {"cpu_bound": True}])
+@pytest.mark.parametrize("options", [{}, pytest.param({"concurrency": 1}, marks=pytest.mark.slow), {"cpu_bound": True}])
 def test_time_counts_from_the_handlers_start(tmp_path: Path, options: dict[str, Any]) -> None:
     # Given queued work that takes much longer in total than one handler may
     path = write(tmp_path, CODE, {"takes": {"timeout": 0.6, **options}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,7 +70,11 @@ def test_any_text_gives_a_definition_or_findings(text):
     check(text.encode("utf-8", "replace"))
 
 
-@settings(max_examples=250, deadline=None)
-@given(ORGANISMS | TREES)
-def test_any_structure_gives_a_definition_or_findings(tree):
-    check(yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "replace"))
+@pytest.mark.parametrize("examples", [80, pytest.param(250, marks=pytest.mark.slow)])
+def test_any_structure_gives_a_definition_or_findings(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(ORGANISMS | TREES)
+    def check_one(tree: object) -> None:
+        check(yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "replace"))
+
+    check_one()
