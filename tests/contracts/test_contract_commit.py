@@ -356,3 +356,51 @@ def test_an_answer_is_an_output_even_if_other_answers_wait_for_other_threads(dri
 
     assert drive.outputs() == [b"two", b"one"]
     assert drive.kinds_of_events() == ["output", "output", "ended"]
+
+
+def test_a_late_fault_is_kept_only_where_there_is_a_slot_for_it(make_backend: Callable[..., SharedBackend]) -> None:
+    # given: a caller that gave up, with one slot left and two calls under way
+    drive = Driver(make_backend(slots=3))
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b"), drive.send(claim, "c")], own=[drive.own(claim)]))
+    drive.commit(failed(drive.claim()))
+    one, two = drive.claim("b"), drive.claim("c")
+    [caller] = [thread for thread in drive.backend.threads() if thread.listener == "a"]
+
+    assert drive.commit(failed(one)).late == drive.commit(failed(two)).late == 1
+
+    kinds = [kind(slot) for slot in drive.backend.buffer_get_thread(caller.thread)]
+    assert kinds == ["request", "self", "late-fault"]
+
+
+def test_a_call_that_was_answered_already_is_late_to_be_delegated_while_others_are_open(drive: Driver) -> None:
+    # given: a thread that has answered its call, one of two of its caller, and has a message to itself
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b"), drive.send(claim, "c")]))
+    callee = drive.claim("b")
+    call = done(callee).call
+    drive.commit(answered(callee, own=[drive.own(callee)]))
+    again = drive.claim("b")
+
+    step = Step(again.thread, again.fence, delegate=drive.delegate(again, "c", call))
+
+    assert drive.commit(step).late == 1
+    assert "a.c~d" not in drive.states()
+
+
+def test_a_message_behind_one_whose_lease_was_lost_has_lost_none(drive: Driver) -> None:
+    # given: a message that was claimed three times, with another one behind it
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, own=[drive.own(claim), drive.own(claim)]))
+    for pump in ("pump-2", "pump-3"):
+        Driver(drive.backend, pump).claim()
+        drive.backend.bury_pump(pump)
+    lost = drive.claim()
+    assert lost.deliveries == 2
+
+    drive.commit(done(lost))
+
+    assert drive.claim().deliveries == 0

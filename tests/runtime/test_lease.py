@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -241,3 +242,96 @@ def test_nobody_serves_but_a_live_pump_that_waits_for_more(changes: dict[str, An
 
     assert lease.serving([batch, dead]) == ""
     assert lease.serving([batch, dead, record("first", serves=True), record("second", serves=True)]) == "first"
+
+
+class Scripted(InMemoryBackend):
+    """A memory backend that notes what a lease asks of it."""
+
+    def __init__(self, ended: int = 0) -> None:
+        super().__init__()
+        self.open("living", 100)
+        self.asked: list[str] = []
+        self.retired = threading.Event()
+        self.renewing = threading.Event()
+        self._ended = ended
+
+    def enroll(self, pump: PumpRecord) -> None:
+        self.asked.append("enroll")
+        super().enroll(pump)
+
+    def renew(self, pump: str, expires: float) -> bool:
+        """Takes until the pump has been retired, or long enough for that; it is not known any more."""
+        del pump, expires
+        self.renewing.set()
+        self.retired.wait(0.3)
+        return False
+
+    def retire(self, pump: str) -> int:
+        self.asked.append("retire")
+        self.retired.set()
+        return super().retire(pump)
+
+    def forget_ended(self, before: float, most: int) -> int:
+        del before
+        forgotten = min(most, self._ended)
+        self._ended -= forgotten
+        self.asked.append("forget")
+        return forgotten
+
+    def drop_dead_letters(self, before: float) -> int:
+        self.asked.append("drop")
+        return super().drop_dead_letters(before)
+
+
+def lease_on(backend: SharedBackend) -> Lease:
+    return Lease(
+        backend, "kept", 1_000.0, False, on_news=lambda: None, on_renamed=lambda *_: None, on_lost=lambda _: None
+    )
+
+
+def test_a_pump_is_retired_only_when_its_renewal_that_is_under_way_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: a lease whose renewal is about to find that it was taken for dead
+    monkeypatch.setattr(lease, "RENEWAL", 0.01)
+    backend = Scripted()
+    kept = lease_on(backend)
+    kept.take()
+    assert backend.renewing.wait(10)
+
+    kept.give_back()
+
+    assert [one for one in backend.asked if one != "forget" and one != "drop"] == ["enroll", "enroll", "retire"]
+
+
+def test_a_lease_that_was_never_taken_can_be_given_back() -> None:
+    backend = Scripted()
+
+    lease_on(backend).give_back()
+
+    assert backend.asked == ["retire"]
+
+
+def test_all_that_is_old_is_forgotten_in_one_renewal_if_time_allows() -> None:
+    backend = Scripted(ended=2 * lease.FORGET + 1)
+
+    lease_on(backend)._forget_what_is_old()
+
+    assert backend.asked == ["forget", "forget", "forget", "drop"]
+
+
+def test_a_lease_given_back_forgets_no_more() -> None:
+    backend = Scripted(ended=1_000_000)
+    kept = lease_on(backend)
+    kept.give_back()
+
+    kept._forget_what_is_old()
+
+    assert backend.asked == ["retire", "forget"]
+
+
+def test_a_host_that_does_not_tell_its_boot_goes_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+
+    assert lease.this_host.__wrapped__() == socket.gethostname()

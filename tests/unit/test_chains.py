@@ -151,3 +151,17 @@ def test_an_initiator_without_a_number_or_of_a_very_long_one_counts_as_none(init
 )
 def test_the_outer_caller_is_who_asked_through_all_primitives(chain: str, caller: str) -> None:
     assert chains.outer_caller(chain, ("system.buffer", "system.sequence")) == caller
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_strange_name_is_one_segment_that_stands_for_it(name: str) -> None:
+    segment = chains.escape(name)
+
+    assert "." not in segment
+    assert chains.unescape(segment) == name
+
+
+def test_an_initiator_with_the_name_of_a_primitive_is_none() -> None:
+    called = list(chains.callers("system.org.cli-1.a.b", {"cli-1"}))
+
+    assert called == [("a", ""), ("cli-1", "")]

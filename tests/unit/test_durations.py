@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xpipe.core.durations import format_duration, parse_duration
+from xpipe.core.durations import format_duration, parse_duration, shortest_duration
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,13 @@ def test_a_duration_has_the_digits_that_people_can_use(seconds: float, text: str
 def test_an_invalid_duration_is_refused_with_an_example(value: object) -> None:
     with pytest.raises(ValueError, match="is not a duration; write seconds, or a number with a unit such as 250ms"):
         parse_duration(value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(90.0, "90s"), (300.0, "5m"), (0.25, "250ms"), (0.0001, "0.0001s"), (2.5e-07, "0.00000025")]
+)
+def test_the_shortest_form_of_a_duration_is_read_as_the_same_seconds(seconds: float, text: str) -> None:
+    shortest = shortest_duration(seconds)
+
+    assert shortest.startswith(text)
+    assert parse_duration(shortest) == seconds

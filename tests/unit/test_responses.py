@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 import xpipe
-from xpipe import Reject, Retry
+from xpipe import HandlerResponse, Reject, Retry
 from xpipe.config.code import load_object
+from xpipe.core.codec import PayloadTypes
+from xpipe.core.errors import PayloadError
 from xpipe.core.organism import CodeRef
+from xpipe.core.payloads import Fault
 from xpipe.runtime.frames import Result, decode_from_worker, frame
-from xpipe.runtime.responses import Failure, describe
+from xpipe.runtime.responses import MAX_TEXT, MAX_TRACEBACK, Failure, describe, encode_responses
 
 
 def test_frames_of_xpipe_are_left_out_of_every_exception_of_the_chain(tmp_path: Path) -> None:
@@ -85,3 +88,52 @@ def test_an_exception_whose_text_cannot_be_told_is_told_without(kind: type[Excep
     mute = type("Mute", (kind,), {"__str__": lambda _: 1 / 0})
 
     assert describe(mute()).text.endswith("(its text cannot be shown)")
+
+
+def test_a_target_that_no_text_can_hold_is_a_bad_response() -> None:
+    response = HandlerResponse(Fault("code", "text"), to="half \ud800")
+
+    with pytest.raises(PayloadError, match=r"`to` is 'half .*ud800', which is no text; name a listener") as caught:
+        encode_responses(PayloadTypes([]), response)
+
+    assert caught.value.code == "bad_response"
+
+
+def test_a_long_text_is_told_up_to_a_bound() -> None:
+    assert len(describe(Reject("x" * 3 * MAX_TEXT)).text) == MAX_TEXT
+
+
+@pytest.mark.parametrize("user", ["user:", ""])
+def test_a_credential_that_begins_within_the_bound_of_a_text_and_ends_behind_it_is_not_told(user: str) -> None:
+    text = f"{'x ' * (MAX_TEXT // 2 - 20)}https://{user}{'hidden' * 20}@host"
+
+    assert "hidden" not in describe(Reject(text)).text
+
+
+def test_of_very_many_frames_only_the_innermost_are_told() -> None:
+    def fail(depth: int) -> None:
+        if depth:
+            fail(depth - 1)
+        raise ValueError("deep")
+
+    with pytest.raises(ValueError, match="deep") as caught:
+        fail(100)
+
+    told = describe(caught.value).traceback
+    assert "in fail" in told
+    assert "in test_of_very_many_frames" not in told
+
+
+def test_the_frames_of_an_exception_that_hides_its_attributes_are_told_up_to_a_bound(tmp_path: Path) -> None:
+    # given: an exception whose cause cannot be read, raised in a very long line
+    code = "class Hidden(Exception):\n    __cause__ = property(lambda _: 1 / 0)\n"
+    line = f"def fail(): raise Hidden('{'x' * 2 * MAX_TRACEBACK}'[:3])\n"
+    (tmp_path / "hiding.py").write_text(code + line)
+    fail: Any = load_object(CodeRef(str(tmp_path), "hiding.py", "fail"))
+    try:
+        fail()
+    except Exception as error:
+        told = describe(error).traceback
+
+    assert len(told) == MAX_TRACEBACK
+    assert told.endswith("Hidden: xxx\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import foreign
@@ -9,8 +10,10 @@ import pytest
 from fault_kit import UNKNOWN, failing, fault_rig, fault_world, with_id
 from router_kit import FAULT, PUMP, Other, Ping, Pong, Rig, World, call, listener, respond
 
+from xpipe.core.errors import PayloadError
 from xpipe.core.messages import Injection, Step, decode_message
 from xpipe.core.payloads import BufferError, Fault, SequenceError
+from xpipe.runtime.router import Router
 
 
 @pytest.fixture
@@ -218,3 +221,33 @@ def test_F10_a_message_that_cannot_be_read_is_a_conversation_with_that_fault(wor
     ]
     assert world.outputs() == [fault]
     assert world.thread("in-1").state == "done"
+
+
+@dataclass
+class Closed(Fault):
+    """A fault that takes nothing but what it was made of."""
+
+    def __post_init__(self) -> None:
+        if self.origin:
+            raise PayloadError("closed", code="closed_fault")
+
+
+def test_a_fault_that_refuses_to_be_completed_is_told_with_the_code_that_it_gives() -> None:
+    rig = Rig(listener("a", Ping, Closed))
+    claim = rig.claim("a")
+
+    step = rig.route(claim, rig.request("a"), respond(Closed("code", "text", "")))
+
+    assert step.answer is not None
+    told = rig.types.decode("Fault", decode_message(step.answer.message).payload)
+    assert (told.code, told.text) == ("closed_fault", "closed")
+
+
+def test_an_answer_tells_when_it_was_sent() -> None:
+    rig = Rig(listener("a"))
+    router = Router(rig.topology, rig.types, rig.limits, rig.secret, lambda: "m1", lambda: 1_234.5)
+
+    step = router.route(rig.claim("a"), rig.request("a"), rig.outgoing(respond(Pong())))
+
+    assert step.answer is not None
+    assert decode_message(step.answer.message).at == 1_234.5
