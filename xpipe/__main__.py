@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -25,8 +26,14 @@ def main() -> None:
     leave(run_command_line(sys.argv[1:]))
 
 
+def _leave_out_the_current_folder() -> None:
+    """`python -m` puts it first, where `xpipe` does not look: its modules would hide installed ones."""
+    with contextlib.suppress(OSError):  # It is gone.
+        if sys.path[0] == os.getcwd() != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
+            del sys.path[0]
+
+
 if __name__ == "__main__":
-    # `python -m` puts the current folder first, where `xpipe` does not look: its modules would hide installed ones.
-    if not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
-        del sys.path[0]
+    if not sys.flags.safe_path:
+        _leave_out_the_current_folder()
     main()

@@ -100,7 +100,7 @@ def wait_for_line(process: subprocess.Popen[bytes], text: bytes) -> None:
     assert process.stderr is not None
     while (line := process.stderr.readline()) and text not in line:
         pass
-    assert line, "the run has ended"
+    assert line, f"the run has ended with {process.wait(60)}"
 
 
 @pytest.fixture
@@ -329,9 +329,10 @@ def test_several_runs_that_are_ended_leave_no_process_behind(bench: Bench, share
     wait_until(lambda: len(marks(bench)) >= 2 and all(len(workers_of(run.pid)) >= 2 for run in runs), 60)
     workers = [child for run in runs for child in workers_of(run.pid)]
 
-    # When all are asked to end; with a long grace twice
+    # When all are asked to end, some perhaps before they have claimed anything; with a long grace twice
     for run in runs:
-        interrupt(run, signal.SIGTERM)
+        run.send_signal(signal.SIGTERM)
+        wait_for_line(run, b"SIGTERM: stop")
         if grace == "60s":
             run.send_signal(signal.SIGTERM)
 

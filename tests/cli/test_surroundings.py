@@ -53,7 +53,7 @@ def every_command(file: str, new: str) -> list[list[str]]:
 def ends_of(lines: list[list[str]], folder: Path, before: str = "true", **variables: str) -> Ends:
     """How each of the command lines ends, one after the other in one process that begins in `folder`."""
     with tempfile.NamedTemporaryFile() as report:
-        words = [sys.executable, "-c", EACH, json.dumps(lines), report.name]
+        words = [sys.executable, "-P", "-c", EACH, json.dumps(lines), report.name]
         subprocess.run(
             ["sh", "-c", f'{before}; exec "$@" >/dev/null </dev/null', "sh", *words],
             cwd=folder,
