@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from contract_kit import FAULT_BYTES, NOW, Driver, answer, answered, done, failed, payload
 
-from xpipe.backends.store import MAX_DEAD_LETTERS
 from xpipe.core.messages import Claim, DeadLetter, Injection, Step
+from xpipe.ledger.memory import MAX_DEAD_LETTERS
 
 
 def give_up(drive: Driver, to: str = "a") -> Claim:

@@ -79,7 +79,7 @@ def _between_writes(connection: Any, sql: str) -> bool:
 
 
 PUMP, POOL, DISPATCHER = "xpipe.runtime.pump:Pump", "xpipe.runtime.pool:Pool", "xpipe.runtime.dispatch:Dispatcher"
-EXCHANGE, WRITE = "xpipe.backends.ledger:Ledger.exchange", "xpipe.cli.outlet:Descriptor.write"
+EXCHANGE, WRITE = "xpipe.ledger.ledger:Ledger.exchange", "xpipe.cli.outlet:Descriptor.write"
 OLD = {"retention": 1800}
 """With it a run forgets what ended an hour ago."""
 FULL = {"max_threads": 100}

@@ -17,7 +17,7 @@ from mutation.mutants import ROOT, Mutant, mutants_of
 from mutation.run import KILLED, Plugin
 
 FILES = [
-    *(f"xpipe/backends/{name}.py" for name in ("ledger", "scopes", "claims", "records", "store")),
+    *(f"xpipe/ledger/{name}.py" for name in ("ledger", "records", "memory", "kept")),
     *(f"xpipe/runtime/{name}.py" for name in ("router", "routing", "responses", "admission", "lease", "topology")),
     *(f"xpipe/runtime/{name}.py" for name in ("outcomes", "delivery", "takeover")),
     "xpipe/runtime/primitives",

@@ -10,9 +10,9 @@ import msgspec
 from simulation.plans import FANS
 from simulation.virtual import Stuck
 from xpipe.backends.memory import InMemoryBackend
-from xpipe.backends.records import Thread
 from xpipe.core.messages import MORE, Claim, PumpRecord, Step, claimed_message
 from xpipe.core.payloads import BUFFER
+from xpipe.ledger.records import Thread
 from xpipe.ports import Advanced
 from xpipe.runtime.primitives.buffer_state import BufferState
 

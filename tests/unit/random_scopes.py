@@ -8,6 +8,7 @@ from typing import Any
 
 from router_kit import PUMP, Ping, Pong, World, call, listener, respond
 
+from xpipe.backends.memory import InMemoryBackend
 from xpipe.core import chains
 from xpipe.core.messages import Claim, PumpRecord, cancelled, decode_message
 from xpipe.core.organism import BufferOptions
@@ -44,10 +45,10 @@ CALLED = ("plain", "again", "careful", "crowd", "line")
 class RandomScopes:
     """A World whose hops end in a random order, one commit each; after each the counts must be right."""
 
-    def __init__(self, random: Random, budget: int) -> None:
+    def __init__(self, random: Random, budget: int, backend: InMemoryBackend | None = None) -> None:
         self.random = random
         self.budget = budget
-        self.world = World(*LISTENERS)
+        self.world = World(*LISTENERS, backend=backend)
         self.held: list[Claim] = []
         self.injected: list[str] = []
         self.happened: Counter[str] = Counter()
@@ -152,7 +153,7 @@ class RandomScopes:
 
     def check(self) -> None:
         """A conversation is over, and its count zero, exactly when none of its messages is to be handled any more."""
-        threads = self.world.backend._ledger.store.threads.values()
+        threads = self.world.backend._ledger.records.threads.values()
         below = Counter(one.parent.id for one in threads if one.parent is not None and one.pending)
         open: Counter[str] = Counter()
         for thread in threads:
@@ -162,13 +163,13 @@ class RandomScopes:
         assert self.world.backend.load().in_flight == open.total()
         self.world.advance(most=0)  # It tells what has ended.
         for id in self.injected:
-            record = self.world.backend._ledger.store.threads[id]
+            record = self.world.backend._ledger.records.threads[id]
             assert (record.pending == 0) == (open[id] == 0) == (self.ended()[id] == 1), record.chain
         self.check_held(open)
 
     def check_held(self, open: Counter[str]) -> None:
         """While a hop is under way whose lease is good, its conversation is not over."""
-        store, secret = self.world.backend._ledger.store, self.world.backend.secret()
+        store, secret = self.world.backend._ledger.records, self.world.backend.secret()
         for claim in self.held:
             thread = store.threads[claim.thread]
             if (thread.owner, thread.fence) == (PUMP, claim.fence):

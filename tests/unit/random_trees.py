@@ -8,7 +8,7 @@ from typing import Any
 
 from router_kit import PUMP, Other, Ping, Pong, World, call, listener, respond
 
-from xpipe.backends.ledger import Ledger
+from xpipe.backends.memory import InMemoryBackend
 from xpipe.core.limits import Limits
 from xpipe.core.messages import (
     FAULT,
@@ -32,6 +32,7 @@ from xpipe.core.payloads import (
     SequenceComplete,
     SequenceStart,
 )
+from xpipe.ledger.ledger import Ledger
 
 RESULTS = (BufferComplete, BufferDispatched, SequenceComplete)
 LISTENERS = (
@@ -98,10 +99,12 @@ class Calls:
 class RandomTree:
     """Runs conversations whose handlers do what `random` says, at most `budget` hops with calls in them."""
 
-    def __init__(self, random: Random, budget: int = 30, limits: Limits | None = None) -> None:
+    def __init__(
+        self, random: Random, budget: int = 30, limits: Limits | None = None, backend: InMemoryBackend | None = None
+    ) -> None:
         self.random = random
         self.budget = budget
-        self.world = World(*LISTENERS, limits=limits)
+        self.world = World(*LISTENERS, limits=limits, backend=backend)
         self.held: list[Claim] = []
         self.done: list[Step] = []
         self.injected: list[str] = []
@@ -127,7 +130,7 @@ class RandomTree:
         injection = Injection("cli", list(self.world.topology.members(to)), type, data)
         [id] = self.world.backend.inject(PUMP, [injection], self.world.now)
         self.injected.append(id)
-        self.calls.open |= dict.fromkeys(self.ledger.store.threads[id].open, id)
+        self.calls.open |= dict.fromkeys(self.ledger.records.threads[id].open, id)
 
     def turn(self) -> bool:
         """Finish some of the hops under way and claim some of what is ready; False when nothing is left."""
@@ -248,7 +251,7 @@ class RandomTree:
         assert set(self.injected) - set(ended) == active, "a conversation ends in the commit of its last hop"
 
     def check_counts(self) -> None:
-        ledger = self.ledger.store
+        ledger = self.ledger.records
         boxes = {id: len(thread.mailbox or ()) for id, thread in ledger.threads.items()}
         below = Counter(one.parent.id for one in ledger.threads.values() if one.parent is not None and one.pending)
         for id, thread in ledger.threads.items():
@@ -263,7 +266,7 @@ class RandomTree:
         assert all(join.thread is not None and join.missing for join in ledger.joins.values())
 
     def check_the_end(self) -> None:
-        world, ledger = self.world, self.ledger.store
+        world, ledger = self.world, self.ledger.records
         assert self.held == []
         assert ledger.in_flight == 0, "nothing is claimable, so nothing may be in flight"
         assert {one.pending for one in ledger.threads.values()} == {0}
@@ -286,7 +289,7 @@ class RandomTree:
     def check_answers(self) -> None:
         """No call is answered twice, nothing is handed out that nobody could read, every Buffer is whole."""
         types, answered = self.world.types, Counter()
-        for thread in self.ledger.store.threads.values():
+        for thread in self.ledger.records.threads.values():
             for message in map(decode_message, thread.slots):
                 if message.kind in (RESPONSE, FAULT):
                     answered[message.call] += 1
@@ -302,7 +305,7 @@ class RandomTree:
 
     def check_order(self) -> None:
         """Every message of a thread was handled, once and in the order of their commits."""
-        for thread in self.ledger.store.threads.values():
+        for thread in self.ledger.records.threads.values():
             if thread.parent is None:
                 continue
             messages = [decode_message(one) for one in thread.slots]

@@ -8,10 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from xpipe.backends.claims import release
-from xpipe.backends.ledger import Ledger
 from xpipe.backends.memory_content import ClosedLock, MemoryContent
-from xpipe.backends.records import Conversation
 from xpipe.core import chains
 from xpipe.core.errors import BackendError
 from xpipe.core.messages import (
@@ -23,6 +20,8 @@ from xpipe.core.messages import (
     Step,
 )
 from xpipe.core.organism import DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS
+from xpipe.ledger.ledger import Ledger, release
+from xpipe.ledger.records import Conversation
 from xpipe.ports import (
     Advanced,
     BackendTotals,

@@ -8,12 +8,12 @@ from collections.abc import Iterator, MutableSequence
 from itertools import islice
 
 from xpipe.backends.arguments import check_pair, check_slot, is_closed, thread_is_full, unclaimed
-from xpipe.backends.ledger import Ledger
-from xpipe.backends.records import Thread
-from xpipe.backends.store import MemoryStore
 from xpipe.core import chains
 from xpipe.core.errors import LimitError
 from xpipe.core.messages import LOST_HOP, UNREADABLE, damaged_letter, readable, readable_hop, tombstone
+from xpipe.ledger.ledger import Ledger
+from xpipe.ledger.memory import MemoryRecords
+from xpipe.ledger.records import Thread
 from xpipe.ports import Collection, Damage, JoinRecord, RegistryRecord, ThreadRecord
 
 PLACE = "memory"
@@ -34,7 +34,7 @@ class MemoryContent:
 
     def __init__(self, slots_per_thread: int) -> None:
         self._lock: threading.Lock | ClosedLock = threading.Lock()
-        self._store = MemoryStore()
+        self._store = MemoryRecords()
         self._slots_per_thread = slots_per_thread
         self._state: Ledger | None = None
         self._collections: dict[tuple[str, str], tuple[int, Collection]] = {}

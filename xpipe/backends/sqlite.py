@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from xpipe.backends.arguments import check_pair, check_slot, is_closed, thread_is_full, unclaimed
-from xpipe.backends.claims import release
-from xpipe.backends.ledger import Ledger
 from xpipe.backends.sqlite_damages import broken, broken_hops
 from xpipe.backends.sqlite_file import StateFile
 from xpipe.backends.sqlite_orphans import KINDS, Kind, find
@@ -32,6 +30,7 @@ from xpipe.core.messages import (
     Step,
 )
 from xpipe.core.organism import DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS
+from xpipe.ledger.ledger import Ledger, release
 from xpipe.ports import (
     Advanced,
     BackendTotals,

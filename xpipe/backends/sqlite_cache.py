@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from xpipe.backends.records import Conversation, Thread
 from xpipe.backends.sqlite_errors import damaged
 from xpipe.backends.sqlite_joins import Joins
 from xpipe.backends.sqlite_records import (
@@ -24,6 +23,7 @@ from xpipe.backends.sqlite_records import (
 )
 from xpipe.backends.sqlite_writing import insert, select_in
 from xpipe.core.messages import Join
+from xpipe.ledger.records import Conversation, Thread
 
 MAX_CACHED = 20_000
 """Threads kept between transactions."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from xpipe.backends.arguments import is_closed
-from xpipe.backends.records import VERDICTS
 from xpipe.backends.sqlite_errors import explained
 from xpipe.backends.sqlite_records import SELECT_PUMPS, Row, pump_of
 from xpipe.core.messages import ConversationRecord, Cursor, DeadLetter, PumpRecord, readable
+from xpipe.ledger.records import VERDICTS
 from xpipe.ports import BackendTotals, Collection, JoinRecord, Load, RegistryRecord, ThreadRecord
 
 PAGE = 200

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from xpipe.backends.records import Conversation, JoinState, Thread
 from xpipe.core.messages import Join, PumpRecord
+from xpipe.ledger.records import Conversation, JoinState, Thread
 
 if TYPE_CHECKING:
     from xpipe.backends.sqlite_cache import Records

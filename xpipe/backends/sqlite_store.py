@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from xpipe.backends import sqlite_outside as outside
-from xpipe.backends.records import Conversation, JoinState, Thread
 from xpipe.backends.sqlite_cache import SELECT_SLOT, SELECT_THREAD, Records
 from xpipe.backends.sqlite_events import Events
 from xpipe.backends.sqlite_forgetting import clear_slots, ended_before, first_settled, forget
@@ -25,7 +24,6 @@ from xpipe.backends.sqlite_records import (
     StoredThread,
     pump_of,
 )
-from xpipe.backends.store import MAX_DEAD_LETTERS
 from xpipe.core.messages import (
     LOST_HOP,
     ConversationRecord,
@@ -38,6 +36,8 @@ from xpipe.core.messages import (
     readable_hop,
     tombstone,
 )
+from xpipe.ledger.memory import MAX_DEAD_LETTERS
+from xpipe.ledger.records import Conversation, JoinState, Thread
 from xpipe.ports import Orphan
 
 _UPDATE_COUNTERS = f"UPDATE counters SET {' = ?, '.join(COUNTERS)} = ?"
@@ -359,6 +359,15 @@ class SQLiteStore(Records):
     def _count_dropped(self, gone: int) -> int:
         self.counters.dead -= gone
         return gone
+
+    def changed(self, thread: Thread) -> None:
+        """A flush looks at every record that was read."""
+
+    def note_result(self, join: JoinState, index: int) -> None:
+        """Its results are rows of their own, written as they come."""
+
+    def note_delivered(self, conversation: Conversation) -> None:
+        """As `changed`."""
 
     def add_join(self, join: JoinState) -> None:
         assert isinstance(join, StoredJoin)

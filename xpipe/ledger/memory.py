@@ -1,4 +1,4 @@
-"""Where a ledger keeps its records, and the one in memory."""
+"""What a ledger asks of its records, and the ones in memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Mapping, MutableSequence
 from typing import Protocol
 
-from xpipe.backends.records import Conversation, JoinState, Thread
 from xpipe.core.messages import Cursor, DeadLetter, Event, PumpRecord
+from xpipe.ledger.records import Conversation, JoinState, Thread
 
 MAX_DEAD_LETTERS = 10_000
 
 
-class Store(Protocol):
+class Records(Protocol):
     """The records of one organism. What is changed in a record that was read here is kept."""
 
     in_flight: int
@@ -46,6 +46,15 @@ class Store(Protocol):
 
     def conversation(self, id: str) -> Conversation | None:
         """The conversation `id`."""
+
+    def changed(self, thread: Thread) -> None:
+        """`thread` is about to change, otherwise than by what is asked of these records."""
+
+    def note_result(self, join: JoinState, index: int) -> None:
+        """`join` has its result at `index`."""
+
+    def note_delivered(self, conversation: Conversation) -> None:
+        """More outputs of `conversation` are delivered."""
 
     def record(self, thread: Thread, data: bytes) -> None:
         """Append a slot to `thread`."""
@@ -126,7 +135,7 @@ class Store(Protocol):
         """Forget a pump."""
 
 
-class MemoryStore:
+class MemoryRecords:
     def __init__(self) -> None:
         self.threads: dict[str, Thread] = {}
         self.conversations: dict[str, Conversation] = {}
@@ -184,6 +193,15 @@ class MemoryStore:
 
     def conversation(self, id: str) -> Conversation | None:
         return self.conversations.get(id)
+
+    def changed(self, thread: Thread) -> None:
+        pass
+
+    def note_result(self, join: JoinState, index: int) -> None:
+        pass
+
+    def note_delivered(self, conversation: Conversation) -> None:
+        pass
 
     def record(self, thread: Thread, data: bytes) -> None:
         if thread.slots:

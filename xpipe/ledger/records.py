@@ -15,10 +15,10 @@ class JoinState:
     """The results of a Buffer so far, by index. `thread` is told when all are there; None for a join without one.
 
     missing: items under way; faults: failed ones among the others; feeding: the thread has been asked for more items,
-    by the message in its slot `more_at`.
+    by the message in its slot `more_at`. since: the fence of the thread when it began, which tells its joins apart.
     """
 
-    __slots__ = ("faults", "feeding", "missing", "more_at", "open", "results", "terms", "thread")
+    __slots__ = ("faults", "feeding", "missing", "more_at", "open", "results", "since", "terms", "thread")
 
     def __init__(self, terms: Join, thread: Thread | None) -> None:
         self.terms = terms
@@ -29,6 +29,7 @@ class JoinState:
         self.feeding = False
         self.more_at = -1
         self.open = terms.is_awaited
+        self.since = thread.fence if thread else 0
 
     def extend(self, terms: Join) -> None:
         """Go on under `terms`, whose total counts further items."""
