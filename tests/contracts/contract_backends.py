@@ -12,8 +12,10 @@ import redis
 import redis_server
 from contract_manager import manager_backend
 
+from xpipe.backends.home import Home
 from xpipe.backends.manager import ManagerBackend
 from xpipe.backends.memory import InMemoryBackend
+from xpipe.backends.memory_store import MemoryStore
 from xpipe.backends.redis import RedisBackend
 from xpipe.backends.sqlite import SQLiteBackend
 from xpipe.ports import SharedBackend
@@ -32,6 +34,7 @@ def redis_backend(max_threads: int) -> RedisBackend:
 
 BACKENDS: dict[str, tuple[type, Factory]] = {
     "sqlite": (SQLiteBackend, lambda folder, max_threads: SQLiteBackend(folder / "state.db", max_threads)),
+    "home": (Home, lambda _, max_threads: Home(MemoryStore(), max_threads)),
     "memory": (InMemoryBackend, lambda _, max_threads: InMemoryBackend(max_threads)),
     "manager": (ManagerBackend, lambda _, max_threads: manager_backend(max_threads)),
     "redis": (RedisBackend, lambda _, max_threads: redis_backend(max_threads)),
@@ -42,6 +45,10 @@ def corrupt(backend: SharedBackend, thread: str, index: int, data: bytes) -> Non
     """Put `data` in the place of a stored slot, as a broken disk or another program would."""
     if isinstance(backend, InMemoryBackend):
         backend._store.threads[thread].slots[index] = data
+    elif isinstance(backend, Home) and isinstance(backend._store, MemoryStore):
+        backend._store._slots[thread][index] = data
+        if thread in backend._records.threads:
+            backend._records.threads[thread].slots[index] = data
     elif isinstance(backend, SQLiteBackend):
         with closing(sqlite3.connect(backend._path)) as connection, connection:
             where = "thread = (SELECT n FROM threads WHERE id = ?) AND at = ?"

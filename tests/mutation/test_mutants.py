@@ -7,7 +7,7 @@ import json
 from mutation.command import KNOWN
 from mutation.mutants import mutants_of
 
-FILE = "xpipe/ledger/ledger.py"
+FILE = "xpipe/runtime/delivery.py"
 
 
 def test_each_mutant_of_a_file_is_other_code_of_the_same_function() -> None:

@@ -108,6 +108,10 @@ class KeptRecords(MemoryRecords):
         result = _encode((join.since, join.results[index]))
         self._of(join.thread).fields[b"r%d.%d" % (join.thread.number, index)] = result
 
+    def note(self, id: str) -> None:
+        """Have the next changes mention the conversation `id`."""
+        self._changes.of(id)
+
     def note_delivered(self, conversation: Conversation) -> None:
         self._changes.delivered[conversation.id] = conversation.delivered
 
