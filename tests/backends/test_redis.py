@@ -230,7 +230,6 @@ def test_wait_ends_when_another_process_has_something(make_redis: Make, act: str
     claim = Driver(other, "pump-2").claim()
     one.advance("pump-1", [], {"a": 5}, 5, 1.0)
     assert not one.wait("pump-1", 0.01)
-    done_at: list[float] = []
 
     def go_on() -> None:
         if act == "event":
@@ -243,10 +242,7 @@ def test_wait_ends_when_another_process_has_something(make_redis: Make, act: str
     timer = threading.Timer(0.2, go_on)
     if act != "before":
         timer.start()
-    began = time.monotonic()
     assert one.wait("pump-1", 20.0)
-    done_at.append(time.monotonic() - began)
-    assert done_at[0] < 5
     if act != "before":
         timer.join()
     assert talk
