@@ -34,6 +34,21 @@ LASTING = {
     ),
     *("threads", "conversations", "running", "finished", "settled", "expiries", "registry", "bound", "joins", "loose"),
     *("sizes", "flights", "inbox", "claimed", "ready"),
+    *("nodes", "all", "unsettled", "ended", "letters", "byid", "queue", "due", "graves", "at", "offers", "free"),
+    *(
+        "offered",
+        "holders",
+        "held",
+        "lanes",
+        "losses",
+        "news",
+        "bell",
+        "revoked",
+        "wanted",
+        "mail",
+        "collections",
+        "bound",
+    ),
 }
 """The kinds of keys that have no TTL by design: see xpipe/backends/lua/keys.lua."""
 SHARED: set[int] = set()

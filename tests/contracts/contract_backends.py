@@ -17,6 +17,7 @@ from xpipe.backends.manager import ManagerBackend
 from xpipe.backends.memory import InMemoryBackend
 from xpipe.backends.memory_store import MemoryStore
 from xpipe.backends.redis import RedisBackend
+from xpipe.backends.redis_store import RedisStore
 from xpipe.backends.sqlite import SQLiteBackend
 from xpipe.ports import SharedBackend
 
@@ -32,9 +33,16 @@ def redis_backend(max_threads: int) -> RedisBackend:
     return RedisBackend(redis_server.shared().url, redis_server.new_prefix(), TTL, max_threads)
 
 
+def redis_store() -> RedisStore:
+    if redis_server.binary() is None:
+        pytest.skip(redis_server.NO_SERVER)
+    return RedisStore(redis_server.shared().url, redis_server.new_prefix(), TTL)
+
+
 BACKENDS: dict[str, tuple[type, Factory]] = {
     "sqlite": (SQLiteBackend, lambda folder, max_threads: SQLiteBackend(folder / "state.db", max_threads)),
     "home": (Home, lambda _, max_threads: Home(MemoryStore(), max_threads)),
+    "home-redis": (Home, lambda _, max_threads: Home(redis_store(), max_threads)),
     "memory": (InMemoryBackend, lambda _, max_threads: InMemoryBackend(max_threads)),
     "manager": (ManagerBackend, lambda _, max_threads: manager_backend(max_threads)),
     "redis": (RedisBackend, lambda _, max_threads: redis_backend(max_threads)),

@@ -22,7 +22,7 @@ PUMPS = ("pump-1", "pump-2")
 ALL = dict.fromkeys(("a", "b", "c", "d.e"), 1_000)
 CHAINS = ("system.org.x", "system.org.y.z", "system.org.x*")
 NAMES = ("one", "two", "x*[?]%_")
-EXAMPLES = {"memory": 100, "home": 50, "sqlite": 20, "redis": 15, "manager": 15}
+EXAMPLES = {"memory": 100, "home": 50, "home-redis": 15, "sqlite": 20, "redis": 15, "manager": 15}
 """As many as take a few seconds; those of the manager end in a memory backend."""
 
 few = st.integers(0, 3)
@@ -392,7 +392,7 @@ def test_any_backend_does_what_the_model_does(
         make = staticmethod(lambda: make_backend(MAX_THREADS, MAX_SLOTS))
         queues = "home" in request.node.callspec.id
 
-    [examples] = [EXAMPLES[name] for name in EXAMPLES if name in request.node.callspec.id]
+    examples = EXAMPLES[request.node.callspec.params["make_backend"]]
     run_state_machine_as_test(
         OnBackend,
         settings=settings(

@@ -28,7 +28,7 @@ CHOSEN = [
     *("tests/unit/test_router_*.py", "tests/unit/test_c*.py", "tests/unit/test_responses.py"),
     *("tests/unit/test_durations.py", "tests/unit/test_times.py", "tests/unit/test_topology.py"),
     *("tests/unit/test_items.py", "tests/unit/test_outcomes.py", "tests/unit/test_takeover.py"),
-    "tests/contracts/test_*.py",
+    *("tests/unit/test_kept_records.py", "tests/contracts/test_*.py"),
     *("tests/backends/test_dead_letter_bound.py", "tests/runtime/test_lease.py", "tests/runtime/test_admission.py"),
     *("tests/runtime/test_taken_for_dead.py", "tests/runtime/test_retry.py", "tests/runtime/test_conversations.py"),
     *("tests/runtime/test_cancel.py", "tests/runtime/test_keeping.py", "tests/runtime/test_back_pressure.py"),
