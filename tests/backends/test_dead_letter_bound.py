@@ -16,8 +16,8 @@ from contract_kit import Driver, failed
 def test_as_many_dead_letters_as_may_be_are_kept_then_the_oldest_go(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("store", "sqlite_store"):
-        monkeypatch.setattr(f"xpipe.backends.{module}.MAX_DEAD_LETTERS", 3)
+    for module in ("ledger.memory", "backends.sqlite_store"):
+        monkeypatch.setattr(f"xpipe.{module}.MAX_DEAD_LETTERS", 3)
     backend = BACKENDS[name][1](tmp_path, 100_000)
     backend.open("org", 100)
     drive = Driver(backend)

@@ -142,6 +142,7 @@ class Home:
         self._offers: dict[Thread, tuple[str, int]] = {}
         self._read: dict[str, int] = {}
         self._told: dict[str, int] = {}
+        self._now = 0.0
 
     @property
     def capabilities(self) -> Capabilities:
@@ -308,6 +309,7 @@ class Home:
             ledger = self._ledger
             if pump not in self.pumps_here and not self._name:
                 return Advanced([], [], dict.fromkeys(range(len(finished)), "stale"), 0.0, 0, 0, self._counts.in_flight)
+            self._now = now
             own: list[Step] = []
             places: list[int] = []
             batch = Batch(now=now)
@@ -348,7 +350,11 @@ class Home:
             return Advanced(claims, events, refused, due, *counts)
 
     def _commit(self, work: Callable[[Batch], object], now: float = 0.0) -> Reply | None:
-        """Have the store apply what `work` does, here and in the batch it is given; None for nothing."""
+        """Have the store apply what `work` does, here and in the batch it is given; None for nothing.
+
+        now: by default the time of the last call that gave one.
+        """
+        now = self._now = now or self._now
         while True:
             batch = Batch(now=now)
             work(batch)
@@ -563,6 +569,7 @@ class Home:
         letter: int = 0,
     ) -> list[str]:
         with self._lock, self._as_node():
+            self._now = now
             ledger, records = self._ledger, self._records
             busy = sum(map(len, records.lanes.values())) >= OWN_WORK and self._counts.nodes > 1
             here = self._name in self.pumps_here and not busy
