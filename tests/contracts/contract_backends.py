@@ -53,8 +53,11 @@ def corrupt(backend: SharedBackend, thread: str, index: int, data: bytes) -> Non
     """Put `data` in the place of a stored slot, as a broken disk or another program would."""
     if isinstance(backend, InMemoryBackend):
         backend._store.threads[thread].slots[index] = data
-    elif isinstance(backend, Home) and isinstance(backend._store, MemoryStore):
-        backend._store._slots[thread][index] = data
+    elif isinstance(backend, Home):
+        if isinstance(backend._store, MemoryStore):
+            backend._store._slots[thread][index] = data
+        elif isinstance(backend._store, RedisStore):
+            backend._store._send("LSET", f"{backend._store._prefix}buffer:{thread}", index, data)
         if thread in backend._records.threads:
             backend._records.threads[thread].slots[index] = data
     elif isinstance(backend, SQLiteBackend):
