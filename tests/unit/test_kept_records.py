@@ -11,6 +11,7 @@ from random_scopes import RandomScopes
 from random_trees import RandomTree
 
 from xpipe.core.messages import Claim, claimed_message
+from xpipe.ledger.kept import KeptRecords, KeptThread
 
 SEEDS = [*range(40), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(40, 400))]
 
@@ -79,3 +80,71 @@ def test_the_crashes_happen_often_enough_to_prove_something() -> None:
         tree.run(conversations=3)
 
     assert sum(tree.crashes for tree in trees) > 60
+
+
+def one_thread() -> tuple[KeptRecords, KeptThread]:
+    """Records of one conversation with one called thread, whose message waits."""
+    records = KeptRecords()
+    conversation = records.add_conversation("c", "pump", 1.0)
+    initiator = records.add_thread("c", "system.org.cli-1", "cli-1", "system", None, conversation)
+    thread = records.add_thread("t", "system.org.cli-1.a", "a", "cli-1", initiator, conversation)
+    assert isinstance(thread, KeptThread)
+    records.record(thread, b"message")
+    thread.mailbox = [0]
+    records.in_flight = 1
+    records.make_ready(thread)
+    return records, thread
+
+
+def loaded(records: KeptRecords, kept: dict[bytes, bytes]) -> KeptRecords:
+    """The conversation of `kept` in records of its own."""
+    made = KeptRecords()
+    slots = [list(records.threads[id].slots) for id in records.conversations["c"].threads]
+    made.load("c", "pump", 0, kept, slots)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("attempt", 2), ("deliveries", 1), ("due", 5.0), ("failed", True), ("no_answer", True)),
+        *(("state", b"s"), ("owner", "pump"), ("fence", 3), ("call", "call"), ("open", {"call": "b"})),
+    ],
+)
+def test_everything_of_a_thread_is_kept_also_where_it_is_the_only_thing(name: str, value: object) -> None:
+    records, thread = one_thread()
+    setattr(thread, name, value)
+
+    fields = records.take_changes().conversations["c"].fields
+
+    assert getattr(loaded(records, fields).threads["t"], name) == value
+
+
+def test_a_thread_that_was_looked_at_and_is_as_before_is_not_kept_again() -> None:
+    records, _ = one_thread()
+    records.take_changes()
+
+    records.thread("t")
+
+    assert records.take_changes().conversations == {}
+
+
+def test_a_conversation_can_be_mentioned_though_nothing_of_it_changed() -> None:
+    records, _ = one_thread()
+    records.take_changes()
+
+    records.note("c")
+
+    assert records.take_changes().conversations["c"].fields == {}
+
+
+def test_what_is_loaded_and_what_is_dropped_is_no_change_of_the_counts() -> None:
+    records, _ = one_thread()
+    fields = records.take_changes().conversations["c"].fields
+    there = loaded(records, fields)
+
+    assert (there.in_flight, there.threads["c"].pending, there.take_changes().in_flight) == (1, 1, 0)
+    there.drop("c")
+
+    assert (there.in_flight, there.slot_count, there.threads, there.lanes) == (0, 0, {}, {})
+    assert there.take_changes().in_flight == 0

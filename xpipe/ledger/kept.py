@@ -61,15 +61,13 @@ class KeptConversation(Conversation):
 class ConversationChanges:
     """What commits did to one conversation.
 
-    slots: appended to threads, by id; pairs: chains and ids of new threads; begun, over: it began, it ended.
+    slots: appended to threads, by id; pairs: chains and ids of new threads.
     """
 
     id: str
     fields: dict[bytes, bytes] = field(default_factory=dict)
     slots: dict[str, list[bytes]] = field(default_factory=dict)
     pairs: list[tuple[str, str]] = field(default_factory=list)
-    begun: bool = False
-    over: bool = False
 
 
 @dataclass(slots=True)
@@ -144,7 +142,7 @@ class KeptRecords(MemoryRecords):
 
     def add_conversation(self, id: str, owner: str, started: float, retried_from: str = "") -> Conversation:
         conversation = self.conversations[id] = KeptConversation(id, owner, started, retried_from)
-        self._changes.of(id).begun = True
+        self._changes.of(id)
         return conversation
 
     def record(self, thread: Thread, data: bytes) -> None:
@@ -181,7 +179,7 @@ class KeptRecords(MemoryRecords):
 
     def note_end(self, conversation: Conversation) -> None:
         super().note_end(conversation)
-        self._changes.of(conversation.id).over = True
+        self._changes.of(conversation.id)
 
     def bury(self, letter: DeadLetter) -> None:
         self._changes.letters.append(letter)
