@@ -38,14 +38,6 @@ def circle(ask, m):
     round.append(round)
     return respond(Thing(round))
 
-def overflow(ask, m):
-    resource.setrlimit(resource.RLIMIT_STACK, (1 << 19, resource.getrlimit(resource.RLIMIT_STACK)[1]))
-    sys.setrecursionlimit(10**9)
-    descend(0)
-
-def descend(depth):
-    return list(map(descend, [depth + 1]))
-
 def fill():
     "Take all the memory there is: 64 megabytes more than now."
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -120,7 +112,7 @@ class Guilt:
 LOST = "the worker process {} while it ran this message"
 TYPICAL = [
     Guilt("kill", "worker_lost", LOST.format("was killed by SIGKILL"), 3),
-    Guilt("overflow", "worker_lost", LOST.format("was killed by SIGSEGV"), 3),
+    Guilt("segfault", "worker_lost", LOST.format("was killed by SIGSEGV"), 3),
     Guilt("hang", "timeout", "no answer within 0.5 s; ", to="hurried"),
     Guilt("exhaust", "exception", "MemoryError"),
     Guilt("recurse", "exception", "RecursionError: "),
@@ -133,7 +125,6 @@ OTHERS = [
     Guilt("circle", "bad_payload", "Thing cannot be encoded"),
     Guilt("leave", "worker_lost", LOST.format("exited with status 3"), 3),
     Guilt("abort", "worker_lost", LOST.format("was killed by SIGABRT"), 3),
-    Guilt("segfault", "worker_lost", LOST.format("was killed by SIGSEGV"), 3),
     Guilt("exhaust_the_system", "worker_lost", LOST.format("was killed by SIGKILL"), 3),
 ]
 ON_SQLITE = [one for one in TYPICAL if one.how in ("kill", "recurse", "strange")]
