@@ -105,6 +105,7 @@ def test_C1_each_call_of_the_initiator_that_waits_gets_a_fault(drive: Driver) ->
 
     assert [kind(slot) for slot in drive.backend.buffer_get_thread(id)] == ["response", "fault", "fault"]
     assert len({decode_message(slot).call for slot in drive.backend.buffer_get_thread(id)}) == 3
+    assert [decode_message(slot).hop for slot in drive.backend.buffer_get_thread(id)][1:] == [0, 0]
 
 
 def test_C2_an_ended_or_unknown_conversation_cannot_be_cancelled(drive: Driver) -> None:

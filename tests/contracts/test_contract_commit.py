@@ -230,6 +230,35 @@ def test_A7_a_late_answer_is_not_taken_for_that_of_a_newer_call_to_the_same_thre
     assert (payload(reply.message), reply.open) == (b"second", [])
 
 
+def test_A7_a_late_answer_is_no_slot_of_a_primitive(drive: Driver) -> None:
+    # given: a thread that keeps what primitives keep, and gave up what b works on
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b")], own=[drive.own(claim)], state=b"kept"))
+    late = drive.claim("b")
+    drive.commit(failed(drive.claim()))
+    before = drive.backend.buffer_get_thread(claim.thread)
+
+    assert drive.commit(answered(late)).late == 1
+
+    assert drive.backend.buffer_get_thread(claim.thread) == before
+
+
+def test_a_thread_that_failed_is_done_once_another_call_to_it_ends_without_an_answer(drive: Driver) -> None:
+    # given: b has failed, and is called again
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b")]))
+    drive.commit(failed(drive.claim("b")))
+    again = drive.claim()
+    drive.commit(done(again, sends=[drive.send(again, "b")]))
+    assert drive.states()["a.b"] == "active"
+
+    drive.commit(done(drive.claim("b")))
+
+    assert drive.states()["a.b"] == "done"
+
+
 def test_A7_a_late_fault_is_no_slot_of_the_initiator(drive: Driver) -> None:
     # given: a thread that has answered its initiator, and has a message left that turns out to be damaged (F11)
     id = drive.inject("a")

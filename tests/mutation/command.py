@@ -35,6 +35,8 @@ CHOSEN = [
     *("tests/runtime/test_buffers.py", "tests/runtime/test_sequences.py", "tests/runtime/test_limits.py"),
 ]
 """The tests that may kill a mutant: quick ones of the process itself."""
+RECORDED = Path(__file__).parent / "sample.json"
+"""The keys of a sample that chance has drawn once, so that its results can be compared as files move and change."""
 KNOWN = Path(__file__).parent / "known.json"
 """Survivors that are equivalent or harmless: the reason by the key, which says where and what, not on which line."""
 
@@ -43,7 +45,7 @@ def main(arguments: list[str]) -> int:
     """Run it; 0 if every survivor is a known one."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description="Change the rules, run their tests.")
     parser.add_argument("--sample", type=int, default=500, help="number of mutants, 0 for all [default: 500]")
-    parser.add_argument("--seed", type=int, default=20261130, help="what chance depends on [default: 20261130]")
+    parser.add_argument("--seed", type=int, help="draw a sample with this seed [default: the recorded sample]")
     parser.add_argument("--only", default="", metavar="TEXT", help="only mutants whose key contains TEXT")
     parser.add_argument(
         "--seconds", type=float, default=6.0, help="how long the tests of a mutant may take undisturbed [default: 6]"
@@ -58,10 +60,13 @@ def main(arguments: list[str]) -> int:
     return report(total, plugin.results)
 
 
-def sample(size: int, seed: int, only: str) -> tuple[int, list[Mutant]]:
-    """How many mutants there are, and those that chance chooses of them."""
+def sample(size: int, seed: int | None, only: str) -> tuple[int, list[Mutant]]:
+    """How many mutants there are, and those that chance chooses of them, or chose for the recorded sample."""
     paths = [path for name in FILES for path in ([name] if name.endswith(".py") else files_in(name))]
     all = [one for path in paths for one in mutants_of(path) if only in one.key]
+    if seed is None and not only and size:
+        recorded = set(json.loads(RECORDED.read_text(encoding="utf-8")))
+        return len(all), [one for one in all if one.key in recorded][:size]
     chosen = random.Random(seed).sample(all, min(size, len(all)) if size else len(all))
     return len(all), chosen
 

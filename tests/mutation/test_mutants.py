@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mutation.command import KNOWN
+from mutation.command import KNOWN, RECORDED
 from mutation.mutants import mutants_of
 
 FILE = "xpipe/runtime/delivery.py"
@@ -25,3 +25,11 @@ def test_every_survivor_that_is_known_is_still_a_mutant() -> None:
     assert set(known) <= set(keys)
     assert len(keys) == len(set(keys))
     assert all(reason.startswith(("equivalent: ", "harmless: ")) for reason in known.values())
+
+
+def test_the_recorded_sample_is_of_mutants_that_there_are() -> None:
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+    keys = {one.key for path in {key.partition("::")[0] for key in recorded} for one in mutants_of(path)}
+
+    assert len(set(recorded)) == len(recorded) == 500
+    assert set(recorded) <= keys
