@@ -48,6 +48,7 @@ from xpipe.core.messages import (
     ENDED,
     LOST_HOP,
     OUTPUT,
+    REVOKED,
     UNREADABLE,
     Claim,
     ConversationRecord,
@@ -87,13 +88,15 @@ AT_ONCE = 100
 """Conversations that are pulled in one go."""
 AWAKE = 5.0
 """Seconds for which a conversation that only waits is kept in memory."""
+ROUNDS = 4
+"""Of asking for more, within one call."""
 PAGE = 500
 ORDERED = 30.0
 """Seconds to wait for what another node was asked to do."""
 
 
 class _Records(KeptRecords):
-    """bound: ids by chain that were bound by hand; known: what `Home` knows of slots recorded by hand."""
+    """The records at home here. Events stay until what they tell of is stored; what is over is dropped."""
 
     def __init__(self, home: Home) -> None:
         super().__init__()
@@ -105,6 +108,18 @@ class _Records(KeptRecords):
     def tell(self, pump: str, event: Event) -> None:
         if pump in self._home.pumps_here:
             super().tell(pump, event)
+
+    def take_events(self, pump: str) -> list[Event]:
+        del pump
+        return []
+
+    def take_all_events(self) -> dict[str, list[Event]]:
+        """Those of all pumps."""
+        events, self._inboxes = self._inboxes, {}
+        return events
+
+    def note_settled(self, conversation: Conversation) -> None:
+        pass
 
 
 class _LooseSlots(dict[str, Any]):
@@ -141,8 +156,12 @@ class Home:
         self._lent: dict[tuple[str, int], str] = {}
         self._offers: dict[Thread, tuple[str, int]] = {}
         self._read: dict[str, int] = {}
+        # Conversations that run elsewhere and whose owner is here: how many of their outputs it has been told.
         self._told: dict[str, int] = {}
+        self._events: dict[str, list[Event]] = {}
+        self._in_doubt = False
         self._now = 0.0
+        self.pause: Callable[[float], None] = time.sleep
 
     @property
     def capabilities(self) -> Capabilities:
@@ -194,6 +213,7 @@ class Home:
     def enroll(self, pump: PumpRecord) -> None:
         with self._lock:
             self._require_open()
+            self._leave_no_doubt()
             self._counts = self._store.register(pump)
             self.pumps_here[pump.id] = pump
             if not self._name:
@@ -212,15 +232,17 @@ class Home:
 
     def retire(self, pump: str) -> None:
         with self._lock:
+            self._leave_no_doubt()
             self._commit(lambda _: release(self._records, pump, lost=False))
             if pump == self._name:
                 self._leave()
             self._let_go(pump)
-            self._store.expire(pump)
-            self._begin_as_another()
+            self._store.expire(pump, lost=False)
+            self._pull_as_another()
 
     def bury_pump(self, pump: str) -> int:
         with self._lock:
+            self._leave_no_doubt()
             freed = sum(thread.owner == pump for thread in self._records.threads.values())
             if pump in self.pumps_here and pump != self._name:
                 self._commit(lambda _: release(self._records, pump, lost=True))
@@ -228,22 +250,27 @@ class Home:
             self._let_go(pump)
             if pump == self._name:
                 self._forget_all()
-                self._begin_as_another()
+                self._pull_as_another()
             return freed + (held or 0)
 
     def _let_go(self, pump: str) -> None:
         self.pumps_here.pop(pump, None)
-        self._records.take_events(pump)
+        self._events.pop(pump, None)
 
     def _begin_as_another(self) -> None:
         if self._name in self.pumps_here:
             return
-        self._name = ""
+        self._name, self._lent = "", {}
         if self.pumps_here:
             self._begin(next(iter(self.pumps_here)))
-            while (reply := self._flush(Batch(pull=AT_ONCE))) is not None and (reply.pulled or reply.status == OUTSIDE):
-                # Its news are no news: it has been told here, as all pumps of this home are.
-                self._look_outside() if reply.status == OUTSIDE else self._load(reply.pulled)
+
+    def _pull_as_another(self) -> None:
+        """As `_begin_as_another`, for pumps that share this home: what the other one had goes on in its order."""
+        if self._name not in self.pumps_here:
+            self._begin_as_another()
+            while self._name and (reply := self._commit(lambda batch: setattr(batch, "pull", AT_ONCE))) is not None:
+                if not reply.pulled:
+                    break
 
     def _leave(self) -> None:
         """Hand everything back that is at home here."""
@@ -256,9 +283,9 @@ class Home:
 
     def _forget_all(self) -> None:
         """Nothing is at home here any more; what others do must be read anew."""
-        numbers, inboxes = self._records._numbers, self._records._inboxes
+        numbers = self._records._numbers
         self._records = _Records(self)
-        self._records._numbers, self._records._inboxes = numbers, inboxes
+        self._records._numbers = numbers
         self._lent, self._offers, self._read = {}, {}, {}
         if self._state is not None:
             self._state.records = self._records
@@ -266,8 +293,15 @@ class Home:
     def _lose_everything(self) -> None:
         """Others have taken this node for dead: its pump has to begin anew, under another name."""
         self._forget_all()
-        self.pumps_here.pop(self._name, None)
-        self._name = ""
+        self._let_go(self._name)
+        self._begin_as_another()
+        self._in_doubt = False
+
+    def _leave_no_doubt(self) -> None:
+        """If nobody knows whether the last apply arrived, begin anew, as if others had taken this node for dead."""
+        if self._in_doubt:
+            self._store.expire(self._name)
+            self._lose_everything()
 
     def _look_outside(self) -> None:
         """Read what has been bound and recorded by hand."""
@@ -283,20 +317,22 @@ class Home:
         self._lent = lent
         self._look_outside()
         self._load(self._store.mine(self._name).pulled)
+        self._in_doubt = False
 
     @contextlib.contextmanager
     def _as_node(self) -> Iterator[None]:
         """Whoever changes conversations is a node; one that no pump has enrolled is so only for that."""
+        self._leave_no_doubt()
         if self._name:
             yield
             return
         name = f"once-{uuid4()}"
-        self._store.register(PumpRecord(name, "", 0, 0, 0.0))
+        self._store.register(PumpRecord(name, "", 0, 0, time.time() + ORDERED))
         self._begin(name)
         try:
             yield
         finally:
-            if self._name == name:
+            if self._name == name and not self._in_doubt:
                 self._leave()
                 self._forget_all()
                 self._store.expire(name)
@@ -306,9 +342,11 @@ class Home:
 
     def advance(self, pump: str, finished: Sequence[Step], room: Mapping[str, int], most: int, now: float) -> Advanced:
         with self._lock:
+            self._leave_no_doubt()
             ledger = self._ledger
-            if pump not in self.pumps_here and not self._name:
-                return Advanced([], [], dict.fromkeys(range(len(finished)), "stale"), 0.0, 0, 0, self._counts.in_flight)
+            stale = dict.fromkeys(range(len(finished)), "stale")
+            if pump not in self.pumps_here:
+                return Advanced([], [], stale, 0.0, 0, 0, self._counts.in_flight)
             self._now = now
             own: list[Step] = []
             places: list[int] = []
@@ -320,23 +358,27 @@ class Home:
                     places.append(at)
                 else:
                     batch.answers.append((conversation, Answer(step)))
-            late, unanswered = ledger.late, ledger.unanswered
-            events, left = self._records.take_events(pump), dict(room)
+            late, unanswered, rounds = ledger.late, ledger.unanswered, 0
+            left = dict(room)
             claims: list[Claim] = []
             refused: dict[int, str] = {}
-            for _ in range(4):
-                one = ledger.exchange(pump, own, left, most - len(claims), now)
-                reply = self._flush(batch, pump=pump, room=left, most=most - len(claims) - len(one.claims), now=now)
+            while True:
+                asks = left if rounds < ROUNDS else {}
+                one = ledger.exchange(pump, own, asks, most - len(claims), now)
+                reply = self._flush(batch, pump=pump, room=asks, most=most - len(claims) - len(one.claims), now=now)
                 if reply is not None and reply.status == OUTSIDE:
                     self._reload()
                     batch = Batch(now=now, answers=batch.answers)
                     continue
                 if reply is not None and reply.status == LOST:
                     self._lose_everything()
-                    stale = dict.fromkeys(range(len(finished)), "stale")
-                    return Advanced([], events, stale, 0.0, 0, 0, self._counts.in_flight)
+                    if pump not in self.pumps_here:
+                        return Advanced([], [], stale, 0.0, 0, 0, self._counts.in_flight)
+                    own, places, batch = [], [], Batch(now=now)
+                    left, claims, refused = dict(room), [], dict(stale)
+                    continue
+                rounds += 1
                 refused |= {places[at]: reason for at, reason in one.refused.items()}
-                events += one.events
                 taken = self._take_in(reply, now) if reply is not None else []
                 for claim in (*one.claims, *taken):
                     left[claim.listener] -= 1
@@ -344,10 +386,11 @@ class Home:
                 own, places, batch = [], [], Batch(now=now)
                 if reply is None or not (reply.pulled or reply.letters):
                     break
-            events += self._records.take_events(pump)
             due = min([time for time in (self._records.next_due(), self._counts.due) if time], default=0.0)
+            if rounds > ROUNDS and self._records.lanes:
+                due = now  # There may be more to claim.
             counts = ledger.late - late, ledger.unanswered - unanswered, self._counts.in_flight
-            return Advanced(claims, events, refused, due, *counts)
+            return Advanced(claims, self._events.pop(pump, []), refused, due, *counts)
 
     def _commit(self, work: Callable[[Batch], object], now: float = 0.0) -> Reply | None:
         """Have the store apply what `work` does, here and in the batch it is given; None for nothing.
@@ -355,20 +398,24 @@ class Home:
         now: by default the time of the last call that gave one.
         """
         now = self._now = now or self._now
+        first: Reply | None = None
         while True:
             batch = Batch(now=now)
-            work(batch)
+            if first is None:
+                work(batch)
             reply = self._flush(batch, now=now)
             if reply is None:
-                return None
+                return first
             if reply.status == OUTSIDE:
                 self._reload()
             elif reply.status == LOST:
                 self._lose_everything()
-                return None
+                return first
             else:
                 self._take_in(reply, now)
-                return reply
+                first = first or reply
+                if not (reply.pulled or reply.letters):  # Else that has changed something in turn.
+                    return first
 
     def _flush(
         self,
@@ -397,7 +444,8 @@ class Home:
                 batch.withdrawn.append(key)
         if room and most > 0 and pump in self.pumps_here and not (batch.changes_something and self._records.lanes):
             batch.pull = min(AT_ONCE, most)
-            batch.take = {name: free for name, free in room.items() if free > 0 and not name.startswith("system.")}
+            if pump == self._name:  # What it takes is its own, if there are other pumps here.
+                batch.take = {name: free for name, free in room.items() if free > 0 and not name.startswith("system.")}
         if not (batch.changes_something or batch.pull):
             return None
         reply = self._apply(batch)
@@ -410,6 +458,7 @@ class Home:
     def _apply(self, batch: Batch) -> Reply:
         """The reply is OK, OUTSIDE or LOST; what was applied already is looked up."""
         batch.outside = outside = self._counts.outside
+        self._in_doubt = True  # Until the reply is taken in, which may fail, too.
         reply = self._store.apply(self._name, self._number + 1, batch)
         if reply.status == DONE:
             reply = self._look_up(batch)
@@ -419,13 +468,17 @@ class Home:
         elif reply.status == OK:
             self._counts.outside = outside
             self._number += 1
+            if not reply.refused:
+                for pump, events in self._records.take_all_events().items():
+                    self._events.setdefault(pump, []).extend(events)
         return reply
 
     def _look_up(self, batch: Batch) -> Reply:
         """The reply to `batch`, which was applied, but whose reply was lost."""
         reply = self._store.mine(self._name)
-        gone = {save.id for save in batch.saves if save.release}
-        reply.pulled = [id for id in reply.pulled if id not in self._records.conversations and id not in gone]
+        gone = {save.id for save in batch.saves if save.release}  # It may have pulled them again.
+        reply.pulled = [id for id in reply.pulled if id in gone or id not in self._records.conversations]
+        reply.news = list(self._told)
         reply.taken = [one for one in reply.taken if (one[0].claim.thread, one[0].claim.fence) not in self._lent]
         if batch.inject is not None:
             made = [save.id for save in batch.inject.saves]
@@ -437,6 +490,9 @@ class Home:
     def _drop(self, id: str) -> None:
         for thread in self._threads_of(id):
             self._offers.pop(thread, None)
+        conversation = self._records.conversations[id]
+        if conversation.owner in self.pumps_here and not conversation.ended:
+            self._told[id] = conversation.outputs
         self._records.drop(id)
         self._read.pop(id, None)
 
@@ -481,16 +537,17 @@ class Home:
         for id, (first, letters) in reply.letters.items():
             if id in self._records.conversations:
                 self._read_letters(id, first, letters, now)
-        for id in reply.news:
-            self._hear(id)
+        for kept in self._store.load([id for id in reply.news if id in self._told], slots=True):
+            self._hear(kept)
         for thread in reply.revoked:
-            for pump in self.pumps_here:
-                self._records.tell(pump, Event("", "revoked", state=thread))
+            self._lent = {key: conversation for key, conversation in self._lent.items() if key[0] != thread}
+            self._tell(self._name, Event("", REVOKED, state=thread))
         claims = []
         for offer, deliveries in reply.taken:
             claim = msgspec.structs.replace(offer.claim, deliveries=offer.claim.deliveries + deliveries)
             self._lent[claim.thread, claim.fence] = offer.conversation
             claims.append(claim)
+        self._in_doubt = False
         return claims
 
     def _read_letters(self, id: str, first: int, letters: list[Letter], now: float) -> None:
@@ -510,24 +567,28 @@ class Home:
             self._ledger.late += 1
             return
         self._offers.pop(thread, None)
-        thread.deliveries = answer.deliveries
+        thread.deliveries += answer.deliveries
         if self._ledger.exchange(LENT, [step], {}, 0, now).refused:  # Handled again here, where its pump hears of it.
             thread.owner = ""
             self._records.changed(thread)
             self._records.make_ready(thread, first=True)
 
-    def _hear(self, id: str) -> None:
-        """Tell the pump that owns `id`, which is at home elsewhere, what has reached its initiator."""
-        for kept in self._store.load([id], slots=True):
-            record = _record_of(kept)
-            told = self._told.get(id, record.delivered)
-            slots = (kept.slots or [[]])[0][: record.outputs]
-            for data in slots[told:]:
-                self._records.tell(kept.owner, Event(id, OUTPUT, data))
-            self._told[id] = record.outputs
-            if record.ended:
-                self._told.pop(id)
-                self._records.tell(kept.owner, Event(id, ENDED, state=record.state))
+    def _hear(self, kept: Kept) -> None:
+        """Tell the pump that owns a conversation what has reached its initiator elsewhere."""
+        told = self._told.pop(kept.id, None)
+        if told is None:
+            return
+        record = _record_of(kept)
+        for data in (kept.slots or [[]])[0][told : record.outputs]:
+            self._tell(kept.owner, Event(kept.id, OUTPUT, data))
+        if record.ended:
+            self._tell(kept.owner, Event(kept.id, ENDED, state=record.state))
+        elif kept.home != self._name:
+            self._told[kept.id] = record.outputs
+
+    def _tell(self, pump: str, event: Event) -> None:
+        if pump in self.pumps_here:
+            self._events.setdefault(pump, []).append(event)
 
     def _load(self, ids: Sequence[str]) -> None:
         for kept in self._store.load(ids, slots=True):
@@ -537,7 +598,7 @@ class Home:
                 kept.id, kept.owner, kept.delivered, kept.fields, kept.slots or [[] for _ in kept.threads]
             )
             self._read[kept.id] = kept.read
-            self._told.pop(kept.id, None)
+            self._hear(kept)
             for id in conversation.threads:
                 thread = self._records.threads[id]
                 if thread.owner == LENT:
@@ -569,81 +630,78 @@ class Home:
         letter: int = 0,
     ) -> list[str]:
         with self._lock, self._as_node():
-            self._now = now
-            ledger, records = self._ledger, self._records
-            busy = sum(map(len, records.lanes.values())) >= OWN_WORK and self._counts.nodes > 1
-            here = self._name in self.pumps_here and not busy
             sources: dict[str, int] = {}
             for message in messages:
                 sources[message.source] = sources.get(message.source, 0) + 1
             while True:
+                self._commit(lambda _: None, now)
+                busy = sum(map(len, self._records.lanes.values())) >= OWN_WORK and self._counts.nodes > 1
+                here = self._name in self.pumps_here and not busy
                 numbers = {source: self._records._numbers.get(source, 0) for source in sources}
-                told = {name: list(events) for name, events in self._records._inboxes.items()}
-                ids = [ledger.inject(pump, message, now) for message in messages]
+                ids = [self._ledger.inject(pump, message, now) for message in messages]
                 changes = self._records.take_changes()
                 saves = list(self._saves(changes, 0.0).values())
-                if not here:
-                    for save in saves:
-                        save.release = save.release if save.release == OVER else ""
                 inject = Inject(pump, here, saves, numbers, sources, cursor, seen, letter)
                 batch = Batch(now=now, inject=inject, dead=changes.letters)
                 batch.in_flight, batch.slots = changes.in_flight, changes.slot_count
                 reply = self._apply(batch)
-                if reply.status == OUTSIDE or reply.refused:
-                    self._records._inboxes = told
-                    for id in ids:
-                        self._drop(id)
-                    self._records._numbers |= reply.numbers or numbers
-                    if reply.status == OUTSIDE:
-                        self._reload()
-                    elif reply.numbers == numbers:
-                        return []
-                    continue
                 if reply.status == LOST:
                     self._lose_everything()
                     return self._inject(pump, messages, now, cursor, seen, letter)
+                failed = reply.status == OUTSIDE or reply.refused
                 for save in saves:
-                    if save.release or not here:
+                    if failed or save.release or not here:
                         self._drop(save.id)
-                        self._told[save.id] = 0
+                if not failed:
+                    self._take_in(reply, now)
+                    self._commit(lambda _: None, now)
+                    return ids
+                self._records.take_all_events()
+                for id in ids:
+                    self._told.pop(id, None)
+                self._records._numbers |= reply.numbers or numbers
+                if reply.status == OUTSIDE:
+                    self._reload()
+                    continue
                 self._take_in(reply, now)
-                return ids
+                if reply.numbers == numbers:
+                    self._commit(lambda _: None, now)
+                    return []
 
     # What else is changed.
 
     def cancel(self, conversation: str, fault: bytes, now: float) -> bool:
         with self._lock:
+            self._leave_no_doubt()
             if conversation in self._records.conversations:
-                return self._cancel_here(conversation, fault, now)
-        kept = next(iter(self._store.load([conversation], slots=False)), None)
-        if kept is None or kept.place == OVER:
-            return False
-        if kept.home and kept.home in {one.id for one in self._store.nodes()}:
-            return self._order(conversation, Letter(cancel=Cancel(fault, now)))
-        with self._lock, self._as_node():
-            self._commit(lambda batch: setattr(batch, "pulled", conversation), now)
-            return conversation in self._records.conversations and self._cancel_here(conversation, fault, now)
+                did = False
 
-    def _cancel_here(self, conversation: str, fault: bytes, now: float) -> bool:
-        did = False
+                def cancel(_: Batch) -> None:
+                    nonlocal did
+                    did = self._ledger.cancel(conversation, fault, now)
 
-        def cancel(_: Batch) -> None:
-            nonlocal did
-            did = self._ledger.cancel(conversation, fault, now)
+                if self._commit(cancel, now) is not None or not did:
+                    return did
+        return self._order(conversation, Letter(cancel=Cancel(fault, now)), now) == "cancelled"
 
-        self._commit(cancel, now)
-        return did
-
-    def _order(self, conversation: str, letter: Letter) -> bool:
+    def _order(self, conversation: str, letter: Letter, now: float) -> str:
+        """Have its home, or else this one, read `letter`; the state of the conversation then, "" if it was over."""
         number = self._store.post(conversation, letter)
-        end = ORDERED
-        while number >= 0 and end > 0:
+        if number < 0:
+            return ""
+        end = time.monotonic() + ORDERED
+        home = ""
+        while time.monotonic() < end:
             kept = next(iter(self._store.load([conversation], slots=False)), None)
             if kept is None or kept.place == OVER or kept.read >= number:
-                return kept is not None and _record_of(kept).state == "cancelled"
-            self._store.wait(self._name, 0.05)
-            end -= 0.05
-        return False
+                return _record_of(kept).state if kept is not None else ""
+            home = kept.home
+            if home != self._name and home in {one.id for one in self._store.nodes()}:
+                self.pause(0.02)
+                continue
+            with self._lock, self._as_node():  # If it is at home here, this reads its letters.
+                self._commit(lambda batch: setattr(batch, "pulled", conversation), now)
+        raise BackendError(f"the pump {home} did not cancel {conversation} within {ORDERED:g} s; try again later")
 
     def adopt(self, pump: str, conversation: str, owner: str) -> ConversationRecord | None:
         with self._lock, self._as_node():
@@ -654,11 +712,12 @@ class Home:
             reply = self._commit(adopt)
             if reply is None or conversation not in reply.adopted:
                 return None
+            record = self.conversation(conversation)
             known = self._records.conversations.get(conversation)
+            self._told.pop(conversation, None)
             if known is not None:
                 known.owner = pump
-            record = self.conversation(conversation)
-            if record is not None:
+            elif record is not None and record.state == "running" and pump in self.pumps_here:
                 self._told[conversation] = record.outputs
             return record
 

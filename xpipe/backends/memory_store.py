@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from itertools import islice
 
 from xpipe.backends.store import (
     DONE,
@@ -17,6 +18,7 @@ from xpipe.backends.store import (
     OUTSIDE,
     OVER,
     QUEUE,
+    Answer,
     Batch,
     Counts,
     Inject,
@@ -111,7 +113,7 @@ class MemoryStore:
         self._due: dict[str, float] = {}
         self._graves: dict[str, None] = {}
         self._offered: dict[tuple[str, int], _Offered] = {}
-        self._free: dict[str, deque[tuple[str, int]]] = {}
+        self._free: dict[str, OrderedDict[tuple[str, int], None]] = {}
         self._slots: dict[str, list[bytes]] = {}
         self._owners: dict[str, str] = {}
         self._uuids: dict[str, str] = {}
@@ -146,20 +148,41 @@ class MemoryStore:
                 found.record.expires = expires
             return found is not None
 
-    def expire(self, node: str) -> int | None:
+    def expire(self, node: str, lost: bool = True) -> int | None:
         with self._lock:
             gone = self._nodes.pop(node, None)
             if gone is None:
                 return None
             for key in gone.held:
-                offered = self._offered.get(key)
-                if offered is not None and offered.holder == node:
-                    offered.holder, offered.deliveries = "", offered.deliveries + 1
-                    self._free.setdefault(offered.offer.claim.listener, deque()).appendleft(key)
+                offered = self._offered[key]
+                offered.holder, offered.deliveries = "", offered.deliveries + lost
+                self._put_up(key, offered.offer)
+                self._free[offered.offer.claim.listener].move_to_end(key, last=False)
             homeless = [one.id for one in self._conversations.values() if one.home == node]
             self._graves.update(dict.fromkeys(homeless))
             self._ring()
             return len(gone.held)
+
+    def _put_up(self, key: tuple[str, int], offer: Offer) -> None:
+        self._free.setdefault(offer.claim.listener, OrderedDict())[key] = None
+
+    def _withdraw(self, key: tuple[str, int], holder: str) -> _Offered | None:
+        """Forget an offer, if `holder` has it."""
+        offered = self._offered.get(key)
+        if offered is None or offered.holder != holder:
+            return None
+        del self._offered[key]
+        if holder:
+            del self._nodes[holder].held[key]
+        else:
+            self._take_free(offered.offer.claim.listener, key)
+        return offered
+
+    def _take_free(self, listener: str, key: tuple[str, int]) -> None:
+        free = self._free[listener]
+        del free[key]
+        if not free:
+            del self._free[listener]
 
     def nodes(self) -> list[PumpRecord]:
         with self._lock:
@@ -192,32 +215,29 @@ class MemoryStore:
         for offer in batch.offers:
             key = offer.claim.thread, offer.claim.fence
             self._offered[key] = _Offered(offer)
-            self._free.setdefault(offer.claim.listener, deque()).append(key)
+            self._put_up(key, offer)
         for key in batch.withdrawn:
-            offered = self._offered.pop(key, None)
-            if offered is not None and offered.holder in self._nodes:
-                holder = self._nodes[offered.holder]
-                holder.held.pop(key, None)
-                holder.revoked.append(key[0])
-        for save in batch.saves:
-            self._save(self._conversations[save.id], save, node)
-        for id, answer in batch.answers:
-            key = answer.step.thread, answer.step.fence
             offered = self._offered.get(key)
-            if offered is not None and offered.holder == node:
-                del self._offered[key]
-                known.held.pop(key, None)
-                answer.deliveries = offered.deliveries
-                self._post(id, Letter(answer=answer))
+            if offered is not None and self._withdraw(key, offered.holder) and offered.holder:
+                self._nodes[offered.holder].revoked.append(key[0])
+                self._wake(self._nodes[offered.holder])
+        for save in batch.saves:
+            if save.id in self._conversations:  # Damage may be mended in what is forgotten meanwhile.
+                self._save(self._conversations[save.id], save, node)
+        for id, answer in batch.answers:
+            offered = self._withdraw((answer.step.thread, answer.step.fence), node)
+            if offered is not None:
+                self._post(id, Letter(answer=Answer(answer.step, offered.deliveries)))
         for id, count in batch.delivered.items():
             one = self._conversations.get(id)
             if one is not None:
                 one.delivered = max(one.delivered, min(count, one.outputs))
         for thread, at, slot in batch.mended:
-            self._slots[thread][at] = slot
-        for letter in batch.dead:
-            self._bury(letter)
+            if thread in self._slots:
+                self._slots[thread][at] = slot
         if not reply.refused:
+            for letter in batch.dead:
+                self._bury(letter)
             self._in_flight += batch.in_flight
             self._slot_count += batch.slots
         self._pull(node, batch, reply)
@@ -273,6 +293,7 @@ class MemoryStore:
             owner = self._nodes.get(one.owner)
             if owner is not None and one.owner != node:
                 owner.news[one.id] = None
+                self._wake(owner)
         one.outputs = max(one.outputs, save.outputs)
         if save.read > one.read:
             del one.letters[: save.read - one.read]
@@ -290,7 +311,7 @@ class MemoryStore:
             one.place, one.ended = OVER, save.ended
             one.read += len(one.letters)
             one.letters = []
-            self._ends.append((save.ended, one.number))
+            insort(self._ends, (save.ended, one.number), key=lambda end: end[0])
         elif save.release == DUE and not one.letters:
             one.place, one.due = DUE, save.due
             self._due[one.id] = save.due
@@ -332,18 +353,12 @@ class MemoryStore:
 
     def _take(self, node: str, known: _Node, batch: Batch, reply: Reply) -> None:
         for listener, most in batch.take.items():
-            free = self._free.get(listener)
-            while free and most > 0:
-                key = free.popleft()
-                offered = self._offered.get(key)
-                if offered is None or offered.holder:
-                    continue  # It was withdrawn meanwhile.
+            for key in list(islice(self._free.get(listener, ()), most)):
+                self._take_free(listener, key)
+                offered = self._offered[key]
                 offered.holder = node
                 known.held[key] = None
                 reply.taken.append((offered.offer, offered.deliveries))
-                most -= 1
-            if not free:
-                self._free.pop(listener, None)
 
     def post(self, conversation: str, letter: Letter) -> int:
         with self._lock:
@@ -372,7 +387,10 @@ class MemoryStore:
 
     def _ring(self) -> None:
         for node in self._nodes.values():
-            node.woken = True
+            self._wake(node)
+
+    def _wake(self, node: _Node) -> None:
+        node.woken = True
         self._changed.notify_all()
 
     def counts(self) -> Counts:
@@ -413,7 +431,7 @@ class MemoryStore:
             every = self._conversations.values()
             reply = Reply(OK, self._counts(node), pulled=[one.id for one in every if one.home == node])
             reply.refused = known.refused
-            held = [self._offered[key] for key in known.held if key in self._offered]
+            held = [self._offered[key] for key in known.held]
             reply.taken = [(one.offer, one.deliveries) for one in held]
             belled = [self._conversations[id] for id in known.bells]
             reply.letters = {one.id: (one.read, list(one.letters)) for one in belled}

@@ -113,8 +113,8 @@ class RedisStore:
         self._send("HSET", f"{self._prefix}nodes", node, _encode(record))
         return bool(self._send("HEXISTS", f"{self._prefix}organism", f"node:{node}"))
 
-    def expire(self, node: str) -> int | None:
-        held = self._run("expire", node)
+    def expire(self, node: str, lost: bool = True) -> int | None:
+        held = self._run("expire", node, int(lost))
         return None if held < 0 else held
 
     def nodes(self) -> list[PumpRecord]:

@@ -206,8 +206,11 @@ class Store(Protocol):
     def renew(self, node: str, expires: float) -> bool:
         """Its lease ends at `expires`; False if it is not registered any more."""
 
-    def expire(self, node: str) -> int | None:
-        """Forget a node. Its conversations have no home now, what it took is offered again: how many; None: unknown."""
+    def expire(self, node: str, lost: bool = True) -> int | None:
+        """Forget a node. Its conversations have no home now, what it took is offered again: how many; None: unknown.
+
+        lost: each of these counts a delivery more.
+        """
 
     def nodes(self) -> list[PumpRecord]:
         """The registered ones."""

@@ -190,7 +190,7 @@ for id, count in pairs(batch.delivered) do
     if c[3] == 'over' and now >= outputs then call('ZREM', p .. 'unsettled', id) end
   end
 end
-for _, letter in ipairs(batch.dead) do
+for _, letter in ipairs(refused == 0 and batch.dead or {}) do
   local n = call('HINCRBY', organism, 'dead', 1)
   call('HSET', p .. 'dead', n, letter)
   call('ZADD', p .. 'letters', n, n)

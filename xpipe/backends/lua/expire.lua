@@ -9,7 +9,7 @@ for _, key in ipairs(held) do
   if offer and call('HGET', p .. 'holders', key) == node then
     local listener = call('HGET', p .. 'lanes', key)
     call('HDEL', p .. 'holders', key)
-    call('HINCRBY', p .. 'losses', key, 1)
+    call('HINCRBY', p .. 'losses', key, ARGV[3])
     call('LPUSH', p .. 'free:' .. listener, key)
     call('HINCRBY', p .. 'offered', listener, 1)
   end
