@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -335,3 +336,39 @@ def test_a_host_that_does_not_tell_its_boot_goes_by_its_name(monkeypatch: pytest
     monkeypatch.setattr(Path, "read_text", refuse)
 
     assert lease.this_host.__wrapped__() == socket.gethostname()
+
+
+def test_a_lease_forgets_for_half_the_time_between_renewals_and_then_renews(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: far more to forget than there is time for, a commit of which takes two fifths of that between renewals
+    backend = Scripted(ended=100 * lease.FORGET)
+    times = iter([0.4 * lease.RENEWAL * at for at in range(200)])
+    monkeypatch.setattr(lease, "time", SimpleNamespace(time=time.time, monotonic=times.__next__))
+
+    lease_on(backend)._forget_what_is_old()
+
+    assert backend.asked == ["forget", "forget"]
+
+
+def test_a_pump_does_not_bury_itself_when_its_lease_has_run_out() -> None:
+    backend = InMemoryBackend()
+    backend.open("living", 100)
+    for id in ("own", "other"):
+        backend.enroll(record(id, expires=1.0))
+
+    lease.bury_the_dead(backend, "own")
+
+    assert [pump.id for pump in backend.pumps()] == ["own"]
+
+
+def test_no_thread_of_a_lease_keeps_its_process_from_ending(tmp_path: Path) -> None:
+    # given: a lease on a backend that announces changes, for which a thread listens
+    backend = SQLiteBackend(tmp_path / "state.db")
+    backend.open("living", 100)
+    before = set(threading.enumerate())
+
+    with Kept(backend, "one"):
+        begun = set(threading.enumerate()) - before
+
+    backend.close()
+    assert {one.name for one in begun} >= {"xpipe-lease", "xpipe-listener"}
+    assert all(one.daemon for one in begun)

@@ -109,6 +109,15 @@ def test_a_thread_id_is_the_same_in_every_version(chain: str, id: str) -> None:
     assert chains.thread_id(b"key", chain) == id
 
 
+def test_the_first_thread_id_of_a_process_is_like_any_later_one() -> None:
+    # given: a process that has made no id yet
+    later = chains.thread_id(b"key", "system.org.cli-1.a")
+    chains._hash.cache_clear()
+    chains._head.cache_clear()
+
+    assert chains.thread_id(b"key", "system.org.cli-1.a") == later
+
+
 @given(st.text(max_size=6), PATHS, PATHS, st.integers(1, 2**24 - 1), st.integers(1, 2**24 - 1))
 def test_the_threads_of_later_conversations_of_a_source_have_later_ids(
     source: str, one: list[str], other: list[str], number: int, later: int

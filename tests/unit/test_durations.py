@@ -19,6 +19,7 @@ from xpipe.core.durations import format_duration, parse_duration, shortest_durat
         (0.009_97, "10 ms"),
         (0.0116, "12 ms"),
         (0.25, "250 ms"),
+        (0.8, "800 ms"),
         (0.9996, "1 s"),
         (1.238, "1.2 s"),
         (30.0, "30 s"),

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 from router_kit import Ping
 
 from xpipe.core.codec import PayloadTypes
-from xpipe.core.messages import ENDED, RESPONSE, ConversationRecord, Event, Message
+from xpipe.core.messages import (
+    ENDED,
+    OUTPUT,
+    RESPONSE,
+    ConversationRecord,
+    Event,
+    Message,
+    decode_message,
+    encode_message,
+)
 from xpipe.runtime.delivery import Delivery
 from xpipe.runtime.happenings import Happening
 from xpipe.runtime.outcomes import Outcomes
@@ -70,3 +80,64 @@ def test_the_count_of_a_conversation_is_forgotten_with_its_end() -> None:
     outcomes.take(Event("one", ENDED, state="done"))
 
     assert outcomes.delivery.count("one") == 0
+
+
+def output(n: int) -> bytes:
+    return encode_message(Message(f"m{n}", RESPONSE, "one", "a", "cli-1", *TYPES.encode(Ping(n)), "", 1))
+
+
+def test_who_waits_for_a_conversation_is_told_of_its_end_and_not_of_its_outputs() -> None:
+    outcomes, told = told_at_once()
+    outcomes.waiting.begin(["one"])
+
+    outcomes.take(Event("one", OUTPUT, output(1)))
+    assert outcomes.waiting.running == {"one"}
+    outcomes.take(Event("one", ENDED, state="done"))
+
+    assert outcomes.waiting.running == set()
+    assert len(told) == 2
+
+
+def test_outputs_that_are_kept_are_delivered_when_they_are_collected_and_then_forgotten() -> None:
+    outcomes = Outcomes(TYPES, None, at_once=False)
+    outcomes.take(Event("one", OUTPUT, output(1)))
+    outcomes.take(Event("one", ENDED, state="done"))
+    assert outcomes.delivery.take() == {}
+
+    assert len(outcomes.collect("one")) == 1
+
+    assert outcomes.delivery.take() == {"one": 1}
+    outcomes.delivery.confirm()
+    assert outcomes.delivery.count("one") == 0
+
+
+def test_outputs_that_count_at_once_are_not_counted_again_when_they_are_collected() -> None:
+    outcomes = Outcomes(TYPES, None, at_once=True)
+    outcomes.take(Event("one", OUTPUT, output(1)))
+    assert outcomes.delivery.take() == {"one": 1}
+
+    assert len(outcomes.collect("one")) == 1
+
+    assert outcomes.delivery.take() == {"one": 1}
+
+
+def test_outputs_that_are_given_to_a_listener_are_delivered_with_that() -> None:
+    told: list[Happening] = []
+    outcomes = Outcomes(TYPES, told.append, at_once=False)
+
+    outcomes.take(Event("one", OUTPUT, output(1)))
+
+    assert len(told) == 1
+    assert outcomes.delivery.take() == {"one": 1}
+
+
+@pytest.mark.parametrize(("state", "ended", "count"), [("running", 0.0, 2), ("done", 2.0, 0)])
+def test_catching_up_with_a_conversation_forgets_its_count_if_it_is_over(state: str, ended: float, count: int) -> None:
+    # given: a conversation that nobody waits for, all outputs of which were told
+    outcomes, told = told_at_once()
+    record = ConversationRecord("one", "system.org.cli-1", state, "me", 1.0, ended, 2, 2, 1)
+
+    outcomes.catch_up(record, [decode_message(output(n)) for n in (1, 2)])
+
+    assert told == []
+    assert outcomes.delivery.count("one") == count

@@ -137,3 +137,10 @@ def test_the_frames_of_an_exception_that_hides_its_attributes_are_told_up_to_a_b
 
     assert len(told) == MAX_TRACEBACK
     assert told.endswith("Hidden: xxx\n")
+
+
+@pytest.mark.parametrize(
+    ("rejection", "text"), [(Reject(), "the handler rejected the message"), (Reject(reason="spam"), "spam")]
+)
+def test_a_rejection_tells_its_reason_or_that_there_was_none(rejection: Reject, text: str) -> None:
+    assert describe(rejection).text == text

@@ -11,8 +11,10 @@ from fault_kit import UNKNOWN, failing, fault_rig, fault_world, with_id
 from router_kit import FAULT, PUMP, Other, Ping, Pong, Rig, World, call, listener, respond
 
 from xpipe.core.errors import PayloadError
+from xpipe.core.limits import Limits
 from xpipe.core.messages import Injection, Step, decode_message
 from xpipe.core.payloads import BufferError, Fault, SequenceError
+from xpipe.core.retry import RetryPolicy
 from xpipe.runtime.router import Router
 
 
@@ -251,3 +253,46 @@ def test_an_answer_tells_when_it_was_sent() -> None:
 
     assert step.answer is not None
     assert decode_message(step.answer.message).at == 1_234.5
+
+
+def test_R11_a_handler_that_fails_when_its_listener_has_gone_is_a_fault(rig: Rig) -> None:
+    rig.topology.remove("a")
+    claim, message = rig.claim(), rig.request()
+
+    step = rig.router.route_failure(claim, message, rig.router.fault(claim, message, "exception", "broken"))
+
+    assert step.ends
+    assert step.failed
+
+
+def test_R11_what_a_handler_rejects_is_not_tried_again_whatever_its_policy_says() -> None:
+    rig = Rig(listener("a", retry=RetryPolicy(on=("rejected",))))
+    claim, message = rig.claim(), rig.request()
+
+    step = rig.router.route_failure(claim, message, rig.router.fault(claim, message, "rejected", "spam"))
+
+    assert (step.again, step.ends, step.failed) == (0, True, True)
+
+
+def test_a_payload_may_be_just_as_large_as_the_limit() -> None:
+    rig = Rig(listener("a"), limits=Limits(payload_bytes=100))
+    claim, message = rig.claim(), rig.request()
+
+    assert rig.router.too_large(claim, message, "Ping", b"x" * 100) is None
+    assert rig.router.too_large(claim, message, "Ping", b"x" * 101) is not None
+
+
+@dataclass
+class Numbered(Fault):
+    """A fault of a user whose traceback is no text: nobody could read it as a Fault."""
+
+    traceback: int = 0  # type: ignore[assignment]
+
+
+def test_R13_a_fault_that_cannot_be_read_as_one_is_an_error_of_its_handler() -> None:
+    rig = Rig(listener("a", Ping, Numbered))
+
+    step = rig.route(rig.claim(), rig.request(), respond(Numbered("mine", "broken", traceback=7)))
+
+    assert step.dead is not None
+    assert rig.types.decode("Fault", step.dead.fault).code == "bad_payload"

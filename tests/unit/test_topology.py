@@ -58,3 +58,27 @@ def test_peers_with_a_group_allow_its_members_and_no_other_name_that_begins_alik
     topology = topology_of(listener("a", peers=frozenset(["all"])), listener("all.b", broadcast=broadcast))
 
     assert topology.may_call("a", "all.b") is broadcast
+
+
+@pytest.mark.parametrize("name", ["a", "all"])
+def test_a_name_that_is_taken_by_a_listener_or_a_group_is_refused(name: str) -> None:
+    topology = topology_of(listener("a"), listener("all.b", broadcast=True))
+
+    with pytest.raises(ValueError, match=f"the listener {name} exists already; unregister it or take another name"):
+        topology.add(listener(name, Other))
+
+    assert not topology.accepts(name, "Other")
+
+
+def test_messages_are_expected_for_a_listener_that_went_before_this_run() -> None:
+    topology = topology_of(listener("a"))
+
+    topology.expect(["a", "before"])
+
+    assert topology.gone == {"before"}
+
+
+def test_a_listener_that_takes_nothing_says_so() -> None:
+    deaf = Listener("deaf", lambda _: None, ())
+
+    assert topology_of(deaf).accepted("deaf") == "nothing"
