@@ -8,7 +8,7 @@ import pytest
 from contract_kit import Driver, answer, answered, done, failed, kind, payload
 
 from xpipe.core import chains
-from xpipe.core.messages import Step
+from xpipe.core.messages import Claim, Step
 from xpipe.ports import SharedBackend
 
 
@@ -257,6 +257,39 @@ def test_a_thread_that_failed_is_done_once_another_call_to_it_ends_without_an_an
     drive.commit(done(drive.claim("b")))
 
     assert drive.states()["a.b"] == "done"
+
+
+def failed_once(drive: Driver) -> Claim:
+    """The second of two calls to a thread whose first one failed."""
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b"), drive.send(claim, "b")]))
+    drive.commit(failed(drive.claim("b")))
+    return drive.claim("b")
+
+
+def test_a_thread_that_failed_is_failed_until_it_gets_another_call(drive: Driver) -> None:
+    claim = failed_once(drive)
+
+    drive.commit(done(claim, call=""))
+
+    assert drive.states()["a.b"] == "failed"
+
+
+def test_a_thread_that_failed_and_answers_another_call_is_done(drive: Driver) -> None:
+    claim = failed_once(drive)
+
+    drive.commit(answered(claim))
+
+    assert drive.states()["a.b"] == "done"
+
+
+def test_a_thread_that_never_failed_and_answers_nobody_is_done(drive: Driver) -> None:
+    drive.inject("a")
+
+    drive.commit(done(drive.claim(), call=""))
+
+    assert drive.states()["a"] == "done"
 
 
 def test_A7_a_late_fault_is_no_slot_of_the_initiator(drive: Driver) -> None:

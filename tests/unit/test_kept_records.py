@@ -6,6 +6,7 @@ import copy
 from random import Random
 
 import pytest
+from contract_kit import Driver, answered, done
 from kept_backend import KeptBackend
 from random_scopes import RandomScopes
 from random_trees import RandomTree
@@ -144,7 +145,49 @@ def test_what_is_loaded_and_what_is_dropped_is_no_change_of_the_counts() -> None
     there = loaded(records, fields)
 
     assert (there.in_flight, there.threads["c"].pending, there.take_changes().in_flight) == (1, 1, 0)
+    assert there.threads["t"].pending == 1
     there.drop("c")
 
     assert (there.in_flight, there.slot_count, there.threads, there.lanes) == (0, 0, {}, {})
     assert there.take_changes().in_flight == 0
+
+
+def test_the_end_of_a_conversation_is_kept_though_nothing_else_of_it_changed() -> None:
+    records, _ = one_thread()
+    fields = records.take_changes().conversations["c"].fields
+    conversation = records.conversations["c"]
+
+    conversation.ended = 7.0
+    records.note_end(conversation)
+
+    fields |= records.take_changes().conversations["c"].fields
+    assert loaded(records, fields).conversations["c"].ended == 7.0
+
+
+@pytest.fixture
+def drive() -> Driver:
+    """On records that are compared with what is kept of them after each call."""
+    backend = KeptBackend()
+    backend.open("org")
+    return Driver(backend)
+
+
+def test_a_result_is_kept_while_its_join_waits_for_others(drive: Driver) -> None:
+    drive.inject("a")
+    claim = drive.claim()
+    sends = [drive.send(claim, "b", f"{index}.b", index) for index in range(2)]
+    drive.commit(done(claim, sends=sends, join=drive.join(claim, 2)))
+
+    drive.commit(answered(drive.claim("b")))
+
+    assert drive.states()["a"] == "waiting"
+
+
+def test_that_a_call_ended_without_an_answer_is_kept_of_its_caller(drive: Driver) -> None:
+    drive.inject("a")
+    claim = drive.claim()
+    drive.commit(done(claim, sends=[drive.send(claim, "b"), drive.send(claim, "c")]))
+
+    drive.commit(done(drive.claim("b")))
+
+    assert drive.states()["a"] == "waiting"
